@@ -1,0 +1,1 @@
+"""Activations, one per file: s, s', s'' and the initialisation that belongs to them."""

@@ -1,0 +1,66 @@
+"""The sine of SIREN: ``s(z) = sin(w0 z)``, so that a layer computes sin(w0 (W x + b)).
+
+    s' = w0 cos(w0 z)        s'' = -w0^2 sin(w0 z)
+
+Source: Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions, arXiv 2006.09661,
+sec. 3.2 and its supplement sec. 1; w0 multiplies inside, as in the authors' code (the paper's text writes
+sin(w0 W x + b)).
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from sinefield.activations.base import Activation, uniform_
+from sinefield.errors import positive
+from sinefield.jet import Derivatives
+
+
+class Sine(Activation):
+    """``s(z) = sin(w0 z)``, with one w0 for the first layer and one for the hidden layers.
+
+    Args:
+        omega0: w0 of the first layer: how high the frequencies start, in radians per unit of ``W x + b``.
+        hidden_omega0: w0 of the hidden layers; `omega0` where None.
+        scale: multiplies W of every layer but the head at the start. 1 is the paper's; above 1 learns fine
+            detail sooner ("weight scaling", arXiv 2410.04779) and, too high, invents it between the samples.
+
+    >>> import torch
+    >>> value, slope, curvature = Sine(omega0=2.0)(torch.zeros(1), order=2)
+    >>> value.item(), slope.item(), abs(curvature.item())
+    (0.0, 2.0, 0.0)
+    """
+
+    def __init__(self, omega0: float = 30.0, hidden_omega0: float | None = None, scale: float = 1.0) -> None:
+        super().__init__()
+        self.omega0 = positive("activation.omega0", omega0)
+        self.hidden_omega0 = (
+            self.omega0 if hidden_omega0 is None else positive("activation.hidden_omega0", hidden_omega0)
+        )
+        self.scale = positive("activation.scale", scale)
+
+    def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
+        """(sin(w0 z), w0 cos(w0 z), -w0^2 sin(w0 z))[:order + 1], each shaped like z."""
+        w = self.omega0 if first else self.hidden_omega0
+        angle = w * z
+        value = angle.sin()
+        if order == 0:
+            return (value,)
+        slope = w * angle.cos()
+        return (value, slope) if order == 1 else (value, slope, -(w * w) * value)
+
+    def initialize(self, layer: nn.Linear, first: bool) -> None:
+        """W ~ U(-1/n, 1/n) in the first layer, U(-sqrt(6/n)/w0, sqrt(6/n)/w0) in a hidden one, times `scale`.
+
+        With n inputs. b ~ U(-1/sqrt(n), 1/sqrt(n)), torch.nn.Linear's own, as in the authors' code. At scale 1 the
+        hidden pre-activations w0 z are standard normal and the outputs arcsine distributed (supplement, sec. 1).
+        """
+        n = layer.in_features
+        bound = 1 / n if first else math.sqrt(6 / n) / self.hidden_omega0
+        uniform_(layer.weight, bound * self.scale)
+
+    def initialize_head(self, layer: nn.Linear) -> None:
+        """As a hidden layer's, without `scale`: the start is a quiet picture whatever the scale."""
+        uniform_(layer.weight, math.sqrt(6 / layer.in_features) / self.hidden_omega0)

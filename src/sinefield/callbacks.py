@@ -1,0 +1,112 @@
+"""What watches a run: the clock and history.csv, and one progress bar over all steps."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ProgressBar
+from tqdm import tqdm
+
+from sinefield.files import write_whole
+from sinefield.module import FieldModule
+
+
+class History(pl.Callback):
+    """Measures the seconds spent in optimizer steps and writes one row of history.csv per evaluation.
+
+    Args:
+        path: of the CSV; the file is whole after every row.
+
+    Attributes:
+        fit_seconds: spent in steps, evaluations left out.
+        rows: step, seconds (those above), loss and its terms, scores; one dict per evaluation.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fit_seconds = 0.0
+        self.rows: list[dict[str, Any]] = []
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock, once the device has done what it was asked."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)
+        self.fit_seconds += time.perf_counter() - self._started
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row."""
+        assert isinstance(pl_module, FieldModule)
+        terms = {f"loss/{name}": value.item() for name, value in pl_module.terms.items()}
+        row = {"step": trainer.global_step, "seconds": round(self.fit_seconds, 4), "loss": pl_module.total}
+        self.rows.append(row | terms | pl_module.scores)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.path, text.getvalue().encode())
+        self._started = time.perf_counter()
+
+
+class Progress(ProgressBar):
+    """One bar over all steps: steps per second, time left, loss and PSNR."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm[Any] | None = None
+        self._shown = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar at the step where training stands."""
+        bar = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+        self._bar = tqdm(
+            total=trainer.max_steps, initial=trainer.global_step, desc="fit", unit="step", bar_format=bar, smoothing=0.1
+        )
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
+        """Advance; the figures are fetched from the device at most every half second."""
+        if self._bar is None:
+            return
+        self._bar.update(trainer.global_step - self._bar.n)
+        if time.perf_counter() - self._shown > 0.5:
+            self._show(pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the new PSNR."""
+        self._show(pl_module)
+
+    def _show(self, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, FieldModule)
+        if self._bar is None:
+            return
+        psnr = pl_module.scores.get("psnr")
+        figures = {"loss": f"{pl_module.total:.2e}"} | ({} if psnr is None else {"psnr": f"{psnr:.2f} dB"})
+        self._bar.set_postfix(figures, refresh=False)
+        self._shown = time.perf_counter()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that the error starts on a line of its own."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def disable(self) -> None:
+        """Lightning's switch for ranks that stay silent."""
+        self._close()

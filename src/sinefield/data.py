@@ -1,0 +1,129 @@
+"""The one DataModule: batches of coordinates with the signal's jets there, made on the device, for any signal and loss.
+
+Every batch is a function of (seed, step) alone, so a resumed run sees the points an undisturbed one would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from sinefield.errors import whole
+from sinefield.jet import Jet
+
+if TYPE_CHECKING:  # handed in, not imported
+    from sinefield.losses.base import Loss
+    from sinefield.signals.base import Signal
+
+_EVALUATED = 65_536  # points per block of the evaluation grid: bounds memory, far above the cost of a call
+
+
+class Samples(NamedTuple):
+    """Points and the signal's jet there.
+
+    Attributes:
+        x: (N, D) coordinates.
+        target: the signal's jet at x.
+    """
+
+    x: Tensor
+    target: Jet
+
+
+Batch = list[Samples]  # one entry per part of the loss
+
+
+class SignalData(pl.LightningDataModule):
+    """Serves one signal to one loss.
+
+    Args:
+        signal: the truth.
+        loss: says how deep the jets go and which points its anchor wants.
+        batch_size: points per step; None for all samples of the grid.
+        continuous: draw the points from the whole box instead of from the samples.
+        eval_every: steps per epoch: the distance between two evaluations.
+        max_steps: steps in all; the last epoch ends there.
+        seed: of the points drawn.
+    """
+
+    def __init__(
+        self,
+        signal: Signal,
+        loss: Loss,
+        batch_size: int | None = 8192,
+        continuous: bool = False,
+        eval_every: int = 100,
+        max_steps: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.signal = signal
+        self.loss = loss
+        self.batch_size = len(signal) if batch_size is None else whole("data.batch_size", batch_size, least=1)
+        self.continuous = continuous
+        self.eval_every = whole("data.eval_every", eval_every, least=1)
+        self.max_steps = whole("trainer.max_steps", max_steps, least=1)
+        self.seed = seed
+
+    def setup(self, stage: str) -> None:
+        """Move the signal to the device of the field: nothing is copied in the training loop."""
+        if self.trainer is not None:
+            self.signal.to(self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """One epoch: up to `eval_every` batches, fewer at the end."""
+        return DataLoader(_Steps(self), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """The coordinates of the evaluation grid, in blocks: all samples, and the points between where known."""
+        fineness = 1 if self.signal.refined() is None else 2
+        return DataLoader(self.signal.grid(fineness=fineness).split(_EVALUATED), batch_size=None)
+
+    def truth(self) -> tuple[Tensor, int]:
+        """The values on the evaluation grid (H', W', C), and its fineness: 2 where the truth between is known."""
+        fine = self.signal.refined()
+        if fine is not None:
+            return fine, 2
+        return self.signal.samples().value.unflatten(0, self.signal.shape), 1
+
+    def batch(self, step: int) -> Batch:
+        """The points of one step, for each part of the loss."""
+        drawn = self._drawn(step)
+        found = [(part, part.points(self.signal)) for part in self.loss.parts]
+        points = [(part, drawn if fixed is None else fixed) for part, fixed in found]
+        return [Samples(x, self.signal.jet(x, part.order)) for part, x in points]
+
+    def _drawn(self, step: int) -> Tensor:
+        """(N, D) the points of one step: continuous, the whole grid, or the next piece of a shuffled grid."""
+        device = self.signal.extent.device
+        count, batch = len(self.signal), self.batch_size
+        if self.continuous:
+            return self.signal.uniform(batch, _generator(device, self.seed, step))
+        if batch >= count:
+            return self.signal.grid()
+        per_pass = count // batch  # the few samples left over take their turn in another pass
+        order = torch.randperm(count, generator=_generator(device, self.seed, step // per_pass), device=device)
+        start = step % per_pass * batch
+        return self.signal.grid(order[start : start + batch])
+
+
+class _Steps(IterableDataset[Batch]):
+    """The batches of the epoch that starts at the trainer's step."""
+
+    def __init__(self, data: SignalData) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[Batch]:
+        start = self.data.trainer.global_step if self.data.trainer is not None else 0
+        for step in range(start, min(start + self.data.eval_every, self.data.max_steps)):
+            yield self.data.batch(step)
+
+
+def _generator(device: torch.device, seed: int, number: int) -> torch.Generator:
+    """A generator whose stream is a function of (seed, number)."""
+    return torch.Generator(device).manual_seed((seed * 0x9E3779B1 + number * 0x85EBCA77) % 2**63)

@@ -1,0 +1,42 @@
+"""Random Fourier features: ``x -> (sin(2 pi B x), cos(2 pi B x))`` with B ~ N(0, sigma^2).
+
+Source: Tancik et al., Fourier Features Let Networks Learn High Frequency Functions, arXiv 2006.10739, sec. 4.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sinefield.encodings.base import Encoding, cosine, fixed, sine
+from sinefield.errors import positive, whole
+from sinefield.jet import Jet, concatenate, elementwise, linear
+
+
+class Fourier(Encoding):
+    """``x -> (sin(2 pi B x), cos(2 pi B x))``, F = 2 `frequencies`.
+
+    Args:
+        in_features: D, the number of coordinates.
+        frequencies: the number of rows of B.
+        sigma: standard deviation of B, in cycles per unit of coordinate. The paper's 10 is for coordinates in
+            [0, 1]; over [-1, 1] the same picture needs 5.
+
+    >>> Fourier(in_features=2, frequencies=64).features
+    128
+    """
+
+    matrix: Tensor
+
+    def __init__(self, in_features: int, frequencies: int = 128, sigma: float = 5.0) -> None:
+        super().__init__()
+        self.features = 2 * whole("encoding.frequencies", frequencies, least=1)
+        sigma = positive("encoding.sigma", sigma)
+        fixed(self, "matrix", 2 * math.pi * sigma * torch.randn(frequencies, in_features))
+
+    def forward(self, jet: Jet) -> Jet:
+        """The jet of the F features, from the jet of the D coordinates."""
+        phase = linear(jet, self.matrix)
+        return concatenate([elementwise(phase, sine), elementwise(phase, cosine)])

@@ -1,0 +1,46 @@
+"""NeRF's positional encoding: ``x -> (x, sin(2^k pi x), cos(2^k pi x))`` for k = 0 .. L-1, per coordinate.
+
+Source: Mildenhall et al., NeRF, arXiv 2003.08934, eq. 4; the number of frequencies L that the sampling can carry
+as in the SIREN authors' code: with n samples over [-1, 1] the Nyquist rate is n/4 cycles per unit, and
+L = floor(log2(n / 4)).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sinefield.encodings.base import Encoding, cosine, fixed, sine
+from sinefield.errors import require, whole
+from sinefield.jet import Jet, concatenate, elementwise, linear
+
+
+class Positional(Encoding):
+    """``x -> (x, sin(2^k pi x), cos(2^k pi x))``, F = D (1 + 2L).
+
+    Args:
+        in_features: D, the number of coordinates.
+        samples: n, how many samples the signal has along its longest side; sets L where `frequencies` is None.
+        frequencies: L, the number of octaves.
+
+    >>> Positional(in_features=2, samples=256).features
+    26
+    """
+
+    matrix: Tensor
+
+    def __init__(self, in_features: int, samples: int | None = None, frequencies: int | None = None) -> None:
+        super().__init__()
+        if frequencies is None:
+            require(samples is not None, "encoding: give either samples or frequencies")
+            frequencies = max(1, math.floor(math.log2(whole("encoding.samples", samples, least=2) / 4)))
+        octaves = 2.0 ** torch.arange(whole("encoding.frequencies", frequencies, least=1))
+        self.features = in_features * (1 + 2 * frequencies)
+        fixed(self, "matrix", math.pi * torch.kron(octaves[:, None], torch.eye(in_features)))  # (L D, D)
+
+    def forward(self, jet: Jet) -> Jet:
+        """The jet of the F features, from the jet of the D coordinates."""
+        phase = linear(jet, self.matrix)
+        return concatenate([jet, elementwise(phase, sine), elementwise(phase, cosine)])

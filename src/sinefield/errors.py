@@ -1,0 +1,49 @@
+"""The one exception for what a user can mend: its message says what is wrong, where, and how to fix it."""
+
+import math
+
+
+class UserError(ValueError):
+    """A mistake in the input or the configuration; one line, shown without a traceback."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `UserError(message)` unless `condition` holds.
+
+    >>> require(3 > 2, "never shown")
+    >>> require(-1 >= 0, "field.depth must be at least 0, not -1")
+    Traceback (most recent call last):
+    sinefield.errors.UserError: field.depth must be at least 0, not -1
+    """
+    if not condition:
+        raise UserError(message)
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """`value` as an int of at least `least`; a `UserError` that names the knob otherwise.
+
+    >>> whole("field.width", 256, least=1)
+    256
+    >>> whole("signal.size", 0, least=4)
+    Traceback (most recent call last):
+    sinefield.errors.UserError: signal.size must be a whole number of at least 4, not 0
+    """
+    valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    require(valid, f"{name} must be a whole number of at least {least}, not {value!r}")
+    assert isinstance(value, int)
+    return value
+
+
+def positive(name: str, value: object) -> float:
+    """`value` as a finite float above zero; a `UserError` that names the knob otherwise.
+
+    >>> positive("activation.omega0", 30)
+    30.0
+    >>> positive("optimizer.lr", float("nan"))
+    Traceback (most recent call last):
+    sinefield.errors.UserError: optimizer.lr must be a finite number above 0, not nan
+    """
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    require(valid, f"{name} must be a finite number above 0, not {value!r}")
+    assert isinstance(value, int | float)
+    return float(value)

@@ -1,0 +1,102 @@
+"""The coordinate network: an MLP from coordinates to channels that answers with its jet.
+
+    h_0 = encoding(x)      h_{i+1} = s(W_i h_i + b_i), i = 0 .. depth      f(x) = W h_{depth+1} + b
+
+Source: Sitzmann et al., arXiv 2006.09661, eq. 4, where depth = 3 means 3 hidden layers behind the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import cast
+
+from torch import Tensor, nn
+
+from sinefield.activations.base import Activation
+from sinefield.activations.sine import Sine
+from sinefield.encodings.base import Encoding
+from sinefield.encodings.identity import Identity
+from sinefield.errors import whole
+from sinefield.jet import Jet, coordinates, elementwise, linear
+
+
+class CoordinateMLP(nn.Module):
+    """f: R^D -> R^C, with value, gradient and Laplacian in one forward pass.
+
+    Args:
+        in_features: D, the number of coordinates.
+        out_features: C, the number of channels.
+        width: neurons per layer.
+        depth: hidden layers behind the first: depth + 1 activations in all.
+        activation: s, s', s'' and the initialisation; holds for every layer.
+        encoding: what the coordinates pass before the first layer; None for the coordinates themselves.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        width: int = 256,
+        depth: int = 3,
+        *,
+        activation: Activation,
+        encoding: Encoding | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoding = Identity(whole("field.in_features", in_features, least=1)) if encoding is None else encoding
+        self.activation = activation
+        width, depth = whole("field.width", width, least=1), whole("field.depth", depth, least=0)
+        layers = [nn.Linear(n, width) for n in [self.encoding.features] + [width] * depth]
+        self.layers = nn.ModuleList(layers)
+        self.head = nn.Linear(width, whole("field.out_features", out_features, least=1))
+        for i, layer in enumerate(layers):
+            activation.initialize(layer, first=i == 0)
+        activation.initialize_head(self.head)
+
+    @property
+    def smoothness(self) -> int:
+        """How many of the field's derivatives carry information: 1 where the Laplacian is zero almost everywhere."""
+        return 2 if self.encoding.curved else self.activation.smoothness
+
+    def jet(self, x: Tensor, order: int) -> Jet:
+        """Value (N, C), gradient (N, C, D) and Laplacian (N, C), as deep as `order` asks.
+
+        Args:
+            x: (N, D) coordinates.
+            order: 0 value, 1 and gradient, 2 and Laplacian; derivatives are per unit of x.
+        """
+        jet = self.encoding(coordinates(x, order))
+        for i, layer in enumerate(cast("Iterable[nn.Linear]", self.layers)):
+            jet = linear(jet, layer.weight, layer.bias)
+            jet = elementwise(jet, partial(self.activation, first=i == 0))
+        return linear(jet, self.head.weight, self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x): (..., C) at coordinates x: (..., D)."""
+        return self.jet(x.reshape(-1, x.shape[-1]), order=0).value.unflatten(0, x.shape[:-1])
+
+
+class Siren(CoordinateMLP):
+    """The sinusoidal representation network of the paper.
+
+    Args:
+        in_features: D, the number of coordinates.
+        out_features: C, the number of channels.
+        width: neurons per layer.
+        depth: hidden layers behind the first.
+        omega0: w0 of every layer, in sin(w0 (W x + b)).
+
+    >>> import torch
+    >>> field = Siren(2, 3, width=64, depth=2)
+    >>> field(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+    >>> jet = field.jet(torch.zeros(5, 2), order=2)
+    >>> jet.gradient.shape, jet.laplacian.shape
+    (torch.Size([5, 3, 2]), torch.Size([5, 3]))
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, width: int = 256, depth: int = 3, omega0: float = 30.0
+    ) -> None:
+        super().__init__(in_features, out_features, width, depth, activation=Sine(omega0))

@@ -1,0 +1,1 @@
+"""Losses, one per file: two jets in, named scalars out."""

@@ -1,0 +1,75 @@
+"""Anchors: values at a few points that pin what a derivative loss leaves free."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sinefield.jet import Jet
+from sinefield.losses.base import Loss, relative
+
+if TYPE_CHECKING:
+    from sinefield.signals.base import Signal
+
+
+class Border(Loss):
+    """``weight E|f - s|^2 / E|s|^2`` over the border of the grid: with the Laplacian, a Dirichlet problem."""
+
+    order = 0
+
+    def points(self, signal: Signal) -> Tensor:
+        """(B, D) the samples on the border."""
+        return signal.border()
+
+    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
+        """{"border": ()}."""
+        return {"border": self.weight * relative(field.value, signal.value, power.value)}
+
+
+class Mean(Loss):
+    """``weight |E f - E s|^2 / E|s|^2``: each channel's mean, taken over a coarse grid of samples.
+
+    Args:
+        weight: multiplies the term.
+        count: at most how many samples the mean is taken over.
+    """
+
+    order = 0
+    divisible = False
+
+    def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
+        super().__init__(weight)
+        self.count = count
+
+    def points(self, signal: Signal) -> Tensor:
+        """(B, D) samples at regular distances through the whole grid, B at most `count`."""
+        stride = math.ceil((len(signal) / self.count) ** (1 / signal.dims))
+        every = tuple(slice(n // 2 % stride, None, stride) for n in signal.shape)
+        return signal.grid(_numbers(signal)[every].flatten())
+
+    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
+        """{"mean": ()}."""
+        mean, target = field.value.mean(dim=0, keepdim=True), signal.value.mean(dim=0, keepdim=True)
+        return {"mean": self.weight * relative(mean, target, power.value)}
+
+
+class Pixel(Loss):
+    """``weight |f - s|^2 / E|s|^2`` at the one sample nearest to the middle."""
+
+    order = 0
+
+    def points(self, signal: Signal) -> Tensor:
+        """(1, D) the middle sample."""
+        return signal.grid(_numbers(signal)[tuple(n // 2 for n in signal.shape)][None])
+
+    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
+        """{"pixel": ()}."""
+        return {"pixel": self.weight * relative(field.value, signal.value, power.value)}
+
+
+def _numbers(signal: Signal) -> Tensor:
+    """The numbers of the samples in the grid's shape, rows first."""
+    return torch.arange(len(signal), device=signal.extent.device).reshape(signal.shape)

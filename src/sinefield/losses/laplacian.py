@@ -1,0 +1,57 @@
+"""The fit of the Laplacian: ``E|lap f - lap s|^2 / E|lap s|^2``; it leaves any harmonic function free.
+
+Source: Sitzmann et al., arXiv 2006.09661, sec. 4.1 (Poisson image reconstruction), eq. 7.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sinefield.jet import Jet
+from sinefield.losses.base import Anchored, relative
+
+
+class Laplacian(Anchored):
+    """``weight E|lap f - lap s|^2 / E|lap s|^2``, the mean over points, channel by channel, summed over channels."""
+
+    order = 2
+
+    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
+        """{"laplacian": ()}."""
+        return {"laplacian": self.weight * relative(field.laplacian, signal.laplacian, power.laplacian)}
+
+    def freedom(self, error: Tensor) -> Tensor:
+        """The harmonic function with the error's border values, unless an anchor pins it, (H, W, C)."""
+        return harmonic(error) if self.anchor is None else super().freedom(error)
+
+
+def harmonic(error: Tensor) -> Tensor:
+    """The discrete harmonic function h with the border values of `error`: (H, W, C) to (H, W, C).
+
+    Solves ``h[i-1,j] + h[i+1,j] + h[i,j-1] + h[i,j+1] - 4 h[i,j] = 0`` inside, h = error on the border, by sine
+    transforms along both axes (Buzbee, Golub & Nielson 1970).
+
+    >>> plane = torch.arange(5.0)[:, None, None] + 2 * torch.arange(7.0)[None, :, None]
+    >>> bump = plane.clone()
+    >>> bump[2, 3] += 1.0  # not seen from the border
+    >>> torch.allclose(harmonic(bump), plane)
+    True
+    """
+    result = error.to(torch.float64)
+    result[1:-1, 1:-1] = 0
+    load = result[:-2, 1:-1] + result[2:, 1:-1] + result[1:-1, :-2] + result[1:-1, 2:]
+    (rows, row_values), (columns, column_values) = (_sines(n, error.device) for n in load.shape[:2])
+    spectrum = torch.einsum("ij,jlc,lk->ikc", rows, load, columns)
+    spectrum /= (row_values[:, None] + column_values)[..., None]
+    result[1:-1, 1:-1] = torch.einsum("ij,jlc,lk->ikc", rows, spectrum, columns)
+    return result.to(error.dtype)
+
+
+def _sines(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The orthogonal sine transform (n, n) and its eigenvalues (n,) of minus the second difference."""
+    k = torch.arange(1, n + 1, dtype=torch.float64, device=device)
+    angle = math.pi / (n + 1) * k
+    return math.sqrt(2 / (n + 1)) * (angle[:, None] * k).sin(), 2 - 2 * angle.cos()

@@ -1,0 +1,124 @@
+"""The one LightningModule: a field, a loss on jets, an optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from sinefield.data import Batch, SignalData
+from sinefield.errors import UserError, whole
+from sinefield.jet import Jet
+from sinefield.metrics import score
+
+if TYPE_CHECKING:  # handed in, not imported
+    from sinefield.field import CoordinateMLP
+    from sinefield.losses.base import Loss
+
+
+class FieldModule(pl.LightningModule):
+    """Trains a field until its jet equals the signal's, as far as the loss looks.
+
+    Args:
+        field: a module that answers with its jet.
+        loss: compares two jets.
+        power: the signal's mean squares, to which every term is relative.
+        optimizer: takes the parameters, gives the optimizer.
+        scheduler: takes the optimizer, gives the schedule, stepped once per step; None for a constant rate.
+        chunk: points per forward and backward pass. The gradients of the pieces of a batch are summed, which changes
+            nothing but the speed: pieces whose activations stay in cache are up to 3 times as fast on a CPU.
+    """
+
+    def __init__(
+        self,
+        field: CoordinateMLP,
+        loss: Loss,
+        power: Jet,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        chunk: int = 4096,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # the closure below serves L-BFGS and cuts the batch into pieces
+        self.field = field
+        self.loss = loss
+        self.power = power
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.chunk = whole("field.chunk", chunk, least=1)
+        self.terms: dict[str, Tensor] = {}  # of the latest step
+        self.scores: dict[str, float | None] = {}  # of the latest evaluation
+        self.predicted: list[Tensor] = []
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, with its schedule where there is one."""
+        optimizer = self.make_optimizer(self.field.parameters())
+        return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
+
+    def on_fit_start(self) -> None:
+        """Take the power along to the device."""
+        self.power = self.power.map(lambda part: part.to(self.device))
+
+    def training_step(self, batch: Batch, index: int) -> None:
+        """One optimizer step; L-BFGS asks for the closure several times, the others once."""
+        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
+        assert not isinstance(optimizer, list)
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            return self._backward(batch)
+
+        optimizer.step(closure)
+        if isinstance(scheduler, LRScheduler):
+            scheduler.step()
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Add the gradient of the loss over the batch to the parameters'; the loss, ()."""
+        terms: dict[str, Tensor] = {}
+        for part, samples in zip(self.loss.parts, batch, strict=True):
+            n = len(samples.x)
+            size = self.chunk if part.divisible else n
+            for start in range(0, n, size):
+                x = samples.x[start : start + size]
+                target = samples.target.map(lambda t, start=start, size=size: t[start : start + size])  # type: ignore[misc]
+                found = part(self.field.jet(x, part.order), target, self.power)
+                share = len(x) / n
+                self.manual_backward(share * torch.stack(list(found.values())).sum())
+                for name, value in found.items():
+                    terms[name] = terms.get(name, 0) + share * value.detach()
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            raise UserError(
+                f"the loss became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
+                "activation.omega0 or activation.scale"
+            )
+        self.terms = terms
+        return total
+
+    def validation_step(self, x: Tensor, index: int) -> None:
+        """The field's values at one block of the evaluation grid."""
+        self.predicted.append(self.field(x))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the evaluation grid and log it, with the latest training terms, under the names of metrics.json."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SignalData)
+        truth, fineness = data.truth()
+        prediction = torch.cat(self.predicted).to(truth.dtype).reshape(truth.shape)
+        self.predicted = []
+        if not torch.isfinite(prediction).all():
+            raise UserError(f"the field is no longer finite at step {self.trainer.global_step}; lower optimizer.lr")
+        self.scores = score(prediction, truth, fineness, self.loss.freedom)
+        shown = {name: value for name, value in self.scores.items() if value is not None}
+        terms = {f"loss/{name}": value for name, value in self.terms.items()}
+        self.log_dict({"loss": self.total, **terms, **shown})
+
+    @property
+    def total(self) -> float:
+        """The loss of the latest step; NaN before the first."""
+        return sum(value.item() for value in self.terms.values()) if self.terms else float("nan")

@@ -1,0 +1,237 @@
+"""The composition root: a config in, a finished run folder out."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytorch_lightning as pl
+import torch
+from hydra.errors import CompactHydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from sinefield.callbacks import History, Progress
+from sinefield.data import SignalData
+from sinefield.environment import Usage, environment
+from sinefield.errors import UserError, require
+from sinefield.files import write_whole
+from sinefield.jet import Jet
+from sinefield.module import FieldModule
+from sinefield.report.pictures import View, write_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from sinefield.field import CoordinateMLP
+    from sinefield.signals.base import Signal
+
+OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
+
+
+def train(config: DictConfig, folder: Path) -> dict[str, Any]:
+    """Fit one signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
+
+    Args:
+        config: as composed from conf/.
+        folder: the run folder; must not hold a finished run.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        UserError: for anything the user can mend, before the first step where it can be known by then.
+    """
+    usage = Usage()
+    require(not (folder / "metrics.json").exists(), f"{folder} holds a finished run; choose another hydra.run.dir")
+    check_numbers(config)
+    pl.seed_everything(config.seed, verbose=False)
+
+    signal = build(config.signal)
+    config.facts = {"dims": signal.dims, "channels": signal.channels, "samples": max(signal.shape)}
+    field = build(config.field)
+    loss = build(config.loss)
+    require(
+        loss.order <= field.smoothness,
+        f"this loss looks at derivatives of order {loss.order}, and those of "
+        f"{type(field.activation).__name__} vanish almost everywhere from order {field.smoothness + 1} on; "
+        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.laplacian=null)",
+    )
+    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
+    with mendable("optimizer"):
+        optimizer([torch.zeros(1, requires_grad=True)])  # its own checks, before anything is written
+    data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
+    module = FieldModule(field, loss, signal.power(loss.order), optimizer, scheduler, chunk=config.chunk)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    resolved = OmegaConf.to_container(config, resolve=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
+    history = History(folder / "history.csv")
+    checkpoint = ModelCheckpoint(
+        folder / "checkpoints", "best", monitor="psnr", mode="max", save_last=True, enable_version_counter=False
+    )
+    with logging_to(config.logger, folder) as logger:
+        trainer = build(config.trainer, logger=logger or False, callbacks=[Progress(), history, checkpoint])
+        if logger:
+            logger.log_hyperparams(resolved)
+        trainer.fit(module, datamodule=data)
+        pictures = draw(folder, signal, module, config.title)
+        if logger:
+            logger.show(pictures)
+        metrics = {
+            **module.scores,
+            "best_psnr": max(row["psnr"] for row in history.rows),
+            "loss": module.total,
+            "steps": trainer.global_step,
+            "fit_seconds": history.fit_seconds,
+            "steps_per_second": trainer.global_step / history.fit_seconds,
+            "parameters": sum(p.numel() for p in field.parameters()),
+            "seed": config.seed,
+            **environment(module.device),
+            **usage.measured(module.device),
+        }
+        if logger:
+            logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, trainer.global_step)
+    write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
+    return metrics
+
+
+def main(config: DictConfig, folder: Path) -> float:
+    """`train`, with what a person at a terminal wants to see; the PSNR in dB, for sweepers.
+
+    Raises:
+        CompactHydraException: a `UserError` as Hydra's one line without a traceback.
+    """
+    try:
+        metrics = train(config, folder)
+    except UserError as error:
+        raise CompactHydraException(f"error: {error}") from error
+    print(table(metrics), f"run folder         {folder}", sep="\n")
+    return float(metrics["psnr"])
+
+
+def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
+    """The field of a finished run, as a plain module in evaluation mode on the CPU.
+
+    Args:
+        folder: the run folder.
+        checkpoint: "last" for the final weights, "best" for those with the highest PSNR on the samples.
+
+    Returns:
+        A module that maps (..., D) coordinates to (..., C) values in [-1, 1] and answers ``jet(x, order)``.
+
+    Raises:
+        UserError: the folder holds no finished run, or the checkpoint cannot be read.
+    """
+    folder = Path(folder)
+    require((folder / "metrics.json").is_file(), f"{folder} holds no finished run (no metrics.json in it)")
+    file = folder / "checkpoints" / f"{checkpoint}.ckpt"
+    require(file.is_file(), f"{file} does not exist; the checkpoints of a run are called last and best")
+    field = cast("nn.Module", build(OmegaConf.load(folder / "config.yaml").field))
+    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
+    return field.eval()
+
+
+def draw(folder: Path, signal: Signal, module: FieldModule, name: str) -> dict[str, Path]:
+    """Write the run's pictures: signal and field on the samples, the field less what its loss leaves free."""
+    truth, found = signal.samples(order=2), sampled(module.field, signal)
+    shape = (*signal.shape, signal.channels)
+    free = module.loss.freedom((found.value - truth.value).reshape(shape))
+    scores = {key: f"{value:.2f} dB" for key, value in module.scores.items() if value is not None and "psnr" in key}
+    caption = f"{name}: PSNR {scores['psnr']} on the samples"
+    if "psnr_off_grid" in scores:
+        caption += f", {scores['psnr_off_grid']} between them"
+    if free.any():
+        caption += f" (less what the loss leaves free; {scores['psnr_raw']} as it is)"
+    found = found._replace(value=found.value - free.flatten(0, 1))
+    views = [
+        View(*(part.double().cpu().numpy().reshape(*shape, *part.shape[2:]) for part in j)) for j in (truth, found)
+    ]
+    return {path.stem: path for path in write_pictures(folder, *views, caption=caption)}
+
+
+@torch.no_grad()
+def sampled(field: CoordinateMLP, signal: Signal) -> Jet:
+    """The field's jet of order 2 at the samples, in blocks of bounded memory."""
+    jets = [field.jet(x, order=2) for x in signal.grid().split(8192)]
+    return Jet(*(torch.cat(parts) for parts in zip(*jets, strict=True)))
+
+
+def build(node: Any, **more: Any) -> Any:
+    """The object a config node describes; what its constructor finds wrong becomes one line."""
+    with mendable(str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""):
+        return instantiate(node, _convert_="all", **more)
+
+
+@contextmanager
+def logging_to(node: DictConfig | None, folder: Path) -> Iterator[Any]:
+    """The logger that `node` describes, or None; closed as finished or, on any exception, as failed."""
+    if node is None:
+        yield None
+        return
+    logger = build(node, folder=str(folder))
+    try:
+        yield logger
+    except BaseException:
+        logger.close(exit_code=1)
+        raise
+    logger.close(exit_code=0)
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """The results in short, a line each."""
+
+    def row(name: str, key: str, form: str) -> str:
+        value = metrics[key]
+        return f"{name:18} {'-' if value is None else format(value, form)}"
+
+    return "\n".join(
+        [
+            row("PSNR on samples", "psnr", ".2f") + " dB",
+            row("PSNR between", "psnr_off_grid", ".2f") + (" dB" if metrics["psnr_off_grid"] is not None else ""),
+            row("SSIM", "ssim", ".4f"),
+            row("loss", "loss", ".3e"),
+            row("steps", "steps", "d")
+            + f" in {metrics['fit_seconds']:.1f} s, {metrics['steps_per_second']:.1f} per second",
+            row("parameters", "parameters", ",d"),
+            row("peak memory", "peak_memory_mb", ",.0f") + " MB",
+        ]
+    )
+
+
+@contextmanager
+def mendable(where: str) -> Iterator[None]:
+    """Turn the complaints of constructors about their arguments into a `UserError` that says where."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (CompactHydraException, TypeError, ValueError) as error:
+        cause = error
+        while isinstance(cause, CompactHydraException) and isinstance(cause.__cause__, Exception):
+            cause = cause.__cause__  # type: ignore[assignment]
+        if isinstance(cause, UserError):
+            raise cause from error
+        if not isinstance(cause, CompactHydraException | TypeError | ValueError):
+            raise
+        raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Refuse NaN and infinity anywhere in the configuration."""
+    pending = [("", OmegaConf.to_container(config, resolve=False))]
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            pending += [(f"{key}.{k}".lstrip("."), v) for k, v in items]
+        elif isinstance(value, float):
+            require(math.isfinite(value), f"{key} must be a finite number, not {value}")

@@ -1,0 +1,107 @@
+"""What every signal answers: its jet at any coordinate, its samples, and the truth between them where there is one.
+
+Coordinates are (x, y): x to the right along the columns, y down along the rows. Samples lie at pixel centres with the
+same spacing ``h = 2 / (n - 1)`` on all axes, n samples along the longest side, which spans [-1, 1]; the shorter sides
+are centred on 0. Values lie in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from sinefield.jet import Jet
+
+BLOCK = 65_536  # points per evaluation where a whole grid is asked: bounds memory, far above the cost of a call
+
+
+class Signal(nn.Module, ABC):
+    """A function on a box, known at the samples of a regular grid and answering at any coordinate.
+
+    Args:
+        shape: samples per axis, rows first: (H, W) for a picture; D = len(shape).
+        channels: C.
+    """
+
+    extent: Tensor
+
+    def __init__(self, shape: tuple[int, ...], channels: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.channels = channels
+        self.dims = len(shape)
+        self.spacing = 2 / (max(shape) - 1)
+        # half the box along (x, y): the outermost samples lie at -extent and +extent
+        half = torch.tensor([(n - 1) / 2 * self.spacing for n in reversed(shape)])
+        self.register_buffer("extent", half)
+
+    @abstractmethod
+    def jet(self, x: Tensor, order: int) -> Jet:
+        """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
+
+    def refined(self) -> Tensor | None:
+        """(2H-1, 2W-1, C): the truth on a grid twice as fine, whose every second sample is one of this signal's.
+
+        None where nothing is known between the samples.
+        """
+        return None
+
+    def coordinates(self, pixels: Tensor) -> Tensor:
+        """(N, D) coordinates of positions (N, D) in pixels, (column, row), the first sample's centre at (0, 0)."""
+        return pixels * self.spacing - self.extent
+
+    def fine_shape(self, fineness: int) -> tuple[int, ...]:
+        """Points per axis, rows first, of the grid that divides every spacing into `fineness` parts."""
+        return tuple((n - 1) * fineness + 1 for n in self.shape)
+
+    def grid(self, index: Tensor | None = None, fineness: int = 1) -> Tensor:
+        """(N, D) coordinates of the samples, rows first.
+
+        Args:
+            index: (N,) numbers of the points wanted; all where None.
+            fineness: 1 gives the samples; f divides every spacing into f parts.
+        """
+        shape = self.fine_shape(fineness)
+        if index is None:
+            index = torch.arange(math.prod(shape), device=self.extent.device)
+        rows_first = torch.stack(torch.unravel_index(index, shape), dim=-1)
+        return self.coordinates(rows_first.flip(-1).to(self.extent.dtype) / fineness)
+
+    def uniform(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, D) coordinates drawn uniformly from the box between the outermost samples."""
+        unit = torch.rand(count, self.dims, generator=generator, device=self.extent.device, dtype=self.extent.dtype)
+        return (2 * unit - 1) * self.extent
+
+    def border(self) -> Tensor:
+        """(B, D) coordinates of the samples on the border of the grid."""
+        inside = torch.zeros(self.shape, dtype=torch.bool, device=self.extent.device)
+        inside[tuple(slice(1, -1) for _ in self.shape)] = True
+        return self.grid((~inside).flatten().nonzero().squeeze(-1))
+
+    def samples(self, order: int = 0) -> Jet:
+        """The jet at all N samples, rows first; evaluated in blocks of bounded memory."""
+        values, gradients, laplacians = zip(*(self.jet(x, order) for x in self.grid().split(BLOCK)), strict=True)
+        return Jet(
+            torch.cat(values),
+            torch.cat(gradients) if order >= 1 else None,
+            torch.cat(laplacians) if order >= 2 else None,
+        )
+
+    def power(self, order: int) -> Jet:
+        """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
+
+        A power of 0 is given as 1: an error relative to nothing is taken absolutely.
+        """
+
+        def mean_square(part: Tensor) -> Tensor:
+            power = part.square().sum() / len(part)
+            return torch.where(power > 0, power, torch.ones_like(power))
+
+        return self.samples(order).map(mean_square)
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return math.prod(self.shape)

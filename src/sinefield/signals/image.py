@@ -1,0 +1,88 @@
+"""A picture: the spline through its pixels, with exact derivatives at any coordinate."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sinefield.errors import require, whole
+from sinefield.jet import Jet
+from sinefield.signals import spline
+from sinefield.signals.base import Signal
+from sinefield.signals.pixels import decode, resize
+
+log = logging.getLogger(__name__)
+
+
+class Image(Signal):
+    """A picture file as a continuous function with values in [-1, 1].
+
+    Its jet is that of the tensor-product B-spline through the training samples. With `holdout`, the training samples
+    are every second pixel of a picture twice as fine, and the pixels in between are known but never trained on.
+
+    Args:
+        path: a picture file, or `skimage:NAME` for one that scikit-image ships.
+        size: training samples along the longest side, at most what the file has; None for all it has.
+        holdout: keep the pixels between the samples as the truth to score on, where the file is large enough.
+        degree: p of the spline, odd, at least 3: its Laplacian is continuous from 3 on and smooth from 5 on.
+        allow_huge: read pictures of more than 89 million pixels too.
+
+    Raises:
+        UserError: the file cannot be read as a picture, or is too small.
+    """
+
+    c: Tensor
+    fine: Tensor | None
+
+    def __init__(
+        self,
+        path: str | Path,
+        size: int | None = 256,
+        holdout: bool = True,
+        degree: int = 3,
+        allow_huge: bool = False,
+    ) -> None:
+        whole("signal.degree", degree, least=3)
+        require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
+        pixels = decode(path, allow_huge=allow_huge)
+        own = max(pixels.shape[:2])
+        wanted = (own + 1) // 2 if holdout else own
+        if size is not None:
+            wanted = min(whole("signal.size", size, least=degree + 1), own)  # pixels are never made up
+        split = holdout and own >= 2 * wanted - 1
+        if holdout and not split:
+            log.warning("%s is %d pixels long: too few to hold some out at signal.size=%d", path, own, wanted)
+        target = min(2 * wanted, own) if split else wanted
+        height, width = (max(1, round(n * target / own)) for n in pixels.shape[:2])
+        fine = 2 * resize(pixels, height, width) - 1
+        if split:  # an odd number of pixels per axis, so that the samples are the corners of the picture in between
+            fine = fine[: height - 1 + height % 2, : width - 1 + width % 2]
+        samples = fine[::2, ::2] if split else fine
+        shape = samples.shape[:2]
+        require(
+            min(shape) > degree,
+            f"{path} has {shape[1]} x {shape[0]} samples; a spline of degree {degree} needs "
+            f"{degree + 1} along each side: choose a larger signal.size or a picture less narrow",
+        )
+        super().__init__((shape[0], shape[1]), samples.shape[2])
+        self.degree = degree
+        dtype = torch.get_default_dtype()
+        self.register_buffer("c", torch.from_numpy(spline.coefficients(samples, degree)).to(dtype))
+        self.register_buffer("fine", torch.from_numpy(fine.copy()).to(dtype) if split else None)
+
+    def jet(self, x: Tensor, order: int) -> Jet:
+        """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
+        h = self.spacing
+        jet = spline.evaluate(self.c, ((x + self.extent) / h).flip(-1), self.degree, order)
+        return Jet(
+            jet.value,
+            None if jet.gradient is None else jet.gradient.flip(-1) / h,
+            None if jet.laplacian is None else jet.laplacian / h**2,
+        )
+
+    def refined(self) -> Tensor | None:
+        """The picture whose every second pixel was trained on, (2H-1, 2W-1, C); None where none are held out."""
+        return self.fine
