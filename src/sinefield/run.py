@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-import time
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,21 +19,20 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from sinefield.callbacks import History, Progress
 from sinefield.data import SignalData
+from sinefield.drawing import draw
 from sinefield.environment import Usage, environment
 from sinefield.errors import UserError, require
 from sinefield.files import write_whole
-from sinefield.jet import Jet
 from sinefield.module import FieldModule
-from sinefield.report.pictures import View, write_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import nn
 
-    from sinefield.field import CoordinateMLP
-    from sinefield.signals.base import Signal
-
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices do not help a fit
+# Lightning 2.6 calls what torch 2.13 renamed; it is theirs to mend.
+warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
 
 
@@ -112,7 +112,7 @@ def main(config: DictConfig, folder: Path) -> float:
     try:
         metrics = train(config, folder)
     except UserError as error:
-        raise CompactHydraException(f"error: {error}") from error
+        raise CompactHydraException(str(error)) from error
     print(table(metrics), f"run folder         {folder}", sep="\n")
     return float(metrics["psnr"])
 
@@ -138,31 +138,6 @@ def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
     state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
     field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
     return field.eval()
-
-
-def draw(folder: Path, signal: Signal, module: FieldModule, name: str) -> dict[str, Path]:
-    """Write the run's pictures: signal and field on the samples, the field less what its loss leaves free."""
-    truth, found = signal.samples(order=2), sampled(module.field, signal)
-    shape = (*signal.shape, signal.channels)
-    free = module.loss.freedom((found.value - truth.value).reshape(shape))
-    scores = {key: f"{value:.2f} dB" for key, value in module.scores.items() if value is not None and "psnr" in key}
-    caption = f"{name}: PSNR {scores['psnr']} on the samples"
-    if "psnr_off_grid" in scores:
-        caption += f", {scores['psnr_off_grid']} between them"
-    if free.any():
-        caption += f" (less what the loss leaves free; {scores['psnr_raw']} as it is)"
-    found = found._replace(value=found.value - free.flatten(0, 1))
-    views = [
-        View(*(part.double().cpu().numpy().reshape(*shape, *part.shape[2:]) for part in j)) for j in (truth, found)
-    ]
-    return {path.stem: path for path in write_pictures(folder, *views, caption=caption)}
-
-
-@torch.no_grad()
-def sampled(field: CoordinateMLP, signal: Signal) -> Jet:
-    """The field's jet of order 2 at the samples, in blocks of bounded memory."""
-    jets = [field.jet(x, order=2) for x in signal.grid().split(8192)]
-    return Jet(*(torch.cat(parts) for parts in zip(*jets, strict=True)))
 
 
 def build(node: Any, **more: Any) -> Any:
@@ -215,9 +190,9 @@ def mendable(where: str) -> Iterator[None]:
     except UserError:
         raise
     except (CompactHydraException, TypeError, ValueError) as error:
-        cause = error
-        while isinstance(cause, CompactHydraException) and isinstance(cause.__cause__, Exception):
-            cause = cause.__cause__  # type: ignore[assignment]
+        cause: BaseException = error
+        while isinstance(cause, CompactHydraException) and cause.__cause__ is not None:
+            cause = cause.__cause__
         if isinstance(cause, UserError):
             raise cause from error
         if not isinstance(cause, CompactHydraException | TypeError | ValueError):
@@ -227,7 +202,7 @@ def mendable(where: str) -> Iterator[None]:
 
 def check_numbers(config: DictConfig) -> None:
     """Refuse NaN and infinity anywhere in the configuration."""
-    pending = [("", OmegaConf.to_container(config, resolve=False))]
+    pending: list[tuple[str, Any]] = [("", OmegaConf.to_container(config, resolve=False))]
     while pending:
         key, value = pending.pop()
         if isinstance(value, dict | list):

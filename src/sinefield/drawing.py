@@ -1,0 +1,45 @@
+"""From a fitted module to the pictures of its run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from sinefield.jet import Jet
+from sinefield.module import FieldModule
+from sinefield.report.pictures import View, write_pictures
+
+if TYPE_CHECKING:
+    from sinefield.field import CoordinateMLP
+    from sinefield.signals.base import Signal
+
+
+def draw(folder: Path, signal: Signal, module: FieldModule, title: str) -> dict[str, Path]:
+    """Write the run's pictures: signal and field at the samples, the field less what its loss leaves free."""
+    truth, found = signal.samples(order=2), sampled(module.field, signal)
+    shape = (*signal.shape, signal.channels)
+    free = module.loss.freedom((found.value - truth.value).reshape(shape))
+    found = found._replace(value=found.value - free.flatten(0, 1))
+    decibels = {name: f"{value:.2f} dB" for name, value in module.scores.items() if value is not None}
+    caption = f"{title}: PSNR {decibels['psnr']} on the samples"
+    if "psnr_off_grid" in decibels:
+        caption += f", {decibels['psnr_off_grid']} between them"
+    if free.any():
+        caption += f" (less what the loss leaves free; {decibels['psnr_raw']} as it is)"
+    paths = write_pictures(folder, _view(truth, shape), _view(found, shape), caption)
+    return {path.stem: path for path in paths}
+
+
+@torch.no_grad()
+def sampled(field: CoordinateMLP, signal: Signal) -> Jet:
+    """The field's jet of order 2 at the samples, in blocks of bounded memory."""
+    jets = [field.jet(x, order=2) for x in signal.grid().split(8192)]
+    return Jet(*(torch.cat(parts) for parts in zip(*jets, strict=True)))
+
+
+def _view(jet: Jet, shape: tuple[int, ...]) -> View:
+    """A jet of order 2 at the samples as the arrays that are drawn, (H, W, C) and (H, W, C, D)."""
+    value, gradient, laplacian = (part.double().cpu().numpy() for part in jet if part is not None)
+    return View(value.reshape(shape), gradient.reshape(*shape, -1), laplacian.reshape(shape))

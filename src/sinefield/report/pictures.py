@@ -1,0 +1,102 @@
+"""The pictures of a run, written to its folder: seven at their own resolution, and a contact sheet of them all.
+
+Signal and field share one limit per derivative, so equal colours are equal numbers; colours.py says what they mean.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from sinefield.files import write_whole
+from sinefield.report.colours import error_picture, gradient_picture, laplacian_picture, mean, rms, value_picture
+from sinefield.report.sheet import contact_sheet
+
+
+@dataclass(frozen=True)
+class View:
+    """What a picture is drawn from: one function (field or signal) sampled on the picture grid.
+
+    `value` is (H, W, C) in [-1, 1] with C = 1 or 3 (it may leave the range: clipped for display only), `gradient`
+    (H, W, C, 2) per unit of coordinate in the order (d/dx, d/dy) with y down, `laplacian` (H, W, C) per unit².
+    Raises ValueError where the shapes disagree.
+    """
+
+    value: np.ndarray
+    gradient: np.ndarray
+    laplacian: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = self.value.shape
+        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape:
+            raise ValueError(f"value must be (H, W, C) with C = 1 or 3, not {shape}")
+        if self.gradient.shape != (*shape, 2) or self.laplacian.shape != shape:
+            raise ValueError(
+                f"value {shape} needs gradient {(*shape, 2)} and laplacian {shape}, "
+                f"not {self.gradient.shape} and {self.laplacian.shape}"
+            )
+
+
+def write_pictures(folder: Path, signal: View, field: View, caption: str) -> list[Path]:
+    """Write the seven pictures at their own resolution and `contact_sheet.png`, which shows them all; their paths.
+
+    The limits are the 98th percentiles of the signal's |∇| and |Δ|, so that edges are bright although few, and the
+    99.5th of the error, each up to the next round number, so that runs of like quality share a scale. Each PNG's
+    `Description` says what its colours mean. Equal input gives equal bytes; every file appears whole or not at all.
+    """
+    if signal.value.shape != field.value.shape:
+        raise ValueError(f"signal {signal.value.shape} and field {field.value.shape} must have one shape")
+    with np.errstate(invalid="ignore"):  # inf - inf is painted, not warned about
+        error = np.asarray(field.value, dtype=float) - signal.value
+    slope = _limit(np.hypot(*np.moveaxis(mean(signal.gradient, axis=-2), -1, 0)), percent=98, least=1 / 255)
+    curvature = _limit(np.abs(mean(signal.laplacian)), percent=98, least=1 / 255)
+    worst = _limit(rms(error), percent=99.5, least=1e-5)
+    values = "black to white: value -1 to 1"
+    slopes = f"hue: uphill direction; black to full colour: 0 to {slope:,.6g} per unit of coordinate"
+    curvatures = f"blue, white, red: -{curvature:,.6g}, 0, {curvature:,.6g} per unit² of coordinate"
+    errors = f"black to yellow: |field - signal|, root mean square over channels, 0 to {worst:,.6g}"
+    pictures = {
+        "ground_truth": (value_picture(signal.value), values),
+        "reconstruction": (value_picture(field.value), values),
+        "error": (error_picture(error, worst), errors),
+        "gradient_signal": (gradient_picture(signal.gradient, slope), slopes),
+        "gradient_field": (gradient_picture(field.gradient, slope), slopes),
+        "laplacian_signal": (laplacian_picture(signal.laplacian, curvature), curvatures),
+        "laplacian_field": (laplacian_picture(field.laplacian, curvature), curvatures),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [_write(folder / f"{name}.png", picture, words) for name, (picture, words) in pictures.items()]
+    if broken := _broken(signal) + _broken(field):
+        caption += f"\nmagenta: not finite ({broken:,} pixels of signal and field together)"
+    panels = {name: picture for name, (picture, _) in pictures.items()}
+    sheet = contact_sheet(panels, slope, curvature, worst, caption)
+    return [*paths, _write(folder / "contact_sheet.png", sheet, caption)]
+
+
+def _broken(view: View) -> int:
+    """How many pixels have a value, gradient or Laplacian that is not finite."""
+    parts = (view.value, view.gradient[..., 0], view.gradient[..., 1], view.laplacian)
+    return int(np.any([~np.isfinite(part) for part in parts], axis=(0, 3)).sum())
+
+
+def _limit(size: np.ndarray, percent: float, least: float) -> float:
+    """The percentile (the maximum where that is 0) of the finite sizes, up to the next round number.
+
+    `least` keeps rounding noise dark: 1/255 per unit is one 8-bit step over the whole picture, 1e-5 is float32's.
+    """
+    size = size[np.isfinite(size)]
+    limit = max(float(np.percentile(size, percent) or size.max()) if size.size else 0.0, least)
+    power = 10.0 ** np.floor(np.log10(limit))
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+    return float(f"{next(step for step in steps if step * power >= 0.999 * limit) * power:.2g}")
+
+
+def _write(path: Path, picture: np.ndarray, description: str) -> Path:
+    about, buffer = PngInfo(), BytesIO()
+    about.add_text("Description", description)
+    Image.fromarray(picture).save(buffer, format="PNG", compress_level=8, pnginfo=about)
+    write_whole(path, buffer.getvalue())
+    return path
