@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,13 @@ class Progress(ProgressBar):
         """Open the bar at the step where training stands."""
         bar = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
         self._bar = tqdm(
-            total=trainer.max_steps, initial=trainer.global_step, desc="fit", unit="step", bar_format=bar, smoothing=0.1
+            total=trainer.max_steps,
+            initial=trainer.global_step,
+            desc="fit",
+            unit="step",
+            bar_format=bar,
+            smoothing=0.1,
+            mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@ Every batch is a function of (seed, step) alone, so a resumed run sees the point
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -93,21 +94,24 @@ class SignalData(pl.LightningDataModule):
 
     def batch(self, step: int) -> Batch:
         """The points of one step, for each part of the loss."""
-        drawn = self._drawn(step)
-        found = [(part, part.points(self.signal)) for part in self.loss.parts]
-        points = [(part, drawn if fixed is None else fixed) for part, fixed in found]
-        return [Samples(x, self.signal.jet(x, part.order)) for part, x in points]
+        samples = []
+        for number, part in enumerate(self.loss.parts):
+            generator = _generator(self.signal.extent.device, self.seed, step, number)
+            x = part.points(self.signal, generator)
+            x = self._drawn(step, generator) if x is None else x
+            samples.append(Samples(x, self.signal.jet(x, part.order)))
+        return samples
 
-    def _drawn(self, step: int) -> Tensor:
+    def _drawn(self, step: int, generator: torch.Generator) -> Tensor:
         """(N, D) the points of one step: continuous, the whole grid, or the next piece of a shuffled grid."""
         device = self.signal.extent.device
         count, batch = len(self.signal), self.batch_size
         if self.continuous:
-            return self.signal.uniform(batch, _generator(device, self.seed, step))
+            return self.signal.uniform(batch, generator)
         if batch >= count:
             return self.signal.grid()
         per_pass = count // batch  # the few samples left over take their turn in another pass
-        order = torch.randperm(count, generator=_generator(device, self.seed, step // per_pass), device=device)
+        order = torch.randperm(count, generator=_generator(device, self.seed, step // per_pass, 0), device=device)
         start = step % per_pass * batch
         return self.signal.grid(order[start : start + batch])
 
@@ -124,6 +128,7 @@ class _Steps(IterableDataset[Batch]):
             yield self.data.batch(step)
 
 
-def _generator(device: torch.device, seed: int, number: int) -> torch.Generator:
-    """A generator whose stream is a function of (seed, number)."""
-    return torch.Generator(device).manual_seed((seed * 0x9E3779B1 + number * 0x85EBCA77) % 2**63)
+def _generator(device: torch.device, *numbers: int) -> torch.Generator:
+    """A generator whose stream is a function of the numbers."""
+    seed = int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest())
+    return torch.Generator(device).manual_seed(seed % 2**63)

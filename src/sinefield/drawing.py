@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
 
-def draw(folder: Path, signal: Signal, module: FieldModule, title: str) -> dict[str, Path]:
+def draw(folder: Path, signal: Signal, module: FieldModule) -> dict[str, Path]:
     """Write the run's pictures: signal and field at the samples, the field less what its loss leaves free."""
     truth, found = signal.samples(order=2), sampled(module.field, signal)
     shape = (*signal.shape, signal.channels)
     free = module.loss.freedom((found.value - truth.value).reshape(shape))
     found = found._replace(value=found.value - free.flatten(0, 1))
     decibels = {name: f"{value:.2f} dB" for name, value in module.scores.items() if value is not None}
-    caption = f"{title}: PSNR {decibels['psnr']} on the samples"
+    names = f"{type(module.loss).__name__} loss, {type(module.field.activation).__name__} activation"
+    caption = f"{names}: PSNR {decibels['psnr']} on the samples"
     if "psnr_off_grid" in decibels:
         caption += f", {decibels['psnr_off_grid']} between them"
     if free.any():

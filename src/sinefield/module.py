@@ -50,7 +50,7 @@ class FieldModule(pl.LightningModule):
         self.power = power
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
-        self.chunk = whole("field.chunk", chunk, least=1)
+        self.chunk = whole("chunk", chunk, least=1)
         self.terms: dict[str, Tensor] = {}  # of the latest step
         self.scores: dict[str, float | None] = {}  # of the latest evaluation
         self.predicted: list[Tensor] = []
@@ -82,7 +82,7 @@ class FieldModule(pl.LightningModule):
         terms: dict[str, Tensor] = {}
         for part, samples in zip(self.loss.parts, batch, strict=True):
             n = len(samples.x)
-            size = self.chunk if part.divisible else n
+            size = n if part.group is None else max(1, self.chunk // part.group) * part.group
             for start in range(0, n, size):
                 x = samples.x[start : start + size]
                 target = samples.target.map(lambda t, start=start, size=size: t[start : start + size])  # type: ignore[misc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
+from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from sinefield.callbacks import History, Progress
@@ -51,7 +54,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
     """
     usage = Usage()
     require(not (folder / "metrics.json").exists(), f"{folder} holds a finished run; choose another hydra.run.dir")
-    check_numbers(config)
+    settle(config)
     pl.seed_everything(config.seed, verbose=False)
 
     signal = build(config.signal)
@@ -82,7 +85,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
         if logger:
             logger.log_hyperparams(resolved)
         trainer.fit(module, datamodule=data)
-        pictures = draw(folder, signal, module, config.title)
+        pictures = draw(folder, signal, module)
         if logger:
             logger.show(pictures)
         metrics = {
@@ -112,6 +115,8 @@ def main(config: DictConfig, folder: Path) -> float:
     try:
         metrics = train(config, folder)
     except UserError as error:
+        if HydraConfig.get().mode == RunMode.RUN:  # a job of a sweep must not end the others
+            sys.exit(f"error: {error}")
         raise CompactHydraException(str(error)) from error
     print(table(metrics), f"run folder         {folder}", sep="\n")
     return float(metrics["psnr"])
@@ -200,13 +205,16 @@ def mendable(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
 
 
-def check_numbers(config: DictConfig) -> None:
-    """Refuse NaN and infinity anywhere in the configuration."""
-    pending: list[tuple[str, Any]] = [("", OmegaConf.to_container(config, resolve=False))]
-    while pending:
-        key, value = pending.pop()
-        if isinstance(value, dict | list):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            pending += [(f"{key}.{k}".lstrip("."), v) for k, v in items]
+def settle(node: DictConfig | ListConfig, path: str = "") -> None:
+    """Read the word none as null, and refuse NaN and infinity, anywhere in the configuration."""
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
+    for key in keys:
+        if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key):
+            continue
+        value, name = node[key], f"{path}{key}"
+        if isinstance(value, DictConfig | ListConfig):
+            settle(value, f"{name}.")
+        elif value == "none":
+            node[key] = None
         elif isinstance(value, float):
-            require(math.isfinite(value), f"{key} must be a finite number, not {value}")
+            require(math.isfinite(value), f"{name} must be a finite number, not {value}")

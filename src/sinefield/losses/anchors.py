@@ -20,7 +20,7 @@ class Border(Loss):
 
     order = 0
 
-    def points(self, signal: Signal) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(B, D) the samples on the border."""
         return signal.border()
 
@@ -38,13 +38,13 @@ class Mean(Loss):
     """
 
     order = 0
-    divisible = False
+    group = None
 
     def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
         self.count = count
 
-    def points(self, signal: Signal) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""
         stride = math.ceil((len(signal) / self.count) ** (1 / signal.dims))
         every = tuple(slice(n // 2 % stride, None, stride) for n in signal.shape)
@@ -61,7 +61,7 @@ class Pixel(Loss):
 
     order = 0
 
-    def points(self, signal: Signal) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(1, D) the middle sample."""
         return signal.grid(_numbers(signal)[tuple(n // 2 for n in signal.shape)][None])
 

@@ -25,12 +25,12 @@ class Loss(ABC):
 
     Attributes:
         order: how deep both jets must go: 0 value, 1 gradient, 2 Laplacian.
-        divisible: whether the loss over N points is the mean of the losses over their parts, so that a batch may be
-            cut into pieces that stay in cache.
+        group: how many consecutive points are compared together; a batch may be cut between groups, into pieces that
+            stay in cache, since the loss is the mean over them. None: all points are one group.
     """
 
     order: int
-    divisible: bool = True
+    group: int | None = 1
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = positive("the weight of a loss", weight)
@@ -47,11 +47,11 @@ class Loss(ABC):
 
     @property
     def parts(self) -> Sequence[Loss]:
-        """The losses that are summed, each over points of its own: this one and its anchor, where it has one."""
+        """The losses that are summed, each over points of its own: this one and what belongs to it."""
         return [self]
 
-    def points(self, signal: Signal) -> Tensor | None:
-        """(B, D) coordinates where this loss must be taken, every step; None: wherever the data are sampled."""
+    def points(self, signal: Signal, generator: torch.Generator) -> Tensor | None:
+        """(B, D) coordinates where this loss is taken in one step; None: wherever the data are sampled."""
         return None
 
     def freedom(self, error: Tensor) -> Tensor:
@@ -63,22 +63,26 @@ class Loss(ABC):
         return torch.zeros_like(error)
 
 
-class Anchored(Loss):
-    """A loss that sees derivatives alone, and the anchor that pins what they leave free.
+class DerivativeLoss(Loss):
+    """A loss that sees derivatives alone, with what carries the low frequencies and what pins the rest.
+
+    An error of wavenumber k weighs |k|^2 in a gradient loss and |k|^4 in a Laplacian loss, so the low ones starve.
 
     Args:
-        weight: multiplies every term.
-        anchor: a loss on values at a few points; None leaves the freedom, as the paper does.
+        weight: multiplies every term of this loss, not of the parts below.
+        weak: a weak form of the same derivative data over distances, where all wavenumbers weigh alike; None: without.
+        anchor: a loss on values at a few points, which pins what the derivatives leave free; None: it stays free.
     """
 
-    def __init__(self, weight: float = 1.0, anchor: Loss | None = None) -> None:
+    def __init__(self, weight: float = 1.0, weak: Loss | None = None, anchor: Loss | None = None) -> None:
         super().__init__(weight)
+        self.weak = weak
         self.anchor = anchor
 
     @property
     def parts(self) -> Sequence[Loss]:
-        """This loss and its anchor, where it has one."""
-        return [self] if self.anchor is None else [self, self.anchor]
+        """This loss, its weak form and its anchor, where it has them."""
+        return [self, *(part for part in (self.weak, self.anchor) if part is not None)]
 
 
 def relative(field: Tensor | None, signal: Tensor | None, power: Tensor | None) -> Tensor:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from sinefield.jet import Jet
-from sinefield.losses.base import Anchored, relative
+from sinefield.losses.base import DerivativeLoss, relative
 
 
-class Gradient(Anchored):
+class Gradient(DerivativeLoss):
     """``weight E|grad f - grad s|^2 / E|grad s|^2``, the mean over points, summed over channels and axes."""
 
     order = 1

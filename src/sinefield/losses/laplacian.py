@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sinefield.jet import Jet
-from sinefield.losses.base import Anchored, relative
+from sinefield.losses.base import DerivativeLoss, relative
 
 
-class Laplacian(Anchored):
+class Laplacian(DerivativeLoss):
     """``weight E|lap f - lap s|^2 / E|lap s|^2``, the mean over points, channel by channel, summed over channels."""
 
     order = 2

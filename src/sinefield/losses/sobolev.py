@@ -35,8 +35,8 @@ class Sobolev(Loss):
 
     @property
     def parts(self) -> Sequence[Loss]:
-        """This sum and the anchors of its terms."""
-        return [self, *(anchor for term in self.terms for anchor in term.parts[1:])]
+        """This sum, and the weak forms and anchors of its terms."""
+        return [self, *(part for term in self.terms for part in term.parts[1:])]
 
     def freedom(self, error: Tensor) -> Tensor:
         """What none of the terms can see, (H, W, C)."""

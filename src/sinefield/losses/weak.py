@@ -1,0 +1,98 @@
+"""Weak forms of derivative data: integrals over distances from a pixel to the picture, where low frequencies count.
+
+    line integral    s(y) - s(x)                = int_0^1 grad s(x + t (y - x)) . (y - x) dt
+    Green on a disc  mean s over |y - x| = r    = s(x) + int_0^r 1/(2 pi q) int_{|y - x| < q} lap s dA dq
+
+Both left sides are functionals of the derivatives alone, and a signal that knows its values gives them exactly. Source:
+the gradient theorem; Evans, Partial Differential Equations, sec. 2.2.2 (mean-value formulas).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sinefield.errors import whole
+from sinefield.jet import Jet
+from sinefield.losses.base import Loss, relative
+
+if TYPE_CHECKING:
+    from sinefield.signals.base import Signal
+
+
+class Differences(Loss):
+    """``weight E|[f(y) - f(x)] - [s(y) - s(x)]|^2 / 2 E|s|^2`` over pairs at log-uniform distances: the gradient's.
+
+    Args:
+        weight: multiplies the term.
+        count: pairs per step.
+    """
+
+    order = 0
+    group = 2
+
+    def __init__(self, weight: float = 1.0, count: int = 2048) -> None:
+        super().__init__(weight)
+        self.count = whole("loss.weak.count", count, least=1)
+
+    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+        """(2 count, D): x and y in turn, x uniform in the box, y at a distance from one spacing to half the box."""
+        x, box = signal.uniform(self.count, generator), signal.extent
+        reach = _log_uniform(self.count, signal.spacing / float(box.max()), 1.0, box, generator)
+        step = reach * signal.uniform(self.count, generator)
+        step = torch.where((x + step).abs() > box, -step, step)  # at most half the box: the other way is inside
+        return torch.stack([x, x + step], dim=1).flatten(0, 1)
+
+    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
+        """{"differences": ()}."""
+        apart = [part.value[1::2] - part.value[::2] for part in (field, signal)]
+        return {"differences": self.weight / 2 * relative(apart[0], apart[1], power.value)}
+
+
+class Circles(Loss):
+    """``weight E|[m_r f - f](x) - [m_r s - s](x)|^2 / E|s|^2``, m_r the mean over a circle: the Laplacian's.
+
+    The mean is taken over `corners` equidistant points, turned at random: exact for harmonic polynomials of degree up
+    to corners - 1, so that what the Laplacian leaves free is left free here too. Two dimensions.
+
+    Args:
+        weight: multiplies the term.
+        count: circles per step, with log-uniform radii from half a spacing to the nearest border.
+        corners: points per circle.
+    """
+
+    order = 0
+
+    def __init__(self, weight: float = 1.0, count: int = 1024, corners: int = 8) -> None:
+        super().__init__(weight)
+        self.count = whole("loss.weak.count", count, least=1)
+        self.corners = whole("loss.weak.corners", corners, least=3)
+        self.group = self.corners + 1
+
+    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+        """(count (1 + corners), 2): each centre and its circle in turn."""
+        x, box = signal.uniform(self.count, generator), signal.extent
+        room = (box - x.abs()).amin(dim=1, keepdim=True)
+        least = signal.spacing / 2
+        radius = _log_uniform(self.count, least, float(box.min()), box, generator).minimum(room)
+        turn = torch.rand(self.count, 1, generator=generator, device=box.device, dtype=box.dtype)
+        angle = 2 * math.pi * (turn + torch.arange(self.corners, device=box.device) / self.corners)
+        ring = x[:, None] + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
+        return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
+
+    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
+        """{"circles": ()}."""
+        bulge = []
+        for part in (field, signal):
+            circles = part.value.unflatten(0, (-1, self.group or 1))
+            bulge.append(circles[:, 1:].mean(dim=1) - circles[:, 0])
+        return {"circles": self.weight * relative(bulge[0], bulge[1], power.value)}
+
+
+def _log_uniform(count: int, least: float, most: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    """(count, 1) lengths whose logarithm is uniform between those of `least` and `most`."""
+    unit = torch.rand(count, 1, generator=generator, device=like.device, dtype=like.dtype)
+    return least * (most / least) ** unit

@@ -1,0 +1,57 @@
+"""What there is to test: found in the package and in conf/, so that a new file is tested by being there."""
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def concrete(base: type) -> list[type]:
+    """Every public concrete subclass of `base` that a module beside base's own defines."""
+    package = importlib.import_module(base.__module__.rpartition(".")[0])
+    modules = [
+        importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)
+    ]
+    classes = [
+        cls
+        for module in modules
+        for cls in vars(module).values()
+        if getattr(cls, "__module__", None) == module.__name__
+    ]
+    kinds = [cls for cls in classes if inspect.isclass(cls) and issubclass(cls, base) and not inspect.isabstract(cls)]
+    return [cls for cls in kinds if not cls.__name__.startswith("_")]
+
+
+def described(group: str) -> dict[str, DictConfig]:
+    """The node with a `_target_` in every YAML of conf/<group>/, by the file's stem."""
+    nodes = {file.stem: OmegaConf.load(file) for file in sorted((CONF / group).glob("*.yaml"))}
+    return {name: node.get(group, node) for name, node in nodes.items()}  # `@package _global_` nests it once
+
+
+def targets(group: str) -> set[type]:
+    """The classes that the YAML files of a group build."""
+    return {get_class(node._target_) for node in described(group).values()}
+
+
+def build(node: DictConfig, **facts: int) -> Any:
+    """What a node describes, built as sinefield.run does it, with `facts` for the `${facts.*}` in it."""
+    return instantiate(OmegaConf.create({"node": node, "facts": facts}).node, _convert_="all")
+
+
+def distance(found: Tensor | None, expected: Tensor | None) -> float:
+    """The norm-wise relative error |found - expected| / |expected|, Frobenius; 0 where both are zero or None."""
+    if found is None or expected is None:
+        assert found is expected
+        return 0.0
+    assert found.shape == expected.shape
+    assert found.isfinite().all()
+    error, scale = torch.linalg.vector_norm(found - expected).item(), torch.linalg.vector_norm(expected).item()
+    return error / scale if scale > 0 else error

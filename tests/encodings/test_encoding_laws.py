@@ -1,0 +1,163 @@
+"""What holds for every encoding, built from its YAML, and what the shipped ones promise."""
+
+import math
+
+import pytest
+import torch
+from discover import build, concrete, described, distance, targets
+
+from sinefield.encodings.base import Encoding
+from sinefield.encodings.fourier import Fourier
+from sinefield.encodings.identity import Identity
+from sinefield.encodings.positional import Positional
+from sinefield.errors import UserError
+from sinefield.jet import autograd_jet, coordinates, elementwise, linear
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+TOLERANCE = 1e-10  # norm-wise relative; phases reach some hundred radians
+every = pytest.mark.parametrize("name", described("encoding"))
+dimensions = pytest.mark.parametrize("dims", [1, 2, 3])
+
+
+def encoding(name: str, dims: int, samples: int = 64) -> Encoding:
+    return build(described("encoding")[name], dims=dims, channels=1, samples=samples)
+
+
+def square(z, order):
+    return (z * z, 2 * z, torch.full_like(z, 2.0))[: order + 1]
+
+
+def test_every_encoding_has_a_yaml():
+    """So every one is tested here and can be chosen on the command line."""
+    assert set(concrete(Encoding)) == targets("encoding")
+
+
+class TestEvery:
+    @every
+    @dimensions
+    def test_jet_equals_autograd(self, name, dims):
+        """The rule on jets gives what autograd finds of its own values."""
+        encode, x = encoding(name, dims), 2 * torch.rand(20, dims) - 1
+        found = encode(coordinates(x, order=2))
+        expected = autograd_jet(lambda x: encode(coordinates(x, order=0)).value, x, order=2)
+        for part, other in zip(found, expected, strict=True):
+            assert distance(part, other) <= TOLERANCE
+
+    @every
+    @dimensions
+    def test_composes_with_a_map_in_front(self, name, dims):
+        """The rule holds behind a curved map too, whose own Laplacian is not zero."""
+        encode, x, w = encoding(name, dims), 2 * torch.rand(20, dims) - 1, torch.randn(dims, dims) / 2
+        found = encode(elementwise(linear(coordinates(x, order=2), w), square))
+        expected = autograd_jet(lambda x: encode(coordinates((x @ w.T).square(), order=0)).value, x, order=2)
+        for part, other in zip(found, expected, strict=True):
+            assert distance(part, other) <= TOLERANCE
+
+    @every
+    @dimensions
+    @pytest.mark.parametrize("order", [0, 1, 2])
+    def test_gives_the_features_and_the_parts_promised(self, name, dims, order):
+        """(N, F), (N, F, D), (N, F) with F = encoding.features, and no more than was asked for."""
+        encode = encoding(name, dims)
+        jet = encode(coordinates(torch.rand(5, dims), order))
+        shapes = [(5, encode.features), (5, encode.features, dims), (5, encode.features)]
+        wanted = [shape if depth <= order else None for depth, shape in enumerate(shapes)]
+        assert [None if part is None else tuple(part.shape) for part in jet] == wanted
+
+    @every
+    def test_curved_is_truthful(self, name):
+        """The features' Laplacian vanishes everywhere if and only if `curved` is False."""
+        encode = encoding(name, 2)
+        laplacian = encode(coordinates(2 * torch.rand(50, 2) - 1, order=2)).laplacian
+        assert bool((laplacian != 0).any()) == encode.curved
+
+    @every
+    def test_nothing_is_trained(self, name):
+        """An encoding has no parameters; what it drew is in its state."""
+        assert list(encoding(name, 2).parameters()) == []
+
+    @every
+    def test_state_dict_round_trip(self, name):
+        """A second encoding, drawn anew and loaded with the first one's state, gives identical features."""
+        first, second = encoding(name, 2), encoding(name, 2)
+        second.load_state_dict(first.state_dict())
+        x = coordinates(torch.rand(5, 2), order=2)
+        assert all(torch.equal(part, other) for part, other in zip(first(x), second(x), strict=True))
+
+    @every
+    def test_follows_the_default_precision(self, name):
+        """Its constants are float64 here: a field in double precision is so throughout."""
+        jet = encoding(name, 2)(coordinates(torch.rand(5, 2), order=2))
+        assert {part.dtype for part in jet} == {torch.float64}
+
+
+class TestIdentity:
+    @dimensions
+    def test_is_the_coordinates(self, dims):
+        x = torch.rand(5, dims)
+        encode = Identity(dims)
+        assert encode.features == dims
+        assert torch.equal(encode(coordinates(x, order=0)).value, x)
+
+
+class TestPositional:
+    @pytest.mark.parametrize(("samples", "octaves"), [(64, 4), (256, 6), (512, 7), (300, 6), (4, 1), (2, 1)])
+    @dimensions
+    def test_octaves_of_the_sampling(self, dims, samples, octaves):
+        """L = floor(log2(n / 4)), at least 1, and D (1 + 2 L) features."""
+        assert Positional(dims, samples=samples).features == dims * (1 + 2 * octaves)
+        assert Positional(dims, frequencies=octaves).features == dims * (1 + 2 * octaves)
+
+    @pytest.mark.parametrize("samples", [8, 9, 64, 100, 127, 128, 255, 256, 512, 1000])
+    def test_highest_frequency_is_within_the_nyquist_rate(self, samples):
+        """2^(L-1)/2 cycles per unit stay below n/4, and the octave after the next would pass it."""
+        cycles = Positional(2, samples=samples).matrix.max().item() / (2 * math.pi)
+        assert cycles <= samples / 4
+        assert 4 * 2 * cycles > samples / 4
+
+    def test_features_are_those_of_the_paper(self):
+        """x, then sin(2^k pi x_d) by k and d, then the cosines likewise."""
+        x = 2 * torch.rand(5, 2) - 1
+        phases = torch.cat([2.0**k * math.pi * x for k in range(3)], dim=1)
+        expected = torch.cat([x, phases.sin(), phases.cos()], dim=1)
+        assert distance(Positional(2, frequencies=3)(coordinates(x, order=0)).value, expected) < 1e-14
+
+    def test_neither_samples_nor_frequencies(self):
+        with pytest.raises(UserError, match=r"samples or frequencies"):
+            Positional(2)
+
+    @pytest.mark.parametrize("knob", ["samples", "frequencies"])
+    @pytest.mark.parametrize("value", [0, -3, 2.5, True, "4"])
+    def test_no_whole_number(self, knob, value):
+        with pytest.raises(UserError, match=rf"encoding\.{knob} "):
+            Positional(2, **{knob: value})
+
+
+class TestFourier:
+    @dimensions
+    def test_features_are_sine_and_cosine_of_the_same_phases(self, dims):
+        """2 F features; sin^2 + cos^2 = 1, phase by phase, and the phases are linear: zero at the origin."""
+        encode = Fourier(dims, frequencies=7)
+        assert encode.features == 14
+        sines, cosines = encode(coordinates(torch.randn(5, dims), order=0)).value.split(7, dim=1)
+        assert distance(sines.square() + cosines.square(), torch.ones(5, 7)) < 1e-14
+        origin = encode(coordinates(torch.zeros(1, dims), order=0)).value
+        assert torch.equal(origin, torch.cat([torch.zeros(1, 7), torch.ones(1, 7)], dim=1))
+
+    def test_sigma_is_in_cycles_per_unit(self):
+        """The gradient of sin(2 pi B x) at 0 is 2 pi B, with B of standard deviation sigma (6000 draws, 4 %)."""
+        encode = Fourier(3, frequencies=2000, sigma=4.0)
+        b = encode(coordinates(torch.zeros(1, 3), order=1)).gradient[0, :2000] / (2 * math.pi)
+        assert b.std().item() == pytest.approx(4, rel=0.04)
+        assert abs(b.mean().item()) < 0.2
+
+    @pytest.mark.parametrize("sigma", [0, -1.0, math.nan, math.inf, "5"])
+    def test_no_sigma(self, sigma):
+        with pytest.raises(UserError, match=r"encoding\.sigma "):
+            Fourier(2, sigma=sigma)
+
+    @pytest.mark.parametrize("frequencies", [0, -3, 2.5, True])
+    def test_no_number_of_frequencies(self, frequencies):
+        with pytest.raises(UserError, match=r"encoding\.frequencies "):
+            Fourier(2, frequencies=frequencies)

@@ -1,0 +1,26 @@
+"""Every YAML is run for a few steps, because it exists."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import CONF, SMALL
+
+CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
+NEEDS = {"loss/weak": ["loss=gradient"], "loss/anchor": ["loss=gradient"]}  # groups that live inside another group
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_a_yaml_makes_a_finished_run(choice, fit) -> None:
+    parts = 1 if choice.parts[0] == "experiment" else len(choice.parts) - 1  # experiments are called by their path
+    group, name = "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])
+    metrics = fit(*NEEDS.get(group, []), f"{group}={name}", *SMALL)
+    assert metrics["steps"] == 2
+    assert json.loads((metrics["folder"] / "metrics.json").read_text())["psnr"] == metrics["psnr"]
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_a_yaml_says_what_it_is(path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("# @package")]
+    assert lines[0].startswith("# "), f"{path.name} starts with no comment"

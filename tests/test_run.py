@@ -1,0 +1,222 @@
+"""A run from a config to a finished folder: every loss brings the picture back, and every mistake stops it in time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, SMALL
+from omegaconf import OmegaConf
+from PIL import Image
+
+import sinefield
+from sinefield.errors import UserError
+
+KEYS = {
+    "psnr", "psnr_raw", "psnr_off_grid", "ssim", "best_psnr", "loss", "steps", "wall_seconds", "fit_seconds",
+    "steps_per_second", "parameters", "peak_memory_mb", "seed", "device", "versions", "git_commit",
+}  # fmt: skip
+PICTURES = {
+    "ground_truth", "reconstruction", "error", "gradient_signal", "gradient_field", "laplacian_signal",
+    "laplacian_field", "contact_sheet",
+}  # fmt: skip
+# A 32 x 32 part of a photograph, 0.5 to 2 seconds per 100 steps.
+FITTED = [
+    "signal.size=32",
+    "field.width=64",
+    "field.depth=2",
+    "data.batch_size=512",
+    "trainer.accelerator=cpu",
+    "trainer.max_steps=600",
+    "data.eval_every=200",
+    "logger=none",
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # small matrices, and tests beside this one
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory) -> Path:
+    """63 x 63 pixels around the cameraman's head: 32 x 32 samples and the pixels between them."""
+    from skimage.data import camera
+
+    path = tmp_path_factory.mktemp("photo") / "head.png"
+    Image.fromarray(camera()[60:186:2, 180:306:2]).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("overrides", "decibels"),
+    [
+        (["loss=value"], 40),
+        (["loss=gradient"], 35),
+        (["loss=laplacian"], 25),
+        (["loss=sobolev"], 35),
+    ],
+    ids=lambda x: x[0] if isinstance(x, list) else "",
+)
+def test_a_picture_comes_back_from_its_values_gradients_or_laplacian(overrides, decibels, photo, fit) -> None:
+    metrics = fit(*FITTED, f"signal.path={photo}", *overrides)
+    print(metrics)
+    assert metrics["psnr"] >= decibels
+    shown = np.asarray(Image.open(metrics["folder"] / "reconstruction.png"), dtype=float)[..., 0]
+    truth = np.asarray(Image.open(photo), dtype=float)[::2, ::2]
+    mean_square = np.mean((shown - truth) ** 2) + 1 / 12  # the file's rounding
+    error = 10 * np.log10(255**2 / mean_square)  # the picture on disk says the same
+    assert error >= min(decibels, 40) - 0.5
+
+
+def test_a_colour_picture_comes_back_from_its_gradients_channel_by_channel(tmp_path, fit) -> None:
+    from skimage.data import astronaut
+
+    path = tmp_path / "face.png"
+    Image.fromarray(astronaut()[60:186:2, 170:296:2]).save(path)
+    metrics = fit(*FITTED, f"signal.path={path}", "loss=gradient")
+    assert metrics["psnr"] >= 30
+
+
+def read_rows(folder: Path) -> list[dict]:
+    return list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+
+
+def test_a_run_folder_holds_what_the_design_says(photo, fit) -> None:
+    metrics = fit(*SMALL, f"signal.path={photo}", "logger=csv")
+    folder = metrics.pop("folder")
+    saved = json.loads((folder / "metrics.json").read_text())
+    assert saved == json.loads(json.dumps(metrics))
+    assert saved.keys() >= KEYS
+    assert saved["parameters"] == (2 + 1) * 16 + (16 + 1) * 16 + (16 + 1)
+    assert saved["versions"]["torch"] == torch.__version__
+    assert 50 < saved["peak_memory_mb"] < 20_000
+    rows = read_rows(folder)
+    assert [int(row["step"]) for row in rows] == [2]
+    assert float(rows[-1]["psnr"]) == saved["psnr"]
+    assert rows[0].keys() >= {"seconds", "loss", "loss/value", "psnr_off_grid", "ssim"}
+    assert {path.stem for path in folder.glob("*.png")} == PICTURES
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    config = OmegaConf.load(folder / "config.yaml")
+    assert config.facts == {"dims": 2, "channels": 1, "samples": 16}
+    assert config.field.in_features == 2
+
+
+def test_steps_that_are_no_multiple_of_the_evaluations_are_all_taken_and_scored(fit) -> None:
+    metrics = fit(*SMALL, "trainer.max_steps=7", "data.eval_every=3")
+    rows = read_rows(metrics["folder"])
+    assert [int(row["step"]) for row in rows] == [3, 6, 7]
+    assert metrics["steps"] == 7
+
+
+def test_chunks_change_nothing_but_the_speed(fit) -> None:
+    losses = [
+        fit(*SMALL, "loss=gradient", "trainer.precision=64-true", f"chunk={chunk}", folder=str(chunk))["loss"]
+        for chunk in (100_000, 100)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+def test_the_same_seed_gives_the_same_result_and_another_another(fit) -> None:
+    first, again, other = (fit(*SMALL, f"seed={seed}", folder=name)["loss"] for name, seed in zip("abc", (1, 1, 2), strict=True))
+    assert first == again != other
+
+
+def test_a_finished_field_is_loaded_as_a_plain_module(photo, fit) -> None:
+    metrics = fit(*FITTED, f"signal.path={photo}", "trainer.max_steps=100")
+    field = sinefield.load(metrics["folder"])
+    axis = torch.linspace(-1, 1, 32)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    found = field(torch.stack([x, y], dim=-1))  # (32, 32, 1)
+    truth = torch.from_numpy(np.asarray(Image.open(photo), dtype=np.float32)[::2, ::2, None].copy()) / 127.5 - 1
+    psnr = 10 * torch.log10(4 / (found - truth).square().mean()).item()
+    assert psnr == pytest.approx(metrics["psnr"], abs=1e-3)
+    assert field.jet(torch.zeros(3, 2), order=2).laplacian.shape == (3, 1)
+
+
+def test_loading_what_is_not_finished_is_refused(tmp_path) -> None:
+    with pytest.raises(UserError, match="no finished run"):
+        sinefield.load(tmp_path)
+
+
+def test_no_held_out_pixels_no_off_grid_number(photo, fit) -> None:
+    metrics = fit(*SMALL, f"signal.path={photo}", "signal.holdout=false")
+    assert metrics["psnr_off_grid"] is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["signal.path=nosuch.png"], "does not exist"),
+        (["signal.size=0"], "signal.size must be a whole number"),
+        (["field.depth=-1"], "field.depth must be a whole number of at least 0, not -1"),
+        (["field.width=wide"], "field.width must be a whole number"),
+        (["activation.omega0=0"], "activation.omega0 must be a finite number above 0"),
+        (["optimizer.lr=nan"], "optimizer.lr must be a finite number"),
+        (["optimizer.lr=-1"], "Invalid learning rate"),
+        (["optimizer.betas=[2,0.9]"], "Invalid beta"),
+        (["loss.weight=inf"], "loss.weight must be a finite number"),
+        (["data.batch_size=0"], "data.batch_size must be a whole number"),
+        (["trainer.max_steps=0"], "trainer.max_steps must be a whole number"),
+        (["chunk=0"], "chunk must be a whole number"),
+        (["activation=relu", "loss=laplacian"], "use activation=sine"),
+        (["loss=sobolev", "loss.value=null", "loss.gradient=null", "loss.laplacian=null"], "keep at least one"),
+        (["+field.foo=1"], "unexpected keyword argument 'foo'"),
+        (["signal.degree=4"], "must be odd"),
+    ],
+    ids=lambda x: x[-1] if isinstance(x, list) else "",
+)
+def test_a_mistake_is_one_line_before_anything_is_written(overrides, message, fit, tmp_path) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        fit(*SMALL, *overrides)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_relu_behind_a_curved_encoding_may_serve_a_laplacian_loss(fit) -> None:
+    fit(*SMALL, "activation=relu", "encoding=positional", "loss=laplacian")
+
+
+def test_a_loss_that_turns_nan_stops_at_once_and_keeps_the_last_good_checkpoint(fit, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"at step \d+; try a lower"):
+        fit(*SMALL, "optimizer.lr=1e30", "trainer.max_steps=50", "data.eval_every=1")
+    folder = tmp_path / "run"
+    assert not (folder / "metrics.json").exists()
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def test_a_finished_run_is_not_overwritten(fit) -> None:
+    fit(*SMALL)
+    with pytest.raises(UserError, match="holds a finished run"):
+        fit(*SMALL)
+
+
+def test_the_command_line_ends_in_one_line_and_a_status(tmp_path) -> None:
+    def train(*overrides: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(ROOT / "train.py"), *overrides, f"hydra.run.dir={tmp_path / 'run'}"]
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+
+    typo = train("loss=laplace")
+    assert typo.returncode == 1
+    assert typo.stderr == "error: there is no loss/laplace; choose from: gradient, laplacian, sobolev, value\n"
+    typo = train("field.dpeth=1")
+    assert typo.stderr.startswith("error: there is no field.dpeth; choose from: ")
+    assert "depth" in typo.stderr
+    missing = train("signal.path=nosuch.png")
+    assert missing.returncode == 1
+    assert missing.stderr == "error: 'nosuch.png' does not exist; check the path\n"
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    good = train(*SMALL)
+    assert good.returncode == 0, good.stderr
+    assert "PSNR on samples" in good.stdout
+    assert str(tmp_path / "run") in good.stdout
