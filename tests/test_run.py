@@ -127,7 +127,9 @@ def test_chunks_change_nothing_but_the_speed(fit) -> None:
 
 
 def test_the_same_seed_gives_the_same_result_and_another_another(fit) -> None:
-    first, again, other = (fit(*SMALL, f"seed={seed}", folder=name)["loss"] for name, seed in zip("abc", (1, 1, 2), strict=True))
+    first, again, other = (
+        fit(*SMALL, f"seed={seed}", folder=name)["loss"] for name, seed in zip("abc", (1, 1, 2), strict=True)
+    )
     assert first == again != other
 
 

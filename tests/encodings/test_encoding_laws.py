@@ -37,20 +37,22 @@ class TestEvery:
     @every
     @dimensions
     def test_jet_equals_autograd(self, name, dims):
-        """The rule on jets gives what autograd finds of its own values."""
+        """The rule on jets gives what autograd finds of its own values, in three random sums of all features."""
         encode, x = encoding(name, dims), 2 * torch.rand(20, dims) - 1
-        found = encode(coordinates(x, order=2))
-        expected = autograd_jet(lambda x: encode(coordinates(x, order=0)).value, x, order=2)
+        mix = torch.randn(3, encode.features)
+        found = linear(encode(coordinates(x, order=2)), mix)
+        expected = autograd_jet(lambda x: encode(coordinates(x, order=0)).value @ mix.T, x, order=2)
         for part, other in zip(found, expected, strict=True):
             assert distance(part, other) <= TOLERANCE
 
     @every
     @dimensions
-    def test_composes_with_a_map_in_front(self, name, dims):
-        """The rule holds behind a curved map too, whose own Laplacian is not zero."""
+    def test_composes_with_a_curved_map_in_front(self, name, dims):
+        """The rule holds for coordinates whose own Laplacian is not zero."""
         encode, x, w = encoding(name, dims), 2 * torch.rand(20, dims) - 1, torch.randn(dims, dims) / 2
-        found = encode(elementwise(linear(coordinates(x, order=2), w), square))
-        expected = autograd_jet(lambda x: encode(coordinates((x @ w.T).square(), order=0)).value, x, order=2)
+        mix = torch.randn(3, encode.features)
+        found = linear(encode(elementwise(linear(coordinates(x, order=2), w), square)), mix)
+        expected = autograd_jet(lambda x: encode(coordinates((x @ w.T) ** 2, order=0)).value @ mix.T, x, order=2)
         for part, other in zip(found, expected, strict=True):
             assert distance(part, other) <= TOLERANCE
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from sinefield.errors import whole
 from sinefield.jet import Jet
 from sinefield.losses.base import Loss, relative
 
@@ -16,13 +17,24 @@ if TYPE_CHECKING:
 
 
 class Border(Loss):
-    """``weight E|f - s|^2 / E|s|^2`` over the border of the grid: with the Laplacian, a Dirichlet problem."""
+    """``weight E|f - s|^2 / E|s|^2`` over the border of the box: with the Laplacian, a Dirichlet problem.
+
+    Args:
+        weight: multiplies the term.
+        count: points per step, anywhere on the border: between fixed points the field would leave it.
+    """
 
     order = 0
 
+    def __init__(self, weight: float = 1.0, count: int = 512) -> None:
+        super().__init__(weight)
+        self.count = whole("loss.anchor.count", count, least=1)
+
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
-        """(B, D) the samples on the border."""
-        return signal.border()
+        """(count, D), uniform on each side of the box, a random side each."""
+        x, box = signal.uniform(self.count, generator), signal.extent
+        axis = torch.randint(signal.dims, (self.count, 1), generator=generator, device=box.device)
+        return x.scatter(1, axis, x.gather(1, axis).sign() * box[axis])
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"border": ()}."""
@@ -42,7 +54,7 @@ class Mean(Loss):
 
     def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
-        self.count = count
+        self.count = whole("loss.anchor.count", count, least=1)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""

@@ -60,7 +60,7 @@ class Circles(Loss):
 
     Args:
         weight: multiplies the term.
-        count: circles per step, with log-uniform radii from half a spacing to the nearest border.
+        count: circles per step: log-uniform radii from half a spacing up to the nearest border.
         corners: points per circle.
     """
 
@@ -75,9 +75,15 @@ class Circles(Loss):
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(count (1 + corners), 2): each centre and its circle in turn."""
         x, box = signal.uniform(self.count, generator), signal.extent
+        least, most = signal.spacing / 2, float(box.min())
+        # Every second centre at a log-uniform distance from a random side: circles of all sizes touch the border, or
+        # the field would meet the border values by a jump within the last spacing and drift inside (measured).
+        near = x[::2]
+        axis = torch.randint(signal.dims, (len(near), 1), generator=generator, device=box.device)
+        distance = _log_uniform(len(near), least, most, box, generator)
+        x[::2] = near.scatter(1, axis, near.gather(1, axis).sign() * (box[axis] - distance))
         room = (box - x.abs()).amin(dim=1, keepdim=True)
-        least = signal.spacing / 2
-        radius = _log_uniform(self.count, least, float(box.min()), box, generator).minimum(room)
+        radius = _log_uniform(self.count, least, most, box, generator).minimum(room)
         turn = torch.rand(self.count, 1, generator=generator, device=box.device, dtype=box.dtype)
         angle = 2 * math.pi * (turn + torch.arange(self.corners, device=box.device) / self.corners)
         ring = x[:, None] + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=-1)

@@ -75,12 +75,6 @@ class Signal(nn.Module, ABC):
         unit = torch.rand(count, self.dims, generator=generator, device=self.extent.device, dtype=self.extent.dtype)
         return (2 * unit - 1) * self.extent
 
-    def border(self) -> Tensor:
-        """(B, D) coordinates of the samples on the border of the grid."""
-        inside = torch.zeros(self.shape, dtype=torch.bool, device=self.extent.device)
-        inside[tuple(slice(1, -1) for _ in self.shape)] = True
-        return self.grid((~inside).flatten().nonzero().squeeze(-1))
-
     def samples(self, order: int = 0) -> Jet:
         """The jet at all N samples, rows first; evaluated in blocks of bounded memory."""
         values, gradients, laplacians = zip(*(self.jet(x, order) for x in self.grid().split(BLOCK)), strict=True)
