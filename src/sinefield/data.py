@@ -25,11 +25,11 @@ _EVALUATED = 65_536  # points per block of the evaluation grid: bounds memory, f
 
 
 class Samples(NamedTuple):
-    """Points and the signal's jet there.
+    """Points and what the field is compared with there.
 
     Attributes:
         x: (N, D) coordinates.
-        target: the signal's jet at x.
+        target: the signal's jet at x, or what a weak form knows of it.
     """
 
     x: Tensor
@@ -99,7 +99,7 @@ class SignalData(pl.LightningDataModule):
             generator = _generator(self.signal.extent.device, self.seed, step, number)
             x = part.points(self.signal, generator)
             x = self._drawn(step, generator) if x is None else x
-            samples.append(Samples(x, self.signal.jet(x, part.order)))
+            samples.append(Samples(x, part.target(self.signal, x)))
         return samples
 
     def _drawn(self, step: int, generator: torch.Generator) -> Tensor:

@@ -223,14 +223,20 @@ def assert_samples(points: torch.Tensor, signal: Signal) -> None:
 
 class TestAnchors:
     @pytest.mark.parametrize("shape", [(9,), (4, 4), (5, 12), (12, 5), (4, 5, 6)])
-    def test_border_is_every_sample_on_the_border_once(self, shape):
-        """All samples less those of the grid that is two shorter along each axis."""
-        signal = Grid(*shape)
-        points = Border().points(signal, seeded())
-        assert_samples(points, signal)
-        assert len(points) == math.prod(shape) - math.prod(n - 2 for n in shape)
-        edge = ((points.abs() - signal.extent).abs() < 1e-14).any(dim=1)
-        assert edge.all()
+    def test_border_covers_the_border(self, shape):
+        """Every point lies on a side of the box, each of the 2 D sides gets its share, and on it all of its length."""
+        signal, count = Grid(*shape), 2000 * len(shape)
+        points = Border(count=count).points(signal, seeded())
+        assert points.shape == (count, len(shape))
+        for axis, half in enumerate(signal.extent):
+            for side in (-half, half):
+                on = points[points[:, axis] == side]
+                assert len(on) == pytest.approx(1000, abs=150)  # five standard deviations
+                along = on[:, torch.arange(len(shape)) != axis] / signal.extent[torch.arange(len(shape)) != axis]
+                assert (along.abs() <= 1).all()
+                assert along.mean(dim=0).abs().sum() < 0.2
+                assert (along.std(dim=0) - 3**-0.5).abs().sum() < 0.1  # uniform, not the corners or the middle
+        assert (points.abs() == signal.extent).any(dim=1).all()
 
     @pytest.mark.parametrize("shape", [(9, 9), (8, 8), (5, 12)])
     def test_pixel_is_the_sample_nearest_to_the_middle(self, shape):
@@ -298,7 +304,8 @@ class TestWeakForms:
         assert self.seen(loss, points[:, :1].square()) == pytest.approx(expected, rel=1e-10)
 
     @pytest.mark.parametrize(
-        ("cls", "knob"), [(Differences, "count"), (Circles, "count"), (Circles, "corners"), (Mean, "count")]
+        ("cls", "knob"),
+        [(Differences, "count"), (Circles, "count"), (Circles, "corners"), (Mean, "count"), (Border, "count")],
     )
     @pytest.mark.parametrize("value", [0, -1, 2.5, True])
     def test_no_count(self, cls, knob, value):

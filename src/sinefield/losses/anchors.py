@@ -31,10 +31,8 @@ class Border(Loss):
         self.count = whole("loss.anchor.count", count, least=1)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
-        """(count, D), uniform on each side of the box, a random side each."""
-        x, box = signal.uniform(self.count, generator), signal.extent
-        axis = torch.randint(signal.dims, (self.count, 1), generator=generator, device=box.device)
-        return x.scatter(1, axis, x.gather(1, axis).sign() * box[axis])
+        """(count, D), where the signal's values are given: uniform on each side of the box, a random side each."""
+        return signal.border(self.count, generator)
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"border": ()}."""

@@ -54,6 +54,10 @@ class Loss(ABC):
         """(B, D) coordinates where this loss is taken in one step; None: wherever the data are sampled."""
         return None
 
+    def target(self, signal: Signal, x: Tensor) -> Jet:
+        """What the field is compared with at the points x (B, D): the signal's jet, unless a subclass says otherwise."""
+        return signal.jet(x, self.order)
+
     def freedom(self, error: Tensor) -> Tensor:
         """The part of an error that this loss cannot see, (H, W, C); nothing unless a subclass says otherwise.
 

@@ -3,8 +3,9 @@
     line integral    s(y) - s(x)                = int_0^1 grad s(x + t (y - x)) . (y - x) dt
     Green on a disc  mean s over |y - x| = r    = s(x) + int_0^r 1/(2 pi q) int_{|y - x| < q} lap s dA dq
 
-Both left sides are functionals of the derivatives alone, and a signal that knows its values gives them exactly. Source:
-the gradient theorem; Evans, Partial Differential Equations, sec. 2.2.2 (mean-value formulas).
+Both left sides are functionals of the derivatives alone, and a signal that knows its values gives them exactly. The second
+is the mean over all directions of the first, so a gradient that is no picture's gives both too (`Signal.integral`).
+Source: the gradient theorem; Evans, Partial Differential Equations, sec. 2.2.2 (mean-value formulas).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Differences(Loss):
     """
 
     order = 0
-    group = 2
+    group: int = 2
 
     def __init__(self, weight: float = 1.0, count: int = 2048) -> None:
         super().__init__(weight)
@@ -45,6 +46,10 @@ class Differences(Loss):
         step = reach * signal.uniform(self.count, generator)
         step = torch.where((x + step).abs() > box, -step, step)  # at most half the box: the other way is inside
         return torch.stack([x, x + step], dim=1).flatten(0, 1)
+
+    def target(self, signal: Signal, x: Tensor) -> Jet:
+        """(2 count, C): 0 at each x, the integral of the gradient from x to y at each y."""
+        return _from_first(signal, x, self.group)
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"differences": ()}."""
@@ -65,6 +70,7 @@ class Circles(Loss):
     """
 
     order = 0
+    group: int
 
     def __init__(self, weight: float = 1.0, count: int = 1024, corners: int = 8) -> None:
         super().__init__(weight)
@@ -89,13 +95,25 @@ class Circles(Loss):
         ring = x[:, None] + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 
+    def target(self, signal: Signal, x: Tensor) -> Jet:
+        """(count (1 + corners), C): 0 at each centre, the integral of the gradient from it at each point around."""
+        return _from_first(signal, x, self.group)
+
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"circles": ()}."""
         bulge = []
         for part in (field, signal):
-            circles = part.value.unflatten(0, (-1, self.group or 1))
+            circles = part.value.unflatten(0, (-1, self.group))
             bulge.append(circles[:, 1:].mean(dim=1) - circles[:, 0])
         return {"circles": self.weight * relative(bulge[0], bulge[1], power.value)}
+
+
+def _from_first(signal: Signal, x: Tensor, group: int) -> Jet:
+    """Values relative to the first point of each group of points: all that derivatives can say of them."""
+    groups = x.unflatten(0, (-1, group))
+    start = groups[:, :1].expand(-1, group - 1, -1)
+    integral = signal.integral(start.flatten(0, 1), groups[:, 1:].flatten(0, 1)).unflatten(0, (-1, group - 1))
+    return Jet(torch.nn.functional.pad(integral, (0, 0, 1, 0)).flatten(0, 1))
 
 
 def _log_uniform(count: int, least: float, most: float, like: Tensor, generator: torch.Generator) -> Tensor:

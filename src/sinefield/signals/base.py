@@ -75,6 +75,19 @@ class Signal(nn.Module, ABC):
         unit = torch.rand(count, self.dims, generator=generator, device=self.extent.device, dtype=self.extent.dtype)
         return (2 * unit - 1) * self.extent
 
+    def border(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, D) coordinates where the values are given for a boundary-value problem: on random sides of the box."""
+        x = self.uniform(count, generator)
+        axis = torch.randint(self.dims, (count, 1), generator=generator, device=x.device)
+        return x.scatter(1, axis, x.gather(1, axis).sign() * self.extent[axis])
+
+    def integral(self, start: Tensor, end: Tensor) -> Tensor:
+        """(N, C), the integral of the gradient along the straight lines from start (N, D) to end (N, D).
+
+        int_0^1 grad s(a + t (b - a)) . (b - a) dt = s(b) - s(a),   the gradient theorem
+        """
+        return self.jet(end, 0).value - self.jet(start, 0).value
+
     def samples(self, order: int = 0) -> Jet:
         """The jet at all N samples, rows first; evaluated in blocks of bounded memory."""
         values, gradients, laplacians = zip(*(self.jet(x, order) for x in self.grid().split(BLOCK)), strict=True)

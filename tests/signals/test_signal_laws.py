@@ -1,0 +1,181 @@
+"""What holds for every signal, built small from its YAML: a new file is tested by being there."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from discover import build, concrete, described, distance, targets
+from omegaconf import DictConfig
+from PIL import Image as Picture
+
+from sinefield.jet import Jet, autograd_jet
+from sinefield.signals.base import Signal
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+TOLERANCE = 1e-10  # norm-wise relative: second differences of some 30 samples
+SIZE = 12
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    """A colour picture of 48 x 32 pixels with a different pattern in each channel."""
+    y, x = np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 48), indexing="ij")
+    waves = np.stack([np.sin(7 * x + 2 * y), np.cos(5 * x * y), x**2 - y], axis=-1)
+    path = tmp_path_factory.mktemp("signals") / "waves.png"
+    Picture.fromarray((127.5 + 127.5 * waves).clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def small(node, picture):
+    """The node with every `size` in it cut down and every `path` set to the test's picture."""
+    for key, value in list(node.items()):
+        if isinstance(value, DictConfig):
+            small(value, picture)
+        elif key in ("size", "path"):
+            node[key] = SIZE if key == "size" else str(picture)
+    return node
+
+
+@pytest.fixture(params=described("signal"))
+def signal(request, picture) -> Signal:
+    return build(small(described("signal")[request.param], picture))
+
+
+def test_every_signal_has_a_yaml():
+    """So every one is tested here and can be chosen on the command line."""
+    assert set(concrete(Signal)) == targets("signal")
+
+
+class TestJet:
+    def test_equals_autograd(self, signal):
+        """Gradient and Laplacian are those of the signal's own values, inside, at samples and in the corners."""
+        x = torch.cat([signal.uniform(50, torch.Generator().manual_seed(0)), signal.grid()[:: signal.shape[-1] + 1]])
+        x = torch.cat([x, -signal.extent[None], signal.extent[None]])
+        expected = autograd_jet(lambda x: signal.jet(x, order=0).value, x, order=2)
+        for part, other in zip(signal.jet(x, order=2), expected, strict=True):
+            assert distance(part, other) <= TOLERANCE
+
+    @pytest.mark.parametrize("order", [0, 1, 2])
+    def test_gives_exactly_the_parts_asked_for(self, signal, order):
+        """(N, C), (N, C, D), (N, C), in the precision of the coordinates, the same whatever else is asked for."""
+        x = signal.uniform(7, torch.Generator().manual_seed(0))
+        jet, full = signal.jet(x, order), signal.jet(x, order=2)
+        shapes = [(7, signal.channels), (7, signal.channels, signal.dims), (7, signal.channels)]
+        for depth, (part, other, shape) in enumerate(zip(jet, full, shapes, strict=True)):
+            assert (part is None) == (depth > order)
+            if part is not None:
+                assert part.shape == shape
+                assert part.dtype == x.dtype
+                assert distance(part, other) <= 1e-15
+
+    def test_samples_are_the_jet_on_the_grid(self, signal):
+        """At all samples, rows first."""
+        for part, other in zip(signal.samples(order=2), signal.jet(signal.grid(), order=2), strict=True):
+            assert torch.equal(part, other)
+
+    def test_values_are_normalised(self, signal):
+        """The samples fill a good part of [-1, 1] and leave it by no more than a resampling filter's overshoot."""
+        values = signal.samples().value
+        assert 0.5 < values.abs().max() < 1.2
+
+    def test_power_is_the_mean_square(self, signal):
+        """E over samples of the square, summed over channels and axes."""
+        jet = signal.samples(order=2)
+        for part, power in zip(jet, signal.power(2), strict=True):
+            expected = np.mean([np.sum(point**2) for point in part.numpy()])
+            assert power.shape == ()
+            assert power.item() == pytest.approx(expected, rel=1e-12)
+        assert signal.power(0).order == 0
+
+    def test_refined_holds_the_samples(self, signal):
+        """Every second point of the grid twice as fine, where that is known, is a sample."""
+        fine = signal.refined()
+        if fine is not None:
+            assert fine.shape == (*signal.fine_shape(2), signal.channels)
+            even = fine[tuple(slice(None, None, 2) for _ in signal.shape)]
+            assert distance(even.reshape(-1, signal.channels), signal.samples().value) <= 1e-12
+
+    def test_uniform_fills_the_box(self, signal):
+        """Every point in the box, all of it; a function of the generator's seed."""
+        first, again, other = (signal.uniform(2000, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
+        assert first.shape == (2000, signal.dims)
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        unit = first / signal.extent
+        assert (unit.abs() <= 1).all()
+        assert (unit.abs().amax(dim=0) > 0.99).all()
+        assert (unit.std(dim=0) - 3**-0.5).abs().max() < 0.03
+
+    def test_moves_with_its_buffers(self, signal):
+        """In single precision it answers in single precision, with the same values to 1e-5."""
+        x = signal.uniform(7, torch.Generator().manual_seed(0))
+        expected = signal.jet(x, order=0).value
+        found = signal.float().jet(x.float(), order=0).value
+        assert found.dtype == torch.float32
+        assert distance(found.double(), expected) < 1e-5
+
+
+class Quadratic(Signal):
+    """x^T A x on a grid of any shape and dimension."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__(shape, 1)
+        self.a = torch.arange(1.0, self.dims**2 + 1).reshape(self.dims, self.dims)
+
+    def jet(self, x, order):
+        both = self.a + self.a.T
+        value = torch.einsum("ni,ij,nj->n", x, self.a, x)[:, None]
+        return Jet(*(value, (x @ both)[:, None], both.trace().expand(len(x), 1))[: order + 1])
+
+
+class TestGrid:
+    """Coordinates of samples: the base class, for pictures upright and wide, curves and volumes."""
+
+    SHAPES = ((9,), (5, 5), (4, 6), (6, 4), (21, 31), (4, 5, 7))
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_coordinates_are_x_then_y_from_the_upper_left(self, shape):
+        """Sample (i, j) lies at x = -X + j h, y = -Y + i h with h = 2/(n - 1), n along the longest side."""
+        signal = Quadratic(*shape)
+        h = 2 / (max(shape) - 1)
+        axes = [np.arange(n) * h - (n - 1) * h / 2 for n in shape]
+        expected = torch.tensor([point[::-1] for point in product(*axes)])
+        assert distance(signal.grid(), expected) < 1e-15
+        assert len(signal) == len(expected)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_the_longest_side_spans_the_unit_box(self, shape):
+        """The longest side from -1 to 1 exactly, corner samples on the corners of the box, all centred on 0."""
+        signal = Quadratic(*shape)
+        grid = signal.grid()
+        assert signal.extent.max().item() == pytest.approx(1, abs=1e-15)
+        assert torch.allclose(grid[0], -signal.extent, atol=1e-15)
+        assert torch.allclose(grid[-1], signal.extent, atol=1e-15)
+        sides = torch.tensor([n - 1.0 for n in reversed(shape)])
+        assert torch.allclose(signal.extent, sides / sides.max(), atol=1e-15)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("fineness", [1, 2, 3])
+    def test_a_finer_grid_holds_the_samples(self, shape, fineness):
+        """`fineness` parts per spacing, the samples among them; any selection by number."""
+        signal = Quadratic(*shape)
+        fine = signal.grid(fineness=fineness)
+        assert len(fine) == math.prod(signal.fine_shape(fineness))
+        every = tuple(slice(None, None, fineness) for _ in shape)
+        nested = fine.reshape(*signal.fine_shape(fineness), len(shape))[every].reshape(-1, len(shape))
+        assert distance(nested, signal.grid()) < 1e-15
+        index = torch.tensor([0, len(fine) // 3, len(fine) - 1])
+        assert torch.equal(signal.grid(index, fineness=fineness), fine[index])
+
+    def test_power_of_a_signal_that_is_nowhere(self):
+        """Zero power is given as 1, part by part: an error relative to nothing is taken absolutely."""
+        signal = Quadratic(5, 5)
+        signal.a = torch.zeros(2, 2)
+        assert [part.item() for part in signal.power(2)] == [1, 1, 1]
+        signal.a = torch.tensor([[1.0, 0.0], [0.0, -1.0]])
+        power = signal.power(2)
+        assert power.gradient.item() == pytest.approx(4 * signal.grid().square().sum(1).mean().item())
+        assert power.laplacian.item() == 1
