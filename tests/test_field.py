@@ -25,8 +25,8 @@ class TestSize:
         assert sum(p.numel() for p in field.parameters()) == expected
 
     def test_the_papers_network(self):
-        """256 wide with 3 hidden layers behind the first: 198 145 parameters for a grey picture."""
-        assert sum(p.numel() for p in Siren(2, 1).parameters()) == 198_145
+        """256 wide with 3 hidden layers behind the first: 198 401 parameters for a grey picture."""
+        assert sum(p.numel() for p in Siren(2, 1).parameters()) == 198_401
 
     def test_an_encoding_widens_the_first_layer_alone(self):
         field = CoordinateMLP(2, 1, 16, 1, activation=Sine(), encoding=Fourier(2, frequencies=5))

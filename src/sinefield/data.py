@@ -74,7 +74,7 @@ class SignalData(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Move the signal to the field's device and precision: nothing is copied in the training loop."""
         if self.trainer is not None:
-            self.signal.to(self.trainer.strategy.root_device, self.trainer.lightning_module.dtype)
+            self.signal.to(self.trainer.strategy.root_device, next(self.trainer.lightning_module.parameters()).dtype)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch: up to `eval_every` batches, fewer at the end."""

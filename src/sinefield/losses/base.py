@@ -55,7 +55,7 @@ class Loss(ABC):
         return None
 
     def target(self, signal: Signal, x: Tensor) -> Jet:
-        """What the field is compared with at the points x (B, D): the signal's jet, unless a subclass says otherwise."""
+        """What the field is compared with at x (B, D): the signal's jet, unless a subclass says otherwise."""
         return signal.jet(x, self.order)
 
     def freedom(self, error: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class Signal(nn.Module, ABC):
         return (2 * unit - 1) * self.extent
 
     def border(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, D) coordinates where the values are given for a boundary-value problem: on random sides of the box."""
+        """(count, D) coordinates where a boundary-value problem is given its values: on random sides of the box."""
         x = self.uniform(count, generator)
         axis = torch.randint(self.dims, (count, 1), generator=generator, device=x.device)
         return x.scatter(1, axis, x.gather(1, axis).sign() * self.extent[axis])
