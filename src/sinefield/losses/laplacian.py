@@ -40,7 +40,7 @@ def harmonic(error: Tensor) -> Tensor:
     >>> torch.allclose(harmonic(bump), plane)
     True
     """
-    result = error.to(torch.float64)
+    result = error.to(torch.float64).clone(memory_format=torch.contiguous_format)
     result[1:-1, 1:-1] = 0
     load = result[:-2, 1:-1] + result[2:, 1:-1] + result[1:-1, :-2] + result[1:-1, 2:]
     (rows, row_values), (columns, column_values) = (_sines(n, error.device) for n in load.shape[:2])

@@ -4,8 +4,8 @@
     Green on a disc  mean s over |y - x| = r    = s(x) + int_0^r 1/(2 pi q) int_{|y - x| < q} lap s dA dq
 
 Both left sides are functionals of the derivatives alone, and a signal that knows its values gives them exactly. The
-second is the mean over all directions of the first, so a gradient that is no picture's gives both too
-(`Signal.integral`). Source: the gradient theorem; Evans, Partial Differential Equations, sec. 2.2.2 (mean-value formulas).
+second is the mean over all directions of the first, so a gradient that is no picture's gives both too. Source: the
+gradient theorem; Evans, Partial Differential Equations, sec. 2.2.2 (mean-value formulas).
 """
 
 from __future__ import annotations
