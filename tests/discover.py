@@ -31,9 +31,12 @@ def concrete(base: type) -> list[type]:
 
 
 def described(group: str) -> dict[str, DictConfig]:
-    """The node with a `_target_` in every YAML of conf/<group>/, by the file's stem."""
+    """The node with a `_target_` in every YAML of conf/<group>/, by the file's stem; without its defaults list."""
     nodes = {file.stem: OmegaConf.load(file) for file in sorted((CONF / group).glob("*.yaml"))}
-    return {name: node.get(group, node) for name, node in nodes.items()}  # `@package _global_` nests it once
+    nodes = {name: node.get(group, node) for name, node in nodes.items()}  # `@package _global_` nests it once
+    return {
+        name: OmegaConf.masked_copy(node, [key for key in node if key != "defaults"]) for name, node in nodes.items()
+    }
 
 
 def targets(group: str) -> set[type]:

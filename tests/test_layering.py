@@ -28,6 +28,8 @@ MAY = {
     "loggers": {"pytorch_lightning", "wandb"},
     "environment": {"torch"},
     "report": {"numpy", "PIL", "matplotlib", "files"},
+    "raster": {"numpy", "tifffile"},
+    "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
     "drawing": {"torch", "jet", "module", "report"},
     "run": {"*"},
     "__init__": {"jet", "field", "run"},

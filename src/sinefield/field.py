@@ -74,7 +74,8 @@ class CoordinateMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x): (..., C) at coordinates x: (..., D)."""
-        return self.jet(x.reshape(-1, x.shape[-1]), order=0).value.unflatten(0, x.shape[:-1])
+        value = self.jet(x.reshape(-1, x.shape[-1]), order=0).value
+        return value.reshape(*x.shape[:-1], value.shape[-1])
 
 
 class Siren(CoordinateMLP):

@@ -102,7 +102,10 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
         }
         if logger:
             logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, trainer.global_step)
-    write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
+    finite = {
+        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()
+    }  # JSON has no inf
+    write_whole(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())
     return metrics
 
 

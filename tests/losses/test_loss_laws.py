@@ -55,14 +55,14 @@ def total(terms: dict[str, torch.Tensor]) -> float:
 
 
 class Grid(Signal):
-    """A signal of any shape, 0 everywhere."""
+    """1 + |x|^2 on a grid of any shape and dimension."""
 
     def __init__(self, *shape: int) -> None:
         super().__init__(shape, 1)
 
     def jet(self, x, order):
-        zero = torch.zeros(len(x), 1)
-        return Jet(*(zero, zero[..., None].expand(-1, -1, self.dims), zero)[: order + 1])
+        value = 1 + x.square().sum(dim=1, keepdim=True)
+        return Jet(*(value, 2 * x[:, None], torch.full_like(value, 2.0 * self.dims))[: order + 1])
 
 
 def test_there_are_losses():
@@ -196,6 +196,18 @@ class TestEvery:
             assert len(points) % (loss.group or 1) == 0
             assert (points.abs() <= signal.extent + 1e-14).all()
             assert torch.equal(points, loss.points(signal, seeded()))
+
+    @losses
+    @pytest.mark.parametrize("shape", [(9, 9), (5, 12)])
+    def test_the_signal_fits_its_own_target(self, cls, shape):
+        """At the loss's own points the signal's jet gives 0 against `target`, and 1.1 times it does not."""
+        loss, signal = cls(), Grid(*shape)
+        x = loss.points(signal, seeded())
+        x = signal.uniform(50, seeded()) if x is None else x
+        jet, target, power = signal.jet(x, loss.order), loss.target(signal, x), powers(loss)
+        assert target.order >= loss.order
+        assert total(loss(jet, target, power)) < 1e-28
+        assert total(loss(jet.map(lambda part: 1.1 * part), target, power)) > 1e-12
 
     @of_derivatives
     def test_an_anchor_leaves_nothing_free(self, cls):
@@ -441,3 +453,14 @@ def dirichlet(error: np.ndarray) -> np.ndarray:
                 matrix[row, neighbour] = 1
             right[row] = 0
     return spsolve(matrix.tocsc(), right).reshape(error.shape)
+
+
+@pytest.mark.parametrize("placed", [Border, Mean, Pixel, Differences, Circles])
+def test_a_sum_refuses_terms_with_points_of_their_own(placed):
+    with pytest.raises(UserError, match="make it the weak or anchor of another term"):
+        Sobolev(value=Value(), other=placed())
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_placed_says_whether_a_loss_has_points_of_its_own(cls):
+    assert cls.placed == (cls().points(Grid(9, 9), seeded()) is not None)

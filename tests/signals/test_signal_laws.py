@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from discover import build, concrete, described, distance, targets
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image as Picture
 
 from sinefield.jet import Jet, autograd_jet
@@ -20,28 +20,29 @@ SIZE = 12
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory):
-    """A colour picture of 48 x 32 pixels with a different pattern in each channel."""
+def knobs(tmp_path_factory):
+    """What every signal is built with: a small size, and colour pictures of 48 x 32 pixels, channels unlike."""
     y, x = np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 48), indexing="ij")
     waves = np.stack([np.sin(7 * x + 2 * y), np.cos(5 * x * y), x**2 - y], axis=-1)
-    path = tmp_path_factory.mktemp("signals") / "waves.png"
-    Picture.fromarray((127.5 + 127.5 * waves).clip(0, 255).astype(np.uint8)).save(path)
-    return path
+    paths = [str(tmp_path_factory.mktemp("signals") / name) for name in ("a.png", "b.png")]
+    for path, values in zip(paths, (waves, waves[::-1]), strict=True):
+        Picture.fromarray((127.5 + 127.5 * values).clip(0, 255).astype(np.uint8)).save(path)
+    return {"size": SIZE, "path": paths[0], "paths": paths}
 
 
-def small(node, picture):
-    """The node with every `size` in it cut down and every `path` set to the test's picture."""
-    for key, value in list(node.items()):
-        if isinstance(value, DictConfig):
-            small(value, picture)
-        elif key in ("size", "path"):
-            node[key] = SIZE if key == "size" else str(picture)
+def small(node: DictConfig, knobs: dict) -> DictConfig:
+    """The node with `knobs` for those of their names, at any depth."""
+    for key in list(node):
+        if key in knobs:
+            node[key] = knobs[key]
+        elif not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
+            small(node[key], knobs)
     return node
 
 
 @pytest.fixture(params=described("signal"))
-def signal(request, picture) -> Signal:
-    return build(small(described("signal")[request.param], picture))
+def signal(request, knobs) -> Signal:
+    return build(small(described("signal")[request.param], knobs))
 
 
 def test_every_signal_has_a_yaml():
@@ -97,6 +98,21 @@ class TestJet:
             assert fine.shape == (*signal.fine_shape(2), signal.channels)
             even = fine[tuple(slice(None, None, 2) for _ in signal.shape)]
             assert distance(even.reshape(-1, signal.channels), signal.samples().value) <= 1e-12
+
+    def test_integral_is_that_of_the_gradient(self, signal):
+        """Along lines anywhere in the box: the midpoint rule with 500 nodes, whose error is below 1e-5."""
+        start, end = (signal.uniform(10, torch.Generator().manual_seed(s)) for s in (0, 1))
+        t = (torch.arange(500) + 0.5)[:, None, None] / 500
+        nodes = (start + t * (end - start)).flatten(0, 1)
+        along = signal.jet(nodes, order=1).gradient.unflatten(0, (500, 10)).mean(dim=0) @ (end - start)[..., None]
+        assert distance(signal.integral(start, end), along.squeeze(-1)) < 1e-4
+
+    def test_border_lies_on_the_box(self, signal):
+        """Points where values may be given: on its sides, or in the box at least; a function of the seed."""
+        first, again = (signal.border(50, torch.Generator().manual_seed(0)) for _ in range(2))
+        assert first.shape == (50, signal.dims)
+        assert torch.equal(first, again)
+        assert (first.abs() <= signal.extent + 1e-15).all()
 
     def test_uniform_fills_the_box(self, signal):
         """Every point in the box, all of it; a function of the generator's seed."""

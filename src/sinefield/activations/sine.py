@@ -55,7 +55,9 @@ class Sine(Activation):
         """W ~ U(-1/n, 1/n) in the first layer, U(-sqrt(6/n)/w0, sqrt(6/n)/w0) in a hidden one, times `scale`.
 
         With n inputs. b ~ U(-1/sqrt(n), 1/sqrt(n)), torch.nn.Linear's own, as in the authors' code. At scale 1 the
-        hidden pre-activations w0 z are standard normal and the outputs arcsine distributed (supplement, sec. 1).
+        weights' part w0 W h of a hidden pre-activation is standard normal, as the supplement's sec. 1 claims of the
+        whole; the biases add a variance of w0^2 / (3n), which the paper leaves out, and bring the outputs nearer to
+        the arcsine distribution.
         """
         n = layer.in_features
         bound = 1 / n if first else math.sqrt(6 / n) / self.hidden_omega0

@@ -25,6 +25,7 @@ class Border(Loss):
     """
 
     order = 0
+    placed = True
 
     def __init__(self, weight: float = 1.0, count: int = 512) -> None:
         super().__init__(weight)
@@ -48,6 +49,7 @@ class Mean(Loss):
     """
 
     order = 0
+    placed = True
     group = None
 
     def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
@@ -56,7 +58,9 @@ class Mean(Loss):
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""
-        stride = math.ceil((len(signal) / self.count) ** (1 / signal.dims))
+        stride = 1
+        while math.prod(-(-n // stride) for n in signal.shape) > self.count:
+            stride += 1
         every = tuple(slice(n // 2 % stride, None, stride) for n in signal.shape)
         return signal.grid(_numbers(signal)[every].flatten())
 
@@ -70,6 +74,7 @@ class Pixel(Loss):
     """``weight |f - s|^2 / E|s|^2`` at the one sample nearest to the middle."""
 
     order = 0
+    placed = True
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(1, D) the middle sample."""

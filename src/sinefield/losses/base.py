@@ -27,10 +27,12 @@ class Loss(ABC):
         order: how deep both jets must go: 0 value, 1 gradient, 2 Laplacian.
         group: how many consecutive points are compared together; a batch may be cut between groups, into pieces that
             stay in cache, since the loss is the mean over them. None: all points are one group.
+        placed: whether the loss is taken at points of its own instead of where the data are sampled.
     """
 
     order: int
     group: int | None = 1
+    placed: bool = False
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = positive("the weight of a loss", weight)
@@ -51,7 +53,7 @@ class Loss(ABC):
         return [self]
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor | None:
-        """(B, D) coordinates where this loss is taken in one step; None: wherever the data are sampled."""
+        """(B, D) coordinates of one step, of a loss that is `placed`; None of any other."""
         return None
 
     def target(self, signal: Signal, x: Tensor) -> Jet:

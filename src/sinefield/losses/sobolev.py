@@ -31,6 +31,9 @@ class Sobolev(Loss):
         given = terms or {"value": Value(), "gradient": Gradient(0.1), "laplacian": Laplacian(0.01)}
         self.terms = [term for term in given.values() if term is not None]
         require(bool(self.terms), "loss: every term of the sum is switched off; keep at least one")
+        for term in self.terms:
+            name = type(term).__name__
+            require(not term.placed, f"loss: {name} has points of its own; make it the weak or anchor of another term")
         self.order = max(term.order for term in self.terms)
 
     @property
@@ -39,10 +42,9 @@ class Sobolev(Loss):
         return [self, *(part for term in self.terms for part in term.parts[1:])]
 
     def freedom(self, error: Tensor) -> Tensor:
-        """What none of the terms can see, (H, W, C)."""
-        for term in self.terms:
-            error = term.freedom(error)
-        return error
+        """What none of the terms can see, (H, W, C): constants are harmonic, so the lowest order has the say."""
+        unseen = [term.freedom(error) for term in sorted(self.terms, key=lambda term: term.order)]
+        return next((free for free in unseen if not free.any()), unseen[0])
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """The terms of all losses, (); losses of one name are added."""

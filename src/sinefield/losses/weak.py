@@ -33,6 +33,7 @@ class Differences(Loss):
     """
 
     order = 0
+    placed = True
     group: int = 2
 
     def __init__(self, weight: float = 1.0, count: int = 2048) -> None:
@@ -70,6 +71,7 @@ class Circles(Loss):
     """
 
     order = 0
+    placed = True
     group: int
 
     def __init__(self, weight: float = 1.0, count: int = 1024, corners: int = 8) -> None:
