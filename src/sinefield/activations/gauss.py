@@ -19,14 +19,14 @@ class Gauss(Activation):
     """``s(z) = exp(-(a z)^2)``.
 
     Args:
-        sharpness: a, in units of 1/z: the inverse width of the bump. 30 is FINER's and WIRE's setting for pictures.
+        sharpness: a, in units of 1/z: the inverse width of the bump. WIRE's comparison uses 30 for large pictures.
 
     >>> import torch
     >>> [part.item() for part in Gauss(sharpness=1.0)(torch.zeros(1), order=2)]
     [1.0, -0.0, -2.0]
     """
 
-    def __init__(self, sharpness: float = 30.0) -> None:
+    def __init__(self, sharpness: float = 10.0) -> None:
         super().__init__()
         self.sharpness = positive("activation.sharpness", sharpness)
 
