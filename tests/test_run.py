@@ -123,7 +123,7 @@ def test_chunks_change_nothing_but_the_speed(fit) -> None:
         fit(*SMALL, "loss=gradient", "trainer.precision=64-true", f"chunk={chunk}", folder=str(chunk))["loss"]
         for chunk in (100_000, 100)
     ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-7)  # Adam enlarges the rounding of gradients near 0
 
 
 def test_the_same_seed_gives_the_same_result_and_another_another(fit) -> None:
@@ -238,7 +238,7 @@ def test_a_sweep_runs_every_combination_in_a_folder_of_its_own(tmp_path) -> None
 
 
 def test_one_job_that_fails_does_not_stop_the_others_of_a_sweep(tmp_path) -> None:
-    command = [sys.executable, str(ROOT / "train.py"), "-m", "field.depth=-1,1", *SMALL, f"hydra.sweep.dir={tmp_path}"]
+    command = [sys.executable, str(ROOT / "train.py"), "-m", *SMALL, "field.depth=-1,1", f"hydra.sweep.dir={tmp_path}"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "error: field.depth must be a whole number of at least 0, not -1" in done.stderr

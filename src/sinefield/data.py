@@ -72,9 +72,9 @@ class SignalData(pl.LightningDataModule):
         self.seed = seed
 
     def setup(self, stage: str) -> None:
-        """Move the signal to the field's device and precision: nothing is copied in the training loop."""
+        """Move the signal to the field's device: nothing is copied in the training loop."""
         if self.trainer is not None:
-            self.signal.to(self.trainer.strategy.root_device, next(self.trainer.lightning_module.parameters()).dtype)
+            self.signal.to(self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch: up to `eval_every` batches, fewer at the end."""

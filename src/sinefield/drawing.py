@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def draw(folder: Path, signal: Signal, module: FieldModule) -> dict[str, Path]:
     """Write the run's pictures: signal and field at the samples, the field less what its loss leaves free."""
     module.to(signal.extent.device)  # Lightning takes it back to the CPU after a fit
+    signal.to(module.dtype)
     truth, found = signal.samples(order=2), sampled(module.field, signal)
     shape = (*signal.shape, signal.channels)
     free = module.loss.freedom((found.value - truth.value).reshape(shape))
