@@ -70,6 +70,7 @@ class SignalData(pl.LightningDataModule):
         self.eval_every = whole("data.eval_every", eval_every, least=1)
         self.max_steps = whole("trainer.max_steps", max_steps, least=1)
         self.seed = seed
+        self._pass: tuple[int, Tensor] = (-1, torch.empty(0))  # number and order of the latest pass over the samples
 
     def setup(self, stage: str) -> None:
         """Move the signal to the field's device: nothing is copied in the training loop."""
@@ -111,9 +112,11 @@ class SignalData(pl.LightningDataModule):
         if batch >= count:
             return self.signal.grid()
         per_pass = count // batch  # the few samples left over take their turn in another pass
-        order = torch.randperm(count, generator=_generator(device, self.seed, step // per_pass, 0), device=device)
-        start = step % per_pass * batch
-        return self.signal.grid(order[start : start + batch])
+        number, start = step // per_pass, step % per_pass * batch
+        if self._pass[0] != number:
+            shuffled = torch.randperm(count, generator=_generator(device, self.seed, number), device=device)
+            self._pass = (number, shuffled)
+        return self.signal.grid(self._pass[1][start : start + batch])
 
 
 class _Steps(IterableDataset[Batch]):
