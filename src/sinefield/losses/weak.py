@@ -11,6 +11,7 @@ gradient theorem; Evans, Partial Differential Equations, sec. 2.2.2 (mean-value 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
@@ -58,43 +59,41 @@ class Differences(Loss):
         return {"differences": self.weight / 2 * relative(apart[0], apart[1], power.value)}
 
 
-class Circles(Loss):
-    """``weight E|[m_r f - f](x) - [m_r s - s](x)|^2 / E|s|^2``, m_r the mean over a circle: the Laplacian's.
-
-    The mean is taken over `corners` equidistant points, turned at random: exact for harmonic polynomials of degree up
-    to corners - 1, so that what the Laplacian leaves free is left free here too. Two dimensions.
+class _Means(Loss):
+    """``weight E|[m f - f](x) - [m s - s](x)|^2 / E|s|^2``, m a mean around x that harmonic functions pass unchanged.
 
     Args:
         weight: multiplies the term.
-        count: circles per step: log-uniform radii from half a spacing up to the nearest border.
-        corners: points per circle.
+        count: centres per step, with a reach from half a spacing to the nearest border, log-uniform.
     """
 
     order = 0
     placed = True
+    corners: int  # points around each centre
     group: int
 
-    def __init__(self, weight: float = 1.0, count: int = 1024, corners: int = 8) -> None:
+    def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
         self.count = whole("loss.weak.count", count, least=1)
-        self.corners = whole("loss.weak.corners", corners, least=3)
         self.group = self.corners + 1
 
+    @abstractmethod
+    def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
+        """(count, corners, 2): points around 0, for a reach of 1."""
+
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
-        """(count (1 + corners), 2): each centre and its circle in turn."""
+        """(count (1 + corners), 2): each centre and the points around it in turn."""
         x, box = signal.uniform(self.count, generator), signal.extent
         least, most = signal.spacing / 2, float(box.min())
-        # Every second centre at a log-uniform distance from a random side: circles of all sizes touch the border, or
+        # Every second centre at a log-uniform distance from a random side: means of all sizes touch the border, or
         # the field would meet the border values by a jump within the last spacing and drift inside (measured).
         near = x[::2]
         axis = torch.randint(signal.dims, (len(near), 1), generator=generator, device=box.device)
         distance = _log_uniform(len(near), least, most, box, generator)
         x[::2] = near.scatter(1, axis, near.gather(1, axis).sign() * (box[axis] - distance))
         room = (box - x.abs()).amin(dim=1, keepdim=True)
-        radius = _log_uniform(self.count, least, most, box, generator).minimum(room)
-        turn = torch.rand(self.count, 1, generator=generator, device=box.device, dtype=box.dtype)
-        angle = 2 * math.pi * (turn + torch.arange(self.corners, device=box.device) / self.corners)
-        ring = x[:, None] + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
+        reach = _log_uniform(self.count, least, most, box, generator).minimum(room)
+        ring = x[:, None] + reach[:, None] * self.around(box, generator)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 
     def target(self, signal: Signal, x: Tensor) -> Jet:
@@ -102,12 +101,55 @@ class Circles(Loss):
         return _from_first(signal, x, self.group)
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"circles": ()}."""
+        """{"means": ()}."""
         bulge = []
         for part in (field, signal):
-            circles = part.value.unflatten(0, (-1, self.group))
-            bulge.append(circles[:, 1:].mean(dim=1) - circles[:, 0])
-        return {"circles": self.weight * relative(bulge[0], bulge[1], power.value)}
+            groups = part.value.unflatten(0, (-1, self.group))
+            bulge.append(groups[:, 1:].mean(dim=1) - groups[:, 0])
+        return {"means": self.weight * relative(bulge[0], bulge[1], power.value)}
+
+
+class Circles(_Means):
+    """Means over circles: eight equidistant points, turned at random; exact for harmonic polynomials to degree 7.
+
+    As the mean over all directions of line integrals it is a weak form of a gradient that is no picture's, too.
+    """
+
+    corners = 8
+
+    def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
+        """(count, 8, 2): the corners of a regular octagon on the unit circle."""
+        turn = torch.rand(self.count, 1, generator=generator, device=box.device, dtype=box.dtype)
+        angle = 2 * math.pi * (turn + torch.arange(self.corners, device=box.device) / self.corners)
+        return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+
+class Squares(_Means):
+    """Means over the sides of squares, by the harmonic measure of their centre.
+
+        u(0) = sum over sides of int_{-1}^1 u k(t) dt
+        k(t) = sum_{n odd} sin(n pi / 2) sin(n pi (t + 1) / 2) / (2 cosh(n pi / 2))
+
+    for u harmonic in [-1, 1]^2. Eight points (+-1, +-t), (+-t, +-1) with t drawn from k: exact for harmonic polynomials
+    to degree 3, and for all on average. A square lies on the border with a whole side, where a circle touches it in one
+    point: that ties the inside to the border values. Source: separation of variables for the Dirichlet problem.
+    """
+
+    corners = 8
+
+    def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
+        """(count, 8, 2): a point on each half side, in mirror symmetry."""
+        levels = torch.linspace(0, 1, 257, dtype=box.dtype, device=box.device)
+        n = torch.arange(1, 12, 2, dtype=box.dtype, device=box.device)
+        waves = (n * math.pi / 2).sin() * (n * math.pi / 2 * (levels[:, None] + 1)).sin() / (n * math.pi / 2).cosh()
+        measure = torch.nn.functional.pad(torch.cumulative_trapezoid(waves.sum(1), levels), (1, 0))
+        unit = torch.rand(self.count, generator=generator, device=box.device, dtype=box.dtype) * measure[-1]
+        above = torch.searchsorted(measure, unit).clamp(1, len(levels) - 1)
+        part = (unit - measure[above - 1]) / (measure[above] - measure[above - 1])
+        t = levels[above - 1] + part * (levels[above] - levels[above - 1])
+        one = torch.ones_like(t)
+        half = [torch.stack(pair, dim=-1) for pair in ((one, t), (one, -t), (t, one), (-t, one))]
+        return torch.stack([*half, *(-point for point in half)], dim=1)
 
 
 def _from_first(signal: Signal, x: Tensor, group: int) -> Jet:
