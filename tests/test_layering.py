@@ -27,6 +27,7 @@ MAY = {
     "callbacks": {"torch", "pytorch_lightning", "tqdm", "files", "module"},
     "loggers": {"pytorch_lightning", "wandb"},
     "environment": {"torch"},
+    "configuration": {"hydra", "omegaconf"},
     "report": {"numpy", "PIL", "matplotlib", "files"},
     "raster": {"numpy", "tifffile"},
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},

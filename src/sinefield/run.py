@@ -16,11 +16,11 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from sinefield.callbacks import History, Progress
+from sinefield.configuration import build, mendable, settle
 from sinefield.data import SignalData
 from sinefield.drawing import draw
 from sinefield.environment import Usage, environment
@@ -37,7 +37,6 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on
 # Lightning 2.6 calls what torch 2.13 renamed; it is theirs to mend.
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
-OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
 
 
 def train(config: DictConfig, folder: Path) -> dict[str, Any]:
@@ -149,12 +148,6 @@ def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
     return field.eval()
 
 
-def build(node: Any, **more: Any) -> Any:
-    """The object a config node describes; what its constructor finds wrong becomes one line."""
-    with mendable(str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""):
-        return instantiate(node, _convert_="all", **more)
-
-
 @contextmanager
 def logging_to(node: DictConfig | None, folder: Path) -> Iterator[Any]:
     """The logger that `node` describes, or None; closed as finished or, on any exception, as failed."""
@@ -189,36 +182,3 @@ def table(metrics: dict[str, Any]) -> str:
             row("peak memory", "peak_memory_mb", ",.0f") + " MB",
         ]
     )
-
-
-@contextmanager
-def mendable(where: str) -> Iterator[None]:
-    """Turn the complaints of constructors about their arguments into a `UserError` that says where."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (CompactHydraException, TypeError, ValueError) as error:
-        cause: BaseException = error
-        while isinstance(cause, CompactHydraException) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, UserError):
-            raise cause from error
-        if not isinstance(cause, CompactHydraException | TypeError | ValueError):
-            raise
-        raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
-
-
-def settle(node: DictConfig | ListConfig, path: str = "") -> None:
-    """Read the word none as null, and refuse NaN and infinity, anywhere in the configuration."""
-    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
-    for key in keys:
-        if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key):
-            continue
-        value, name = node[key], f"{path}{key}"
-        if isinstance(value, DictConfig | ListConfig):
-            settle(value, f"{name}.")
-        elif value == "none":
-            node[key] = None
-        elif isinstance(value, float):
-            require(math.isfinite(value), f"{name} must be a finite number, not {value}")
