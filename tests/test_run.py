@@ -150,6 +150,16 @@ def test_loading_what_is_not_finished_is_refused(tmp_path) -> None:
         sinefield.load(tmp_path)
 
 
+def test_a_damaged_checkpoint_is_named(fit) -> None:
+    folder = fit(*SMALL)["folder"]
+    whole = (folder / "checkpoints" / "last.ckpt").read_bytes()
+    for content in (b"", b"nonsense", whole[: len(whole) // 2]):
+        (folder / "checkpoints" / "last.ckpt").write_bytes(content)
+        with pytest.raises(UserError, match=r"last\.ckpt is not a whole checkpoint"):
+            sinefield.load(folder)
+    assert sinefield.load(folder, "best") is not None
+
+
 def test_no_held_out_pixels_no_off_grid_number(photo, fit) -> None:
     metrics = fit(*SMALL, f"signal.path={photo}", "signal.holdout=false")
     assert metrics["psnr_off_grid"] is None

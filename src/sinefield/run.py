@@ -9,6 +9,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
@@ -143,8 +144,14 @@ def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
     file = folder / "checkpoints" / f"{checkpoint}.ckpt"
     require(file.is_file(), f"{file} does not exist; the checkpoints of a run are called last and best")
     field = cast("nn.Module", build(OmegaConf.load(folder / "config.yaml").field))
-    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-    field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+        field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
+    except (UnpicklingError, EOFError, LookupError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{file} is not a whole checkpoint of this run's field ({reason}); try the other one"
+        ) from error
     return field.eval()
 
 

@@ -1,0 +1,112 @@
+"""Render a finished run: `python scripts/render.py run=outputs/… scale=4`; without arguments, all there is to say."""
+
+import json
+import sys
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from sinefield.errors import UserError, require
+
+USAGE = """\
+A finished run as a continuous picture.
+
+  python scripts/render.py run=outputs/… scale=4                                # four times the resolution
+  python scripts/render.py run=outputs/… scale=20 crop="[80,30,120,70]" part=gradient out=gradient.tif
+  python scripts/render.py run=outputs/… at="[[3.5,2.5],[10.25,7]]" part=laplacian   # numbers at these points
+  python scripts/render.py run=outputs/… zoom="[120,60,32]"                     # nearest, bicubic and the field
+
+Positions are (column, row) in pixels of the training grid, [0, 0] at the centre of the first sample.
+"""
+OPTIONS = """\
+run: ???         # the folder of a finished run
+out: null        # the file to write: .png, .tif, .npy; null: render.png or zoom.png in the run folder
+part: value      # value, gradient or laplacian
+scale: 1         # pixels of the rendering per pixel of the picture, along each side; need not be whole
+crop: null       # [left, top, right, bottom] in pixels, as areas: [0,0,W,H] is everything
+bits: 8          # 8 or 16, of the values in a PNG
+limit: null      # the derivative a PNG shows in full colour; null: the 98th percentile of its size in the picture
+units: colour    # of numbers. colour: 0 to 1, derivatives per pixel; byte: 0 to 255, derivatives per pixel;
+                 # field: -1 to 1, derivatives per unit of coordinate, 2 of which span the longest side
+at: null         # [[column, row], ...]: print the value there, and the derivatives up to `part`
+json: false      # true: print them as JSON
+zoom: null       # [column, row, size] of a place, or auto: write a figure of it, magnified three ways
+checkpoint: last # last or best
+device: auto     # cpu, cuda or auto
+tile: 8192       # points evaluated at once: what bounds the memory
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the arguments say; UserError where they make no sense."""
+    options = read(arguments)
+    from sinefield import render  # noqa: PLC0415  a typo needs no torch
+
+    picture = render.Picture(options["run"], options["device"], options["checkpoint"])
+    if options["at"] is not None:
+        jet = render.at(picture, options["at"], options["part"], options["units"])
+        points = options["at"] if isinstance(options["at"][0], list) else [options["at"]]
+        units = {part: render.unit(part, options["units"]) for part in render.PARTS[: jet.order + 1]}
+        print((as_json if options["json"] else as_table)(points, jet, units))
+    elif options["zoom"] is not None:
+        where = None if options["zoom"] == "auto" else options["zoom"]
+        print(render.zoom(picture, options["out"] or picture.folder / "zoom.png", where))
+    else:
+        chosen = {name: options[name] for name in ("part", "scale", "crop", "bits", "limit", "units", "tile")}
+        print(render.render(picture, options["out"] or picture.folder / "render.png", **chosen, progress=True))
+
+
+def read(arguments: list[str]) -> dict[str, Any]:
+    """The options, those in the arguments set."""
+    default = OmegaConf.create(OPTIONS)
+    OmegaConf.set_struct(default, True)
+    for argument in arguments:
+        require("=" in argument, f"{argument!r} is no option; write key=value, such as scale=4")
+    try:
+        options: Any = OmegaConf.to_container(OmegaConf.merge(default, OmegaConf.from_cli(arguments)), resolve=True)
+    except ConfigKeyError as error:
+        raise UserError(f"there is no {error.full_key}; choose from: {', '.join(map(str, default))}") from error
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise UserError(f"cannot read the options: {' '.join(str(error).split())}") from error
+    for name in ("run", "out"):
+        options[name] = None if options[name] is None else str(options[name])
+    require(options["run"] not in (None, "???"), "say which run: run=outputs/…")
+    return options
+
+
+def as_json(points: list[list[float]], jet: Any, units: dict[str, str]) -> str:
+    """Per point its position, and per channel value, gradient [d/dx, d/dy] and Laplacian, as far as they are known."""
+    parts = {name: part.tolist() for name, part in jet._asdict().items() if part is not None}
+    rows = [
+        {"position": position} | {name: part[i] for name, part in parts.items()} for i, position in enumerate(points)
+    ]
+    return json.dumps({"units": units, "points": rows}, indent=2)
+
+
+def as_table(points: list[list[float]], jet: Any, units: dict[str, str]) -> str:
+    """A line per point and channel."""
+    names = ["grey"] if jet.value.shape[1] == 1 else ["red", "green", "blue"]
+    heads = ["value", "d/dx", "d/dy", "Laplacian"][: (1, 3, 4)[jet.order]]
+    lines = [f"{name}: {unit}" for name, unit in units.items()]
+    lines.append(f"{'column':>10} {'row':>10}  {'channel':7}" + "".join(f" {head:>12}" for head in heads))
+    for i, (column, row) in enumerate(points):
+        for c, name in enumerate(names):
+            numbers = [jet.value[i, c]]
+            numbers += [] if jet.gradient is None else jet.gradient[i, c]
+            numbers += [] if jet.laplacian is None else [jet.laplacian[i, c]]
+            lines.append(f"{column:10g} {row:10g}  {name:7}" + "".join(f" {float(x):12.6g}" for x in numbers))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    if set(sys.argv[1:]) & {"-h", "--help"}:
+        print(USAGE, OPTIONS, sep="\n", end="")
+        sys.exit()
+    if len(sys.argv) == 1:
+        sys.exit(f"{USAGE}\n{OPTIONS}")
+    try:
+        main(sys.argv[1:])
+    except (UserError, OSError) as mistake:
+        sys.exit(f"error: {mistake}")

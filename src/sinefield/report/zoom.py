@@ -1,0 +1,123 @@
+"""A place of a picture, magnified three ways: its samples as squares, their bicubic interpolant, and the field."""
+
+from collections.abc import Callable, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch, Rectangle
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from sinefield.errors import require
+
+DPI = 200
+PANEL = 600  # pixels of the figure along a magnified panel, or somewhat less: a sample is a whole number of them
+ACCENT = "#e8590c"
+Crop = tuple[int, int, int, int]  # left, top, right, bottom in pixels as areas
+
+
+def place(shape: tuple[int, int], zoom: Sequence[float]) -> Crop:
+    """The square of whole pixels around a position, moved to lie inside a picture of (H, W) = `shape`.
+
+    Args:
+        shape: of the picture.
+        zoom: x, y and size: the column and row in the middle, and the pixels along a side, 2 at least.
+
+    >>> place((48, 64), [10, 20, 8]), place((48, 64), [0, 47, 8])
+    ((6, 16, 14, 24), (0, 40, 8, 48))
+    """
+    (height, width), (x, y, size) = shape, zoom
+    inside = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
+    require(inside, f"zoom is [x, y, size]; [{x:g}, {y:g}] is outside the picture of {width} × {height} pixels")
+    most = min(height, width, PANEL)
+    require(size == int(size) and 2 <= size <= most, f"the size of the zoom must be a whole number from 2 to {most}")
+    left, top = (min(max(round(p + 0.5 - size / 2), 0), n - int(size)) for p, n in ((x, width), (y, height)))
+    return left, top, left + int(size), top + int(size)
+
+
+def busiest(pixels: np.ndarray) -> Crop:
+    """The square, an eighth of the longest side, where neighbouring pixels (H, W, C) differ most in mean square.
+
+    A bell over the square makes what differs lie in its middle.
+    """
+    height, width = pixels.shape[:2]
+    size = min(height, width, PANEL, max(16, max(height, width) // 8))
+    steps = [np.diff(pixels.astype(float), axis=axis, append=np.take(pixels, [-1], axis)) for axis in (0, 1)]
+    power = np.square(steps).sum(axis=(0, 3))
+    bell = np.hanning(size + 2)[1:-1]
+    for axis in (0, 1):
+        power = np.apply_along_axis(np.convolve, axis, power, bell, "valid")
+    top, left = (int(i) for i in np.unravel_index(power.argmax(), power.shape))
+    return left, top, left + size, top + size
+
+
+def zoom_figure(pixels: np.ndarray, crop: Crop, field: Callable[[int], np.ndarray], caption: str) -> np.ndarray:
+    """The figure (h, w, 3) uint8: the picture with the place marked, then nearest, bicubic and the field there.
+
+    All three are drawn on the same points, a whole number s of them per pixel along each side; ticks count pixels.
+
+    Args:
+        pixels: (H, W, 3) uint8, the samples.
+        crop: the place, n × n pixels.
+        field: gives the field there, (s n, s n, 3) uint8 for s.
+        caption: a line above.
+    """
+    (height, width), (left, top, right, bottom) = pixels.shape[:2], crop
+    s = PANEL // (right - left)
+    side, whole = s * (right - left), Image.fromarray(pixels)
+    nearest, bicubic = (
+        np.asarray(whole.resize((side, side), how, box=crop))
+        for how in (Image.Resampling.NEAREST, Image.Resampling.BICUBIC)
+    )
+    panels = (
+        ("nearest", nearest, "the samples, a square each"),
+        ("bicubic", bicubic, "a cubic through 4 × 4 samples"),
+        ("field", field(s), f"the network, at {s} × {s} points per sample"),
+    )
+    shrink = min(side / height, 1.4 * side / width)
+    high, wide = max(1, round(shrink * height)), max(1, round(shrink * width))
+    margin, gap, above, below = 70, 80, 130, 100
+    first = max(wide, 300)  # room for the words around a tall picture
+    total = (margin + first + gap + 3 * side + 2 * gap + 40, above + side + below)
+    with matplotlib.rc_context({"font.family": "DejaVu Sans", "axes.linewidth": 0.4}):
+        figure = Figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI, facecolor="white")
+        canvas = FigureCanvasAgg(figure)
+
+        def show(
+            x: float, y: float, size: tuple[int, int], picture: np.ndarray, area: Crop, words: str, note: str
+        ) -> Axes:
+            """A panel with its upper left corner at (x, y), in pixels of the figure; the axes count samples."""
+            (w, h), (x0, y0, x1, y1) = size, area
+            axes = figure.add_axes((x / total[0], 1 - (y + h) / total[1], w / total[0], h / total[1]))
+            drawn = "auto" if w < x1 - x0 else "nearest"  # smooth only what is shrunk
+            axes.imshow(picture, aspect="auto", extent=(x0 - 0.5, x1 - 0.5, y1 - 0.5, y0 - 0.5), interpolation=drawn)
+            axes.tick_params(labelsize=6, length=2, width=0.4, color="0.4", labelcolor="0.4")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.set_title(words, size=9, pad=6)
+            axes.set_xlabel(note, size=7, color="0.3", labelpad=4)
+            return axes
+
+        figure.text(0.5, 1 - 36 / total[1], caption, size=8.5, ha="center", va="center", parse_math=False)
+        overview = show(
+            margin + (first - wide) / 2, above + (side - high) / 2, (wide, high), pixels, (0, 0, width, height),
+            "picture", f"{width} × {height} samples",
+        )  # fmt: skip
+        x = margin + first + gap
+        axes = [
+            show(x + k * (side + gap), above, (side, side), picture, crop, words, note)
+            for k, (words, picture, note) in enumerate(panels)
+        ]
+        corner = (left - 0.5, top - 0.5)
+        overview.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, color=ACCENT, linewidth=1))
+        for edge in (top - 0.5, bottom - 0.5):  # from the place in the picture to its magnification
+            start, end = (right - 0.5, edge), (left - 0.5, edge)
+            line = ConnectionPatch(start, end, "data", axesA=overview, axesB=axes[0], color=ACCENT, linewidth=0.5)
+            figure.add_artist(line)
+        for spine in (spine for panel in axes for spine in panel.spines.values()):
+            spine.set(color=ACCENT, linewidth=1)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
