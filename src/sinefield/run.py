@@ -147,7 +147,7 @@ def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
         field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
-    except (UnpicklingError, EOFError, LookupError, RuntimeError) as error:
+    except (UnpicklingError, OSError, EOFError, LookupError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{file} is not a whole checkpoint of this run's field ({reason}); try the other one"
