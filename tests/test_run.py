@@ -98,7 +98,7 @@ def test_a_run_folder_holds_what_the_design_says(photo, fit) -> None:
     assert saved == json.loads(json.dumps(metrics))
     assert saved.keys() >= KEYS
     assert saved["parameters"] == (2 + 1) * 16 + (16 + 1) * 16 + (16 + 1)
-    assert saved["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(saved["versions"]["torch"])
     assert 50 < saved["peak_memory_mb"] < 20_000
     rows = read_rows(folder)
     assert [int(row["step"]) for row in rows] == [2]
