@@ -8,7 +8,11 @@ import pytest
 from conftest import CONF, SMALL
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
-NEEDS = {"loss/weak": ["loss=gradient"], "loss/anchor": ["loss=gradient"]}  # groups that live inside another group
+NEEDS = {
+    "signal/rule": ["signal=merge"],
+    "loss/weak": ["loss=gradient"],
+    "loss/anchor": ["loss=gradient"],
+}  # groups that live inside another group
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)

@@ -150,6 +150,12 @@ def test_loading_what_is_not_finished_is_refused(tmp_path) -> None:
         sinefield.load(tmp_path)
 
 
+def test_a_merge_shows_what_it_was_made_of(fit) -> None:
+    folder = fit(*SMALL, "signal=merge")["folder"]
+    assert {path.stem for path in folder.glob("*.png")} == PICTURES | {"input_a", "input_b"}
+    assert Image.open(folder / "input_b.png").size == (16, 16)
+
+
 def test_a_damaged_checkpoint_is_named(fit) -> None:
     folder = fit(*SMALL)["folder"]
     whole = (folder / "checkpoints" / "last.ckpt").read_bytes()

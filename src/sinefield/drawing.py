@@ -31,7 +31,8 @@ def draw(folder: Path, signal: Signal, module: FieldModule) -> dict[str, Path]:
         caption += f", {decibels['psnr_off_grid']} between them"
     if free.any():
         caption += f" (less what the loss leaves free; {decibels['psnr_raw']} as it is)"
-    paths = write_pictures(folder, _view(truth, shape), _view(found, shape), caption)
+    inputs = {name: picture.double().cpu().numpy() for name, picture in signal.extras().items()}
+    paths = write_pictures(folder, _view(truth, shape), _view(found, shape), caption, inputs)
     return {path.stem: path for path in paths}
 
 

@@ -3,6 +3,7 @@
 Signal and field share one limit per derivative, so equal colours are equal numbers; colours.py says what they mean.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -40,12 +41,15 @@ class View:
             )
 
 
-def write_pictures(folder: Path, signal: View, field: View, caption: str) -> list[Path]:
+def write_pictures(
+    folder: Path, signal: View, field: View, caption: str, inputs: Mapping[str, np.ndarray] | None = None
+) -> list[Path]:
     """Write the seven pictures at their own resolution and `contact_sheet.png`, which shows them all; their paths.
 
     The limits are the 98th percentiles of the signal's |∇| and |Δ|, so that edges are bright although few, and the
     99.5th of the error, each up to the next round number, so that runs of like quality share a scale. Each PNG's
-    `Description` says what its colours mean. Equal input gives equal bytes; every file appears whole or not at all.
+    `Description` says what its colours mean. `inputs` are values (H, W, C) of what the signal was made of, each written
+    as `input_<name>.png`. Equal input gives equal bytes; every file appears whole or not at all.
     """
     if signal.value.shape != field.value.shape:
         raise ValueError(f"signal {signal.value.shape} and field {field.value.shape} must have one shape")
@@ -67,6 +71,7 @@ def write_pictures(folder: Path, signal: View, field: View, caption: str) -> lis
         "laplacian_signal": (laplacian_picture(signal.laplacian, curvature), curvatures),
         "laplacian_field": (laplacian_picture(field.laplacian, curvature), curvatures),
     }
+    pictures |= {f"input_{name}": (value_picture(value), values) for name, value in (inputs or {}).items()}
     folder.mkdir(parents=True, exist_ok=True)
     paths = [_write(folder / f"{name}.png", picture, words) for name, (picture, words) in pictures.items()]
     if broken := _broken(signal) + _broken(field):

@@ -49,6 +49,10 @@ class Signal(nn.Module, ABC):
         """
         return None
 
+    def extras(self) -> dict[str, Tensor]:
+        """More pictures to show beside the truth, by name, (H, W, C) each: what a composite was made of."""
+        return {}
+
     def coordinates(self, pixels: Tensor) -> Tensor:
         """(N, D) coordinates of positions (N, D) in pixels, (column, row), the first sample's centre at (0, 0)."""
         return pixels * self.spacing - self.extent

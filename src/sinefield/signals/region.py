@@ -1,0 +1,87 @@
+"""A part of a pixel grid as an open set of the plane: where it is, and where its border and its outside are.
+
+Positions are (column, row) in pixels. The region consists of the squares between four pixel centres that have one of
+the given pixels as a corner, so its border runs through the centres of the nearest other pixels: where a boundary-value
+problem on the grid and the one on the plane both take their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sinefield.errors import require
+from sinefield.signals import spline
+
+ROUNDING = 1e-3  # pixels: float32 puts a point that near to where it is, on grids of up to some 4000 pixels
+
+
+def rectangle(shape: tuple[int, ...], first: Sequence[float], last: Sequence[float]) -> np.ndarray:
+    """(H, W) booleans: the pixels whose squares all lie between the corners `first` and `last` of a rectangle.
+
+    Args:
+        shape: (H, W) of the grid.
+        first, last: positions (column, row).
+    """
+    inside = []
+    for n, low, high in zip(reversed(shape), first, last, strict=True):
+        i = np.arange(n)
+        inside.append((np.maximum(i - 1, 0) > low - ROUNDING) & (np.minimum(i + 1, n - 1) < high + ROUNDING))
+    return inside[1][:, None] & inside[0]
+
+
+class Region(nn.Module):
+    """The open set around some pixels.
+
+    Args:
+        pixels: (H, W) booleans, at least one of them True.
+
+    Attributes:
+        whole: there is no pixel that is left out.
+
+    Raises:
+        UserError: pixels are left out, but no two neighbours, so that the region has no border to speak of.
+
+    >>> region = Region(np.eye(5, dtype=bool) & (np.arange(5) == 2))  # the pixel in the middle
+    >>> region.contains(torch.tensor([[2.0, 2.0], [2.9, 1.1], [3.0, 2.0], [1.0, 1.0]]))
+    tensor([ True,  True, False, False])
+    """
+
+    pixels: Tensor
+    rim: Tensor
+    outside: Tensor
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        super().__init__()
+        self.whole = bool(pixels.all())
+        squares = pixels[:-1, :-1] | pixels[:-1, 1:] | pixels[1:, :-1] | pixels[1:, 1:]
+        around = np.pad(squares, 1)
+        right = ~pixels[:, :-1] & ~pixels[:, 1:] & (around[:-1, 1:-1] | around[1:, 1:-1])
+        down = ~pixels[:-1] & ~pixels[1:] & (around[1:-1, :-1] | around[1:-1, 1:])
+        starts = [np.argwhere(edges)[:, ::-1] for edges in (right, down)]
+        ways = [np.broadcast_to(way, start.shape) for way, start in zip(((1, 0), (0, 1)), starts, strict=True)]
+        rim = np.stack([np.concatenate(starts), np.concatenate(ways)], axis=1)
+        require(self.whole or len(rim) > 0, "a mask must leave out at least two neighbouring pixels, or none")
+        dtype = torch.get_default_dtype()
+        self.register_buffer("pixels", torch.from_numpy(pixels[..., None]).to(dtype))
+        # pixel edges on the border, (K, 2, 2) start and direction; squares outside, (L, 2) their upper left corners
+        self.register_buffer("rim", torch.from_numpy(rim).to(dtype))
+        self.register_buffer("outside", torch.from_numpy(np.argwhere(~squares)[:, ::-1].copy()).to(dtype))
+
+    def contains(self, position: Tensor) -> Tensor:
+        """(N,) booleans for positions (N, 2): where the bilinear interpolant of the pixels is positive."""
+        return spline.evaluate(self.pixels, position.flip(-1), 1, 0).value[:, 0] > ROUNDING
+
+    def around(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, 2) random positions: half on the border, half anywhere outside, where there is anything outside."""
+        unit = torch.rand(count, 2, generator=generator, device=self.rim.device, dtype=self.rim.dtype)
+
+        def drawn(table: Tensor, rows: int) -> Tensor:
+            return table[torch.randint(max(1, len(table)), (rows,), generator=generator, device=table.device)]
+
+        away = count // 2 if len(self.outside) else 0
+        start, way = drawn(self.rim, count - away).unbind(1)
+        return torch.cat([start + unit[away:, :1] * way, drawn(self.outside, away) + unit[:away]])
