@@ -35,7 +35,9 @@ def described(group: str) -> dict[str, DictConfig]:
     nodes = {file.stem: OmegaConf.load(file) for file in sorted((CONF / group).glob("*.yaml"))}
     nodes = {name: node.get(group, node) for name, node in nodes.items()}  # `@package _global_` nests it once
     return {
-        name: OmegaConf.masked_copy(node, [key for key in node if key != "defaults"]) for name, node in nodes.items()
+        name: OmegaConf.masked_copy(node, [key for key in node if key != "defaults"])
+        for name, node in nodes.items()
+        if "_target_" in node  # what only changes another choice is tested where every YAML is run
     }
 
 

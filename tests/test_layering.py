@@ -28,7 +28,7 @@ MAY = {
     "loggers": {"pytorch_lightning", "wandb"},
     "environment": {"torch"},
     "configuration": {"hydra", "omegaconf"},
-    "report": {"numpy", "PIL", "matplotlib", "files"},
+    "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},
     "raster": {"numpy", "tifffile"},
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
     "drawing": {"torch", "jet", "module", "report"},

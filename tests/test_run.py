@@ -19,7 +19,8 @@ import sinefield
 from sinefield.errors import UserError
 
 KEYS = {
-    "psnr", "psnr_raw", "psnr_off_grid", "ssim", "best_psnr", "loss", "steps", "wall_seconds", "fit_seconds",
+    "psnr", "psnr_raw", "psnr_off_grid", "psnr_off_grid_spline", "ssim", "best_psnr", "loss", "steps", "wall_seconds",
+    "fit_seconds",
     "steps_per_second", "parameters", "peak_memory_mb", "seed", "device", "versions", "git_commit",
 }  # fmt: skip
 PICTURES = {

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from sinefield.errors import whole
 from sinefield.jet import Jet
+from sinefield.metrics import score
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss
@@ -92,6 +93,18 @@ class SignalData(pl.LightningDataModule):
         if fine is not None:
             return fine, 2
         return self.signal.samples().value.unflatten(0, self.signal.shape), 1
+
+    def interpolated(self) -> float | None:
+        """The PSNR in dB of the signal itself between the samples: what a spline through them makes of the rest.
+
+        None where nothing is known between the samples.
+        """
+        truth, fineness = self.truth()
+        if fineness == 1:
+            return None
+        grid = self.signal.grid(fineness=fineness).split(_EVALUATED)
+        values = torch.cat([self.signal.jet(x, 0).value for x in grid]).reshape(truth.shape)
+        return score(values, truth, fineness, torch.zeros_like)["psnr_off_grid"]
 
     def batch(self, step: int) -> Batch:
         """The points of one step, for each part of the loss."""

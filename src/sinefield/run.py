@@ -91,6 +91,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
             logger.show(pictures)
         metrics = {
             **module.scores,
+            "psnr_off_grid_spline": data.interpolated(),
             "best_psnr": max(row["psnr"] for row in history.rows),
             "loss": module.total,
             "steps": trainer.global_step,
@@ -181,6 +182,8 @@ def table(metrics: dict[str, Any]) -> str:
         [
             row("PSNR on samples", "psnr", ".2f") + " dB",
             row("PSNR between", "psnr_off_grid", ".2f") + (" dB" if metrics["psnr_off_grid"] is not None else ""),
+            row("  of the spline", "psnr_off_grid_spline", ".2f")
+            + (" dB" if metrics["psnr_off_grid_spline"] is not None else ""),
             row("SSIM", "ssim", ".4f"),
             row("loss", "loss", ".3e"),
             row("steps", "steps", "d")

@@ -24,8 +24,12 @@ class Signal(nn.Module, ABC):
     Args:
         shape: samples per axis, rows first: (H, W) for a picture; D = len(shape).
         channels: C.
+
+    Attributes:
+        potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
     """
 
+    potential: bool = True
     extent: Tensor
 
     def __init__(self, shape: tuple[int, ...], channels: int) -> None:
@@ -56,6 +60,10 @@ class Signal(nn.Module, ABC):
     def coordinates(self, pixels: Tensor) -> Tensor:
         """(N, D) coordinates of positions (N, D) in pixels, (column, row), the first sample's centre at (0, 0)."""
         return pixels * self.spacing - self.extent
+
+    def pixels(self, x: Tensor) -> Tensor:
+        """(N, D) positions in pixels, (column, row), of coordinates x (N, D): the inverse of `coordinates`."""
+        return (x + self.extent) / self.spacing
 
     def fine_shape(self, fineness: int) -> tuple[int, ...]:
         """Points per axis, rows first, of the grid that divides every spacing into `fineness` parts."""

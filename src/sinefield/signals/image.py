@@ -76,7 +76,7 @@ class Image(Signal):
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
         h = self.spacing
-        jet = spline.evaluate(self.c, ((x + self.extent) / h).flip(-1), self.degree, order)
+        jet = spline.evaluate(self.c, self.pixels(x).flip(-1), self.degree, order)
         return Jet(
             jet.value,
             None if jet.gradient is None else jet.gradient.flip(-1) / h,

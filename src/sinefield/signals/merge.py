@@ -105,7 +105,7 @@ class Merge(Signal):
             merged = Jet(*(_times(of_a, p) + _times(of_b, q) for p, q in parts))
         if self.solution is None:
             return merged
-        reference = spline.evaluate(self.solution, self._pixels(x).flip(-1), self.degree, 0).value
+        reference = spline.evaluate(self.solution, self.pixels(x).flip(-1), self.degree, 0).value
         return merged._replace(value=torch.where(self._counts(x)[:, None], reference, a.value))
 
     def of_a(self, x: Tensor, order: int) -> Jet:
@@ -148,13 +148,9 @@ class Merge(Signal):
         """A grey jet with as many equal channels as the merged picture has."""
         return jet.map(lambda part: part.expand(len(part), self.channels, *part.shape[2:]))
 
-    def _pixels(self, x: Tensor) -> Tensor:
-        """(N, 2) positions in pixels, (column, row); what `coordinates` undoes."""
-        return (x + self.extent) / self.spacing
-
     def _counts(self, x: Tensor) -> Tensor:
         """(N,) booleans: x lies in Omega."""
-        return self.region.contains(self._pixels(x))
+        return self.region.contains(self.pixels(x))
 
     def _shares(self, x: Tensor, a: Jet, b: Jet) -> tuple[Tensor, Tensor]:
         """(w_a, w_b) of the rule in Omega, (1, 0) outside; (N,) each."""
@@ -192,7 +188,7 @@ class Merge(Signal):
 
     def _covered(self, path: str | Path) -> np.ndarray:
         """(H, W) booleans: the pixels with all squares around them on b."""
-        first, last = self._pixels(torch.stack([self.corner, self.corner + 2 * self.scale * self.b.extent])).tolist()
+        first, last = self.pixels(torch.stack([self.corner, self.corner + 2 * self.scale * self.b.extent])).tolist()
         counts = rectangle(self.shape, first, last)
         columns, rows = (f"{low:.4g} to {high:.4g}" for low, high in zip(first, last, strict=True))
         size = f"{self.shape[1]} x {self.shape[0]} pixels"

@@ -1,0 +1,39 @@
+"""What a choice does between the samples: `python scripts/effect.py outputs/… baseline="loss=value …"`."""
+
+import sys
+from pathlib import Path
+
+from sinefield.errors import UserError, require
+from sinefield.report import effect
+
+USAGE = """\
+Paired differences of a sweep's runs to a baseline, at equal steps, at equal time and to the spline, as a table and a
+figure. Beside what is compared the sweep goes over pictures (signal.path), seeds (seed) and lengths (trainer.max_steps).
+
+  python scripts/effect.py outputs/does_supervision_help/…
+
+baseline=CASE   the overrides of the case that others are compared with; default: the first run's
+out=FILE.png    the figure; default: effect.png in the folder
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Print the table and draw the figure."""
+    options = dict(argument.split("=", 1) for argument in arguments if argument.startswith(("baseline=", "out=")))
+    folders = [argument for argument in arguments if not argument.startswith(("baseline=", "out="))]
+    require(len(folders) == 1, "give one folder of a sweep")
+    folder = Path(folders[0])
+    runs = effect.read(folder)
+    print(effect.table(runs, options.get("baseline", runs[0].case)))
+    out = Path(options.get("out", folder / "effect.png"))
+    effect.figure(runs, out)
+    print(f"\n{out}")
+
+
+if __name__ == "__main__":
+    if set(sys.argv[1:]) & {"-h", "--help"} or len(sys.argv) == 1:
+        sys.exit(USAGE)
+    try:
+        main(sys.argv[1:])
+    except (UserError, OSError) as mistake:
+        sys.exit(f"error: {mistake}")

@@ -1,0 +1,169 @@
+"""What a choice does to the picture between the samples: paired differences to a baseline over pictures and seeds.
+
+    at equal steps   P(case, steps) - P(baseline, steps)
+    at equal time    P(case, t) - P(baseline, t), interpolated in log t between the baseline's runs of several lengths
+    to the spline    P(case) - P(spline)
+
+P is `psnr_off_grid` in dB, t the seconds spent in optimizer steps. Every difference is taken within one picture and one
+seed, averaged over seeds, and given as mean and standard deviation over pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+import matplotlib
+import numpy as np
+import yaml  # type: ignore[import-untyped]
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sinefield.errors import UserError, require
+
+PAIRED = ("signal.path", "seed")  # what a difference is taken within
+LENGTH = "trainer.max_steps"
+COLOURS = ("#000000", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")  # Okabe & Ito 2008
+SLACK = 1.1  # a baseline's times are extended by this factor at both ends before a time counts as not covered
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of a sweep: what was chosen, on what, and what came of it.
+
+    Attributes:
+        case: the overrides that are compared, "loss=value data.continuous=false".
+        picture, seed, steps: of the run.
+        seconds: in optimizer steps.
+        psnr, spline: dB between the samples, of the field and of the spline.
+    """
+
+    case: str
+    picture: str
+    seed: str
+    steps: int
+    seconds: float
+    psnr: float
+    spline: float
+
+
+def read(folder: Path) -> list[Run]:
+    """The finished runs of a sweep's folder, each a folder in it.
+
+    Raises:
+        UserError: none is there, or they know nothing between their samples.
+    """
+    found, chosen = [], []
+    for file in sorted(folder.glob("*/metrics.json")):
+        overrides = yaml.safe_load((file.parent / ".hydra" / "overrides.yaml").read_text())
+        found.append(json.loads(file.read_text()))
+        chosen.append(dict(override.replace("\\", "").lstrip("+").split("=", 1) for override in overrides))
+    require(bool(found), f"{folder} holds no finished runs; give the folder of a sweep")
+    scored = all(metrics["psnr_off_grid"] is not None for metrics in found)
+    require(scored, f"runs in {folder} know nothing between their samples; sweep with signal.holdout=true")
+    swept = {key for options in chosen for key in options if len({str(o.get(key)) for o in chosen}) > 1}
+    compared = [key for key in chosen[0] if key in swept - {*PAIRED, LENGTH}]
+    return [
+        Run(
+            case=" ".join(f"{key}={options.get(key)}" for key in compared).lower(),
+            picture=options.get("signal.path", "").rpartition(":")[2],
+            seed=options.get("seed", ""),
+            steps=metrics["steps"],
+            seconds=metrics["fit_seconds"],
+            psnr=metrics["psnr_off_grid"],
+            spline=metrics["psnr_off_grid_spline"],
+        )
+        for metrics, options in zip(found, chosen, strict=True)
+    ]
+
+
+def table(runs: list[Run], baseline: str) -> str:
+    """The differences of all cases and lengths in Markdown.
+
+    Raises:
+        UserError: no run is of the baseline.
+    """
+    cases = list(dict.fromkeys(run.case for run in runs))
+    if baseline not in cases:
+        raise UserError(f"there is no case {baseline!r}; choose the baseline from: {'; '.join(cases)}")
+    base = defaultdict(list)
+    for run in runs:
+        if run.case == baseline:
+            base[run.picture, run.seed].append(run)
+    lines = [
+        "| case | steps | seconds | PSNR between | at equal steps | at equal time | to the spline | sd of seeds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for case in cases:
+        for steps in sorted({run.steps for run in runs if run.case == case}):
+            here = [run for run in runs if (run.case, run.steps) == (case, steps)]
+            seconds, psnr = fmean(run.seconds for run in here), fmean(run.psnr for run in here)
+            rivals = [(run, base[run.picture, run.seed]) for run in here]
+            equal_steps = [(run, run.psnr - other.psnr) for run, of in rivals for other in of if other.steps == steps]
+            timed = [(run, at_time(of, run.seconds)) for run, of in rivals]
+            equal_time = [(run, run.psnr - other) for run, other in timed if other is not None]
+            columns = [
+                spread(pairs, complete=len(here))
+                for pairs in (equal_steps, equal_time, [(run, run.psnr - run.spline) for run in here])
+            ]
+            seeds = [stdev(values) for values in _by_picture((run, run.psnr) for run in here) if len(values) > 1]
+            noise = f"{fmean(seeds):.2f}" if seeds else "-"
+            lines.append(f"| {case} | {steps:,} | {seconds:.1f} | {psnr:.2f} dB | {' | '.join(columns)} | {noise} |")
+    return "\n".join(lines)
+
+
+def at_time(baseline: list[Run], seconds: float) -> float | None:
+    """The baseline's PSNR after some seconds, linear in their logarithm; None outside of what its runs cover.
+
+    >>> runs = [Run("", "", "", n, t, p, 0.0) for n, t, p in ((1, 1.0, 20.0), (2, 100.0, 30.0))]
+    >>> at_time(runs, 10.0), at_time(runs, 1000.0)
+    (25.0, None)
+    """
+    times, values = zip(*sorted((run.seconds, run.psnr) for run in baseline), strict=True)
+    if not times[0] / SLACK <= seconds <= times[-1] * SLACK:
+        return None
+    return float(np.interp(np.log(seconds), np.log(times), values))
+
+
+def spread(pairs: list[tuple[Run, float]], complete: int) -> str:
+    """The mean over pictures of the seeds' means, with its standard deviation; "-" unless all runs are there."""
+    if len(pairs) < complete:
+        return "-"
+    means = [fmean(values) for values in _by_picture(pairs)]
+    return f"{fmean(means):+.2f}" + (f" ± {stdev(means):.2f}" if len(means) > 1 else "")
+
+
+def _by_picture(pairs: Iterable[tuple[Run, float]]) -> list[list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for run, value in pairs:
+        found[run.picture].append(value)
+    return list(found.values())
+
+
+def figure(runs: list[Run], path: Path) -> None:
+    """A panel per length: every run's PSNR between the samples, less the spline's, picture by picture."""
+    cases, pictures = (list(dict.fromkeys(names)) for names in zip(*((r.case, r.picture) for r in runs), strict=True))
+    lengths = sorted({run.steps for run in runs})
+    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 8, "axes.linewidth": 0.5}):
+        drawing = Figure(figsize=(4.6 * len(lengths) + 0.6, 4.2), dpi=150, facecolor="white", layout="constrained")
+        canvas = FigureCanvasAgg(drawing)
+        panels = np.atleast_1d(drawing.subplots(1, len(lengths), sharey=True))
+        for axes, steps in zip(panels, lengths, strict=True):
+            axes.axhline(0, color="0.4", linewidth=0.8, linestyle="--")
+            for number, case in enumerate(cases):
+                here = [run for run in runs if (run.case, run.steps) == (case, steps)]
+                place = [pictures.index(run.picture) + 0.7 * ((number + 0.5) / len(cases) - 0.5) for run in here]
+                style = {"color": COLOURS[number % len(COLOURS)], "marker": "os^Dv<>P"[number % 8], "linestyle": ""}
+                axes.plot(place, [run.psnr - run.spline for run in here], label=case, markersize=4, alpha=0.8, **style)
+            axes.set_xticks(range(len(pictures)), pictures, rotation=20)
+            axes.set_title(f"{steps:,} steps", fontsize=9)
+            axes.grid(axis="y", linewidth=0.3)
+        panels[0].set_ylabel("PSNR between the samples, less the spline's / dB")
+        handles, labels = panels[0].get_legend_handles_labels()
+        drawing.legend(handles, labels, loc="outside lower center", ncols=1 + len(lengths), fontsize=8, frameon=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        canvas.print_png(path)
