@@ -8,7 +8,7 @@ from sinefield.report import effect
 
 USAGE = """\
 Paired differences of a sweep's runs to a baseline, at equal steps, at equal time and to the spline, as a table and a
-figure. Beside what is compared the sweep goes over pictures (signal.path), seeds (seed) and lengths (trainer.max_steps).
+figure. The sweep also goes over pictures (signal.path), seeds (seed) and lengths (trainer.max_steps).
 
   python scripts/effect.py outputs/does_supervision_help/…
 
