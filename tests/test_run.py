@@ -227,7 +227,7 @@ def test_the_command_line_ends_in_one_line_and_a_status(tmp_path) -> None:
 
     typo = train("loss=laplace")
     assert typo.returncode == 1
-    assert typo.stderr == "error: there is no loss/laplace; choose from: gradient, laplacian, sobolev, value\n"
+    assert typo.stderr == "error: there is no loss/laplace; choose from: gradient, h1, laplacian, sobolev, value\n"
     typo = train("field.dpeth=1")
     assert typo.stderr.startswith("error: there is no field.dpeth; choose from: ")
     assert "depth" in typo.stderr

@@ -67,7 +67,7 @@ def coordinates(x: Tensor, order: int) -> Jet:
     return Jet(
         x,
         None if gradient is None else gradient.permute(1, 2, 0),
-        torch.zeros_like(x) if order >= 2 else None,
+        x.new_zeros(1, d).expand(n, d) if order >= 2 else None,
     )
 
 

@@ -15,6 +15,7 @@ from sinefield.data import Batch, SignalData
 from sinefield.errors import UserError, whole
 from sinefield.jet import Jet
 from sinefield.metrics import score
+from sinefield.pieces import Pieces
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.field import CoordinateMLP
@@ -30,8 +31,7 @@ class FieldModule(pl.LightningModule):
         power: the signal's mean squares, to which every term is relative.
         optimizer: takes the parameters, gives the optimizer.
         scheduler: takes the optimizer, gives the schedule, stepped once per step; None for a constant rate.
-        chunk: points per forward and backward pass. The gradients of the pieces of a batch are summed, which changes
-            nothing but the speed: pieces whose activations stay in cache are up to 3 times as fast on a CPU.
+        chunk: points per forward and backward pass, which changes the speed alone; None for what the device does best.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FieldModule(pl.LightningModule):
         power: Jet,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-        chunk: int = 4096,
+        chunk: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # the closure below serves L-BFGS and cuts the batch into pieces
@@ -50,7 +50,7 @@ class FieldModule(pl.LightningModule):
         self.power = power
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
-        self.chunk = whole("chunk", chunk, least=1)
+        self.pieces = Pieces(field, None if chunk is None else whole("chunk", chunk, least=1))
         self.terms: dict[str, Tensor] = {}  # of the latest step
         self.scores: dict[str, float | None] = {}  # of the latest evaluation
         self.predicted: list[Tensor] = []
@@ -79,30 +79,18 @@ class FieldModule(pl.LightningModule):
 
     def _backward(self, batch: Batch) -> Tensor:
         """Add the gradient of the loss over the batch to the parameters'; the loss, ()."""
-        terms: dict[str, Tensor] = {}
-        for part, samples in zip(self.loss.parts, batch, strict=True):
-            n = len(samples.x)
-            size = n if part.group is None else max(1, self.chunk // part.group) * part.group
-            for start in range(0, n, size):
-                x = samples.x[start : start + size]
-                target = samples.target.map(lambda t, start=start, size=size: t[start : start + size])  # type: ignore[misc]
-                found = part(self.field.jet(x, part.order), target, self.power)
-                share = len(x) / n
-                self.manual_backward(share * torch.stack(list(found.values())).sum())
-                for name, value in found.items():
-                    terms[name] = terms.get(name, 0) + share * value.detach()
-        total = torch.stack(list(terms.values())).sum()
+        self.terms = self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
+        total = torch.stack(list(self.terms.values())).sum()
         if not torch.isfinite(total):
             raise UserError(
                 f"the loss became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
                 "activation.omega0 or activation.scale"
             )
-        self.terms = terms
         return total
 
     def validation_step(self, x: Tensor, index: int) -> None:
         """The field's values at one block of the evaluation grid."""
-        self.predicted.append(self.field(x))
+        self.predicted.append(self.pieces.values(x))
 
     def on_validation_epoch_end(self) -> None:
         """Score the evaluation grid and log it, with the latest training terms, under the names of metrics.json."""

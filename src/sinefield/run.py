@@ -85,7 +85,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
         trainer = build(config.trainer, logger=logger or False, callbacks=[Progress(), history, checkpoint])
         if logger:
             logger.log_hyperparams(resolved)
-        trainer.fit(module, datamodule=data)
+        with module.pieces.working(trainer.strategy.root_device):
+            trainer.fit(module, datamodule=data)
         pictures = draw(folder, signal, module)
         if logger:
             logger.show(pictures)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from sinefield.jet import Derivatives
+from sinefield.jet import Derivatives, Jet, elementwise, linear
 
 
 class Activation(nn.Module, ABC):
@@ -25,6 +27,15 @@ class Activation(nn.Module, ABC):
     @abstractmethod
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
         """(s(z), s'(z), s''(z))[:order + 1], each shaped like z; `first` says that z is the first layer's."""
+
+    def layer(self, jet: Jet, weight: Tensor, bias: Tensor, first: bool = False) -> Jet:
+        """The jet of ``s(W h + b)`` for the jet of h; a subclass may know a faster way to the same numbers."""
+        return elementwise(linear(jet, weight, bias), partial(self, first=first))
+
+    def value_and_slope(self, h: Tensor, weight: Tensor, bias: Tensor, first: bool = False) -> tuple[Tensor, Tensor]:
+        """s(z) and s'(z) of ``z = W h + b``, (N, C_out) each, for h (N, C_in)."""
+        value, slope = self(functional.linear(h, weight, bias), 1, first)
+        return value, slope
 
     def initialize(self, layer: nn.Linear, first: bool) -> None:
         """Draw W and b of the layer in front. Default: Kaiming-normal W, as the SIREN authors use for ReLU.

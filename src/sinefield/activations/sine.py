@@ -13,9 +13,10 @@ import math
 
 from torch import Tensor, nn
 
+from sinefield.activations import sine_layer
 from sinefield.activations.base import Activation, uniform_
 from sinefield.errors import positive
-from sinefield.jet import Derivatives
+from sinefield.jet import Derivatives, Jet
 
 
 class Sine(Activation):
@@ -43,13 +44,22 @@ class Sine(Activation):
 
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
         """(sin(w0 z), w0 cos(w0 z), -w0^2 sin(w0 z))[:order + 1], each shaped like z."""
-        w = self.omega0 if first else self.hidden_omega0
-        angle = w * z
-        value = angle.sin()
-        if order == 0:
-            return (value,)
-        slope = w * angle.cos()
-        return (value, slope) if order == 1 else (value, slope, -(w * w) * value)
+        return sine_layer.sines(z, order, self._frequency(first))
+
+    def layer(self, jet: Jet, weight: Tensor, bias: Tensor, first: bool = False) -> Jet:
+        """The jet of ``sin(w0 (W h + b))``, as one operation."""
+        if type(self).forward is not Sine.forward:  # a subclass with a function of its own
+            return super().layer(jet, weight, bias, first)
+        return sine_layer.layer(jet, weight, bias, self._frequency(first))
+
+    def value_and_slope(self, h: Tensor, weight: Tensor, bias: Tensor, first: bool = False) -> tuple[Tensor, Tensor]:
+        """``sin(w0 z)`` and ``w0 cos(w0 z)`` of ``z = W h + b``, as one operation."""
+        if type(self).forward is not Sine.forward:
+            return super().value_and_slope(h, weight, bias, first)
+        return sine_layer.value_and_slope(h, weight, bias, self._frequency(first))
+
+    def _frequency(self, first: bool) -> float:
+        return self.omega0 if first else self.hidden_omega0
 
     def initialize(self, layer: nn.Linear, first: bool) -> None:
         """W ~ U(-1/n, 1/n) in the first layer, U(-sqrt(6/n)/w0, sqrt(6/n)/w0) in a hidden one, times `scale`.
