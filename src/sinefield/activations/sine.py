@@ -13,10 +13,10 @@ import math
 
 from torch import Tensor, nn
 
-from sinefield.activations import sine_layer
 from sinefield.activations.base import Activation, uniform_
 from sinefield.errors import positive
 from sinefield.jet import Derivatives, Jet
+from sinefield.kernels import sine as kernel
 
 
 class Sine(Activation):
@@ -44,19 +44,19 @@ class Sine(Activation):
 
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
         """(sin(w0 z), w0 cos(w0 z), -w0^2 sin(w0 z))[:order + 1], each shaped like z."""
-        return sine_layer.sines(z, order, self._frequency(first))
+        return kernel.sines(z, order, self._frequency(first))
 
     def layer(self, jet: Jet, weight: Tensor, bias: Tensor, first: bool = False) -> Jet:
         """The jet of ``sin(w0 (W h + b))``, as one operation."""
         if type(self).forward is not Sine.forward:  # a subclass with a function of its own
             return super().layer(jet, weight, bias, first)
-        return sine_layer.layer(jet, weight, bias, self._frequency(first))
+        return kernel.layer(jet, weight, bias, self._frequency(first))
 
     def value_and_slope(self, h: Tensor, weight: Tensor, bias: Tensor, first: bool = False) -> tuple[Tensor, Tensor]:
         """``sin(w0 z)`` and ``w0 cos(w0 z)`` of ``z = W h + b``, as one operation."""
         if type(self).forward is not Sine.forward:
             return super().value_and_slope(h, weight, bias, first)
-        return sine_layer.value_and_slope(h, weight, bias, self._frequency(first))
+        return kernel.value_and_slope(h, weight, bias, self._frequency(first))
 
     def _frequency(self, first: bool) -> float:
         return self.omega0 if first else self.hidden_omega0

@@ -1,0 +1,1 @@
+"""The same numbers sooner: operations with a derivative written by hand."""

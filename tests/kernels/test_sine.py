@@ -1,0 +1,93 @@
+"""The layer of sines as one operation: the same numbers as by the rules of jets, however it is asked."""
+
+from functools import partial
+
+import pytest
+import torch
+from discover import distance
+
+from sinefield.jet import Jet, coordinates, elementwise, linear
+from sinefield.kernels import sine
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+W, TOLERANCE = 30.0, 1e-12
+
+
+def inputs(order: int, constant: bool, requires_grad: bool = True) -> tuple[Jet, torch.Tensor, torch.Tensor]:
+    """A random jet of 5 channels at 7 points, or the jet of coordinates; a weight and a bias for 6 channels."""
+    if constant:
+        jet = coordinates(torch.rand(7, 5, requires_grad=requires_grad), order)
+    else:
+        parts = [torch.randn(7, 5), torch.randn(2, 7, 5), torch.randn(7, 5)][: order + 1]
+        value, *rest = (part.requires_grad_(requires_grad) for part in parts)
+        jet = Jet(value, *(part.permute(1, 2, 0) if part.ndim == 3 else part for part in rest))
+    return jet, torch.randn(6, 5, requires_grad=True) / 30, torch.randn(6, requires_grad=True)
+
+
+def plain(jet: Jet, weight: torch.Tensor, bias: torch.Tensor) -> Jet:
+    return elementwise(linear(jet, weight, bias), partial(sine.sines, w=W))
+
+
+def scalar(jet: Jet) -> torch.Tensor:
+    """In which every number of the jet has a weight of its own."""
+    return sum((torch.linspace(0.5, 2, part.numel()) * part.flatten()).sum() for part in jet if part is not None)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("constant", [False, True])
+def test_layer_is_the_rule_of_jets(order, constant):
+    """Values, their derivatives by all inputs, and the derivatives of those."""
+    jet, weight, bias = inputs(order, constant)
+    leaves = [part for part in (*jet, weight, bias) if part is not None and part.requires_grad]
+    results = []
+    for rule in (partial(sine.layer, w=W), plain):
+        found = rule(jet, weight, bias)
+        once = torch.autograd.grad(scalar(found), leaves, retain_graph=True)
+        recorded = torch.autograd.grad(scalar(found), leaves, create_graph=True)
+        twice = torch.autograd.grad(sum(part.square().sum() for part in recorded), leaves)
+        results.append([part for part in found if part is not None] + [*once, *recorded, *twice])
+    assert len(results[0]) == len(results[1])
+    for part, other in zip(*results, strict=True):
+        assert distance(part, other) <= TOLERANCE
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_value_and_slope_are_torchs(constant):
+    """sin and w cos, and their derivatives of first and second order."""
+    jet, weight, bias = inputs(0, constant)
+    leaves, results = [jet.value, weight, bias], []
+    for rule in (sine.value_and_slope, lambda h, weight, bias, w: sine.sines(h @ weight.T + bias, 1, w)):
+        found = rule(jet.value, weight, bias, W)
+        once = torch.autograd.grad(scalar(Jet(*found)), leaves, retain_graph=True)
+        recorded = torch.autograd.grad(scalar(Jet(*found)), leaves, create_graph=True)
+        twice = torch.autograd.grad(sum(part.square().sum() for part in recorded), leaves)
+        results.append([*found, *once, *recorded, *twice])
+    for part, other in zip(*results, strict=True):
+        assert distance(part, other) <= TOLERANCE
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_inputs_that_need_no_derivative_get_none(order):
+    """As the coordinates in the first layer: only the parameters' derivatives are there."""
+    jet, weight, bias = inputs(order, constant=True, requires_grad=False)
+    by_weight, by_bias = torch.autograd.grad(scalar(sine.layer(jet, weight, bias, W)), [weight, bias])
+    other_weight, other_bias = torch.autograd.grad(scalar(plain(jet, weight, bias)), [weight, bias])
+    assert distance(by_weight, other_weight) <= TOLERANCE
+    assert distance(by_bias, other_bias) <= TOLERANCE
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_autocast_rounds_the_factors_of_products_alone(order):
+    """Under bfloat16 all that comes out is in the input's precision, and off by bfloat16's rounding, some 1%."""
+    jet, weight, bias = inputs(order, constant=False)
+    expected = plain(jet, weight, bias)
+    wanted = torch.autograd.grad(scalar(expected), weight)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = sine.layer(jet, weight, bias, W)
+        (given,) = torch.autograd.grad(scalar(found), weight)
+    for part, other in zip(found, expected, strict=True):
+        if part is not None:
+            assert part.dtype == torch.float64
+            assert 1e-6 < distance(part, other) < 0.05
+    assert distance(given, wanted) < 0.05

@@ -1,0 +1,135 @@
+"""A batch in pieces: the same gradient whatever the pieces and the threads."""
+
+import pytest
+import torch
+from discover import distance
+
+from sinefield.data import Samples
+from sinefield.field import Siren
+from sinefield.jet import Jet
+from sinefield.losses.gradient import Gradient
+from sinefield.losses.value import Value
+from sinefield.losses.weak import Differences
+from sinefield.pieces import Pieces, cut
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+POWER = Jet(*(torch.tensor(1.5, dtype=torch.float64),) * 3)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def problem():
+    """A field; a loss of two parts, of single points and of pairs; a batch of 100 and 60 points."""
+    field, loss = Siren(2, 1, width=8, depth=1), Gradient(weak=Differences(count=30))
+    x = 2 * torch.rand(160, 2) - 1
+    target = Jet(torch.randn(160, 1), torch.randn(160, 1, 2))
+    batch = [Samples(x[:100], target.map(lambda t: t[:100])), Samples(x[100:], Jet(target.value[100:]))]
+    return field, loss, batch
+
+
+def direct(field, loss, batch) -> tuple[float, list[torch.Tensor]]:
+    """Loss and gradient at once, by autograd alone."""
+    terms = [
+        sum(part(field.jet(samples.x, part.order), samples.target, POWER).values())
+        for part, samples in zip(loss.parts, batch, strict=True)
+    ]
+    return sum(terms).item(), torch.autograd.grad(sum(terms), list(field.parameters()))
+
+
+def in_pieces(field, loss, batch, points, threads) -> tuple[float, list[torch.Tensor]]:
+    """The same by `Pieces`."""
+    pieces, before = Pieces(field, points), torch.get_num_threads()
+    field.zero_grad()
+    torch.set_num_threads(threads)
+    try:
+        with pieces.working(CPU):
+            assert (pieces.pool is None) == (threads == 1)
+            terms = pieces.gradient(loss.parts, batch, POWER)
+    finally:
+        torch.set_num_threads(before)
+    return sum(terms.values()).item(), [parameter.grad.clone() for parameter in field.parameters()]
+
+
+@pytest.mark.parametrize("points", [None, 1000, 16, 1])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_pieces_add_up(problem, points, threads):
+    """Loss and gradient are those of the batch at once."""
+    (total, gradients), (found, given) = direct(*problem), in_pieces(*problem, points, threads)
+    assert found == pytest.approx(total, rel=1e-12)
+    for gradient, other in zip(given, gradients, strict=True):
+        assert distance(gradient, other) < 1e-12
+
+
+def test_threads_give_the_same_bits_every_time(problem):
+    """Pieces are added in the order of the batch, not in the order they are done in."""
+    (first, gradients), *others = (in_pieces(*problem, 16, 3) for _ in range(5))
+    for total, again in others:
+        assert total == first
+        assert all(torch.equal(*pair) for pair in zip(gradients, again, strict=True))
+
+
+def test_groups_stay_together(problem):
+    """No pair is cut; shares are those of the points; all points are there, in order."""
+    _, loss, batch = problem
+    pieces = cut(loss.parts, batch, points=7)
+    assert {len(piece.x) for piece in pieces if piece.part is loss.weak} == {6}
+    for part, samples in zip(loss.parts, batch, strict=True):
+        own = [piece for piece in pieces if piece.part is part]
+        assert torch.equal(torch.cat([piece.x for piece in own]), samples.x)
+        assert torch.equal(torch.cat([piece.target.value for piece in own]), samples.target.value)
+        assert sum(piece.share for piece in own) == pytest.approx(1)
+
+
+def test_every_thread_has_a_piece(problem):
+    """A batch that would be one piece is cut in as many as there are threads."""
+    _, loss, batch = problem
+    assert [len(piece.x) for piece in cut(loss.parts, batch, points=1000, least=3)] == [34, 34, 32, 20, 20, 20]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_values_are_the_fields(problem, threads):
+    """In the order of the points, without a graph."""
+    field, _, batch = problem
+    pieces, before = Pieces(field, points=9), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with pieces.working(CPU):
+            found = pieces.values(batch[0].x)
+    finally:
+        torch.set_num_threads(before)
+    assert not found.requires_grad
+    assert distance(found, field(batch[0].x).detach()) < 1e-14
+
+
+def test_threads_are_given_back():
+    """After an error too, torch has the threads it had, and the error arrives."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        pieces = Pieces(Siren(2, 1, width=8, depth=1), points=4)
+        batch = [Samples(torch.zeros(8, 2), Jet(torch.zeros(8, 1)))]
+        with pieces.working(CPU):
+            assert torch.get_num_threads() == 1
+        with pytest.raises(TypeError, match="jets of a higher order"), pieces.working(CPU):
+            pieces.gradient([_Deep()], batch, POWER)
+        assert torch.get_num_threads() == 2
+        assert pieces.pool is None
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Deep(Value):
+    """Asks for a value and looks at a gradient."""
+
+    def __call__(self, field, signal, power):
+        return Gradient()(field, signal, power)
+
+
+def test_threads_work_in_the_precision_of_the_caller(problem):
+    """Autocast belongs to a thread; the threads' gradient under it is that of one thread under it."""
+    with torch.autocast("cpu", torch.bfloat16):
+        (_, one), (_, two) = (in_pieces(*problem, 16, threads) for threads in (1, 2))
+    _, full = in_pieces(*problem, 16, 2)
+    assert max(distance(a, b) for a, b in zip(one, two, strict=True)) < 1e-12
+    assert max(distance(a, b) for a, b in zip(two, full, strict=True)) > 1e-6
