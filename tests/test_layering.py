@@ -33,6 +33,7 @@ MAY = {
     "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},
     "raster": {"numpy", "tifffile"},
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
+    "benchmarks": {"torch", "tqdm", "siren_pytorch", "jet", "data", "environment", "field", "losses", "pieces"},
     "drawing": {"torch", "jet", "module", "report"},
     "run": {"*"},
     "__init__": {"jet", "field", "run"},

@@ -39,16 +39,16 @@ class Usage:
 
     def measured(self, device: torch.device) -> dict[str, float]:
         """wall_seconds, and peak_memory_mb: of the device's memory on CUDA, resident in this process on the CPU."""
-        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident_peak()
+        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident("VmHWM")
         return {"wall_seconds": time.perf_counter() - self.started, "peak_memory_mb": peak / 2**20}
 
 
-def _resident_peak() -> int:
-    """The high-water mark of resident memory in bytes."""
+def resident(line: str = "VmRSS") -> int:
+    """Resident memory in bytes; with "VmHWM" its high-water mark, which is all that systems without /proc know."""
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) * 1024
+        return int(lines[line].split()[0]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

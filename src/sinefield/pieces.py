@@ -104,7 +104,7 @@ class Pieces:
             power: mean squares of the signal, as the losses want them.
             backward: takes the loss of a piece, (), and adds its gradient, where there are no threads.
         """
-        pieces = cut(parts, batch, self._size(batch[0].x.device), self.threads)
+        pieces = cut(parts, batch, self.size(batch[0].x.device), self.threads)
         terms: dict[str, Tensor] = {}
 
         def add(found: dict[str, Tensor]) -> None:
@@ -139,10 +139,10 @@ class Pieces:
             with torch.no_grad():
                 return self.field(piece)
 
-        pieces = x.split(self._size(x.device))
+        pieces = x.split(self.size(x.device))
         return torch.cat(list(map(work, pieces) if self.pool is None else self.pool.map(work, pieces)))
 
-    def _size(self, device: torch.device) -> int:
+    def size(self, device: torch.device) -> int:
         """Points per piece."""
         if self.points is not None:
             return self.points

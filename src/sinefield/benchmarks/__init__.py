@@ -1,0 +1,1 @@
+"""What a step costs, how soon a picture is fitted, and how both grow: measured side by side, in one process."""

@@ -1,0 +1,208 @@
+"""The ways to take a training step that are compared: this project's, nested autograd as in every tutorial, the peers'.
+
+All start from the same weights of one network of sines, f: R^2 -> R^C, see the same points and take a step of Adam.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from sinefield.data import Samples
+from sinefield.errors import require
+from sinefield.field import Siren
+from sinefield.jet import Jet, autograd_jet
+from sinefield.losses.base import Loss
+from sinefield.losses.gradient import Gradient
+from sinefield.losses.laplacian import Laplacian
+from sinefield.losses.sobolev import Sobolev
+from sinefield.losses.value import Value
+from sinefield.pieces import Pieces
+
+CASES: dict[str, Callable[[], Loss]] = {
+    "value": Value,
+    "gradient": Gradient,
+    "laplacian": Laplacian,
+    "sobolev": Sobolev,
+}
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
+OMEGA0 = 30.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One step to be taken.
+
+    Attributes:
+        case: what is compared: value, gradient, laplacian, or all three in the Sobolev loss.
+        precision: fp32, or bf16 for the matrix products.
+        channels: C.
+        points: per step.
+        width, depth: of the network; depth counts hidden layers behind the first.
+        device: cpu or cuda.
+    """
+
+    case: str
+    precision: str = "fp32"
+    channels: int = 1
+    points: int = 65_536
+    width: int = 256
+    depth: int = 3
+    device: str = "cpu"
+
+    @property
+    def order(self) -> int:
+        """Of the jets."""
+        return CASES[self.case]().order
+
+    @property
+    def gflop(self) -> float:
+        """10^9 floating-point operations in the matrix products of a step, in the cheapest way that is known:
+
+        3 times the forward pass, which is 1 pass for the value, 1 + min(C, 2) for the gradient, 4 for the Laplacian.
+        """
+        passes = (1, 1 + min(self.channels, 2), 4)[self.order]
+        weights = self.width * (2 + self.depth * self.width + self.channels)
+        return 3 * passes * 2 * self.points * weights / 1e9
+
+    def samples(self) -> Samples:
+        """Points and targets, the same every time."""
+        generator = torch.Generator().manual_seed(0)
+        x = 2 * torch.rand(self.points, 2, generator=generator) - 1
+        shapes = [(self.points, self.channels), (self.points, self.channels, 2), (self.points, self.channels)]
+        parts = [torch.randn(shape, generator=generator).to(self.device) for shape in shapes[: self.order + 1]]
+        return Samples(x.to(self.device), Jet(*parts))
+
+    def field(self) -> Siren:
+        """The network, with the same weights every time."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return Siren(2, self.channels, self.width, self.depth, OMEGA0).to(self.device)
+
+
+Step = Callable[[], None]
+
+
+def default(problem: Problem) -> Step:
+    """This project's: forward jets or a sweep back, in pieces, a thread each, with written-out derivatives."""
+    field, loss, samples, dtype = (
+        problem.field(),
+        CASES[problem.case](),
+        problem.samples(),
+        PRECISIONS[problem.precision],
+    )
+    optimizer, pieces = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Pieces(field)
+    power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with pieces.working(samples.x.device), torch.autocast(problem.device, dtype, enabled=dtype is not None):
+            pieces.gradient(loss.parts, [samples], power)
+        optimizer.step()
+
+    return step
+
+
+def nested_autograd(problem: Problem) -> Step:
+    """A plain sequence of layers, the whole batch at once, derivatives by reverse-mode autograd of autograd."""
+    field = problem.field()
+    sines = nn.Sequential(*(part for layer in field.layers for part in (layer, _Sine())), field.head)
+    return _recorded(problem, sines, lambda x: autograd_jet(sines, x, problem.order))
+
+
+def siren_pytorch(problem: Problem) -> Step:
+    """The package of that name: a network without derivatives, which come from nested autograd."""
+    from siren_pytorch import SirenNet  # noqa: PLC0415  optional
+
+    net = SirenNet(2, problem.width, problem.channels, problem.depth + 1, w0=OMEGA0, w0_initial=OMEGA0)
+    for own, layer in zip(
+        [*net.layers, net.last_layer], [*problem.field().linear_maps(), problem.field().head], strict=True
+    ):
+        own.load_state_dict(layer.state_dict())
+    net.to(problem.device)
+    return _recorded(problem, net, lambda x: autograd_jet(net, x, problem.order))
+
+
+def jet_for_pytorch(problem: Problem) -> Step:
+    """Collapsed Taylor mode of the package of that name; of the four cases it knows the Laplacian alone."""
+    require(problem.case == "laplacian", "jet-for-pytorch computes the Laplacian alone")
+    from jet import laplacian  # type: ignore[import-not-found]  # noqa: PLC0415  optional
+
+    field = problem.field()
+    sines = nn.Sequential(*(part for layer in field.layers for part in (layer, _Sine())), field.head)
+    every = torch.vmap(laplacian(sines, (torch.zeros(2, device=problem.device),)))
+    return _recorded(problem, sines, lambda x: Jet(x[:, :0], x[:, :0], every(x)))
+
+
+PATHS = {path.__name__: path for path in (default, nested_autograd, siren_pytorch, jet_for_pytorch)}
+
+
+def available(path: str, problem: Problem) -> bool:
+    """Whether a path can take this step here; only this project's is asked to do it in bf16."""
+    if path != "default" and problem.precision != "fp32":
+        return False
+    try:
+        PATHS[path](replace(problem, points=2, width=4))()
+    except (ImportError, ValueError):
+        return False
+    return True
+
+
+def _recorded(problem: Problem, net: nn.Module, jet: Callable[[Tensor], Jet]) -> Step:
+    """The step of a network whose jet autograd has recorded."""
+    samples, loss = problem.samples(), CASES[problem.case]()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
+    power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        sum(loss(jet(samples.x), samples.target, power).values(), torch.zeros((), device=problem.device)).backward()
+        optimizer.step()
+
+    return step
+
+
+class _Sine(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.sin(OMEGA0 * z)
+
+
+def gemm_rate(problem: Problem) -> float:
+    """GFLOP/s of the matrix products of a hidden layer at the shapes of a step's pieces, all threads at work.
+
+    Forward (n, w)(w, w), back (n, w)(w, w) and for the weights (w, n)(n, w), on operands that are read for the first
+    time in a while, as in a step.
+    """
+    field, dtype = problem.field(), PRECISIONS[problem.precision] or torch.float32
+    pieces = Pieces(field)
+    device = torch.device(problem.device)
+    n, w = min(problem.points, pieces.size(device)), problem.width
+    many = max(4, math.ceil(problem.points / n))
+    weight = torch.randn(w, w, device=device, dtype=dtype)
+    operands = [torch.randn(2, n, w, device=device, dtype=dtype) for _ in range(4)]
+
+    def products(number: int) -> None:
+        h, g = operands[number % len(operands)]
+        torch.mm(h, weight)
+        torch.mm(g, weight)
+        torch.mm(g.t(), h)
+
+    with pieces.working(device):
+        seconds = clock(lambda: list((pieces.pool.map if pieces.pool else map)(products, range(many))), device)
+    return many * 3 * 2 * n * w * w / seconds / 1e9
+
+
+def clock(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one call, all of it done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter() - start

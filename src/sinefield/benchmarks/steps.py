@@ -1,0 +1,98 @@
+"""What an optimiser step costs: time, rate and memory of every path, interleaved in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import product
+from multiprocessing import get_context
+from statistics import median
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from sinefield.benchmarks.paths import CASES, PATHS, PRECISIONS, Problem, available, clock, gemm_rate
+from sinefield.environment import Usage, resident
+
+BASELINE = "nested_autograd"
+
+
+def rows(
+    problem: Problem,
+    cases: tuple[str, ...] = tuple(CASES),
+    precisions: tuple[str, ...] = tuple(PRECISIONS),
+    channels: tuple[int, ...] = (1, 3),
+    repeats: int = 5,
+) -> Iterator[dict[str, Any]]:
+    """One row per case, precision, channels and path; medians of repeats in which all paths take turns.
+
+    A row of bf16 has (b)'s float32 step beside it, which it is compared with.
+
+    Args:
+        problem: points, network and device.
+        repeats: steps per path, after one that is not counted.
+    """
+    for case, count in product(cases, channels):
+        for precision in precisions:
+            here = replace(problem, case=case, channels=count, precision=precision)
+            plain = replace(here, precision="fp32")
+            of = {name: here for name in PATHS if available(name, here)}
+            of |= {BASELINE: plain}
+            steps = {name: PATHS[name](its) for name, its in of.items()}
+            seconds: dict[str, list[float]] = {name: [] for name in of}
+            rates, device = [], torch.device(problem.device)
+            for turn in tqdm(range(repeats + 1), desc=f"{case}, {count} channels, {precision}", leave=False):
+                rates.append(gemm_rate(here))
+                for name, step in steps.items():
+                    spent = clock(step, device)
+                    if turn:
+                        seconds[name].append(spent)
+            steps.clear()
+            rate, baseline = median(rates[1:]), median(seconds[BASELINE])
+            for name, its in of.items():
+                spent = median(seconds[name])
+                yield {
+                    "case": case,
+                    "precision": its.precision,
+                    "channels": count,
+                    "path": name,
+                    "ms_per_step": 1e3 * spent,
+                    "points_per_second": its.points / spent,
+                    "gflops": its.gflop / spent,
+                    "gemm_gflops": rate,
+                    "gemm_fraction": its.gflop / spent / rate,
+                    "peak_memory_mb": peak_memory(name, its),
+                    "ratio": baseline / spent,
+                }
+
+
+def peak_memory(path: str, problem: Problem) -> float:
+    """MiB that a step takes beyond what its process holds before it, in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        return fresh.submit(_peak, path, problem).result()
+
+
+def _peak(path: str, problem: Problem) -> float:
+    PATHS[path](replace(problem, points=2, width=4))()  # the libraries' own memory
+    step = PATHS[path](problem)
+    before, usage = resident(), Usage()
+    step()
+    after = usage.measured(torch.device(problem.device))["peak_memory_mb"]
+    return after - (0 if problem.device == "cuda" else before / 2**20)
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    lines = [
+        "| case | precision | channels | path | ms/step | Mpoints/s | GFLOP/s | of GEMM | memory/MiB | times (b) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found:
+        lines.append(
+            f"| {row['case']} | {row['precision']} | {row['channels']} | {row['path']} | {row['ms_per_step']:,.0f} "
+            f"| {row['points_per_second'] / 1e6:.3f} | {row['gflops']:.0f} | {row['gemm_fraction']:.2f} "
+            f"| {row['peak_memory_mb']:,.0f} | {row['ratio']:.1f} |"
+        )
+    return "\n".join(lines)
