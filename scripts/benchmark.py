@@ -1,53 +1,101 @@
-"""Measure: `python scripts/benchmark.py steps`; `--help` says what else there is."""
+"""Measure sinefield on this machine; every table is printed, and its rows written as JSON where --out says."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from sinefield.errors import UserError
 
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
 
 def main(arguments: list[str]) -> None:
-    """Measure what the arguments say; print a table, and write the rows where --out says."""
+    """Measure what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+
     steps = commands.add_parser("steps", help="what an optimiser step costs, against nested autograd and the peers")
     steps.add_argument("--cases", nargs="+", choices=("value", "gradient", "laplacian", "sobolev"))
     steps.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"))
-    steps.add_argument("--channels", nargs="+", type=int)
+    steps.add_argument("--channels", nargs="+", type=int, help="1 for grey, 3 for RGB")
     steps.add_argument("--points", type=int, default=65_536)
     steps.add_argument("--width", type=int, default=256)
-    steps.add_argument("--depth", type=int, default=3)
-    steps.add_argument("--repeats", type=int, default=5)
+    steps.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
+    steps.add_argument("--repeats", type=int, default=5, help="steps per path, of which the median counts")
     steps.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    for command in (steps,):
+    steps.set_defaults(measure=measure_steps)
+
+    quality = commands.add_parser("quality", help="how soon a picture is fitted, against the paper's recipe")
+    quality.add_argument("--pictures", nargs="+", default=["skimage:camera", "skimage:astronaut"])
+    quality.add_argument("--budgets", nargs="+", type=int, default=[150, 400, 1000], help="steps of the default recipe")
+    quality.add_argument("--bound", type=float, default=1800, help="seconds for the paper's recipe, per picture")
+    quality.add_argument("--repeats", type=int, default=3, help="runs of the default, of which the median counts")
+    quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
+    quality.set_defaults(measure=measure_quality)
+
+    for command in (steps, quality):
         command.add_argument("--out", type=Path, help="a JSON file for the rows")
     options = vars(parser.parse_args(arguments))
-    out = options.pop("out")
-    found = {"steps": measure_steps}[options.pop("command")](**options)
+    del options["command"]
+    out, measure = options.pop("out"), options.pop("measure")
+    found = measure(**options)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def measure_steps(
-    points: int, width: int, depth: int, device: str, repeats: int, **chosen: Any
+    points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any] | None
 ) -> list[dict[str, Any]]:
     """The rows of `sinefield.benchmarks.steps`."""
-    import torch  # noqa: PLC0415  --help needs no torch
+    import torch  # noqa: PLC0415  --help needs none of these
 
     from sinefield.benchmarks import paths, steps  # noqa: PLC0415
     from sinefield.environment import environment  # noqa: PLC0415
 
     problem = paths.Problem("value", points=points, width=width, depth=depth, device=device)
     print(environment(torch.device(device))["device"], flush=True)
-    given = {name: tuple(value) for name, value in chosen.items() if value is not None}
+    given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items() if value is not None}
     found = list(steps.rows(problem, **given, repeats=repeats))
     print(steps.table(found))
+    return found
+
+
+def measure_quality(
+    pictures: list[str], budgets: list[int], bound: float, repeats: int, overrides: list[str]
+) -> list[dict[str, Any]]:
+    """The rows of `sinefield.benchmarks.quality`, with train.py's own configuration for the default recipe."""
+    import torch  # noqa: PLC0415
+    from hydra import compose, initialize_config_dir  # noqa: PLC0415
+
+    from sinefield.benchmarks import quality  # noqa: PLC0415
+    from sinefield.configuration import build, settle  # noqa: PLC0415
+    from sinefield.environment import environment  # noqa: PLC0415
+    from sinefield.run import train  # noqa: PLC0415
+
+    print(environment(torch.device("cpu"))["device"], flush=True)
+    found = []
+    with initialize_config_dir(str(CONF), version_base="1.3"), tempfile.TemporaryDirectory() as scratch:
+        for picture in pictures:
+            chosen = [*overrides, f"signal.path='{picture}'", "logger=none", "trainer.accelerator=cpu"]
+
+            def default(steps: int, chosen: list[str] = chosen) -> quality.History:
+                folder = Path(tempfile.mkdtemp(dir=scratch)) / "run"
+                every = max(1, min(10, steps // 10))
+                train(compose("train", [*chosen, f"trainer.max_steps={steps}", f"data.eval_every={every}"]), folder)
+                with (folder / "history.csv").open() as file:
+                    return [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
+
+            config = compose("train", chosen)
+            settle(config)
+            found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats)
+            print(quality.table(found), flush=True)
     return found
 
 

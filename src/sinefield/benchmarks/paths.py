@@ -85,7 +85,7 @@ class Problem:
             return Siren(2, self.channels, self.width, self.depth, OMEGA0).to(self.device)
 
 
-Step = Callable[[], None]
+Step = Callable[[], Tensor]  # takes the step; the loss before it, ()
 
 
 def default(problem: Problem) -> Step:
@@ -99,19 +99,19 @@ def default(problem: Problem) -> Step:
     optimizer, pieces = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Pieces(field)
     power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
 
-    def step() -> None:
+    def step() -> Tensor:
         optimizer.zero_grad()
         with pieces.working(samples.x.device), torch.autocast(problem.device, dtype, enabled=dtype is not None):
-            pieces.gradient(loss.parts, [samples], power)
+            terms = pieces.gradient(loss.parts, [samples], power)
         optimizer.step()
+        return torch.stack(list(terms.values())).sum()
 
     return step
 
 
 def nested_autograd(problem: Problem) -> Step:
     """A plain sequence of layers, the whole batch at once, derivatives by reverse-mode autograd of autograd."""
-    field = problem.field()
-    sines = nn.Sequential(*(part for layer in field.layers for part in (layer, _Sine())), field.head)
+    sines = sequence(problem.field())
     return _recorded(problem, sines, lambda x: autograd_jet(sines, x, problem.order))
 
 
@@ -131,10 +131,9 @@ def siren_pytorch(problem: Problem) -> Step:
 def jet_for_pytorch(problem: Problem) -> Step:
     """Collapsed Taylor mode of the package of that name; of the four cases it knows the Laplacian alone."""
     require(problem.case == "laplacian", "jet-for-pytorch computes the Laplacian alone")
-    from jet import laplacian  # type: ignore[import-not-found]  # noqa: PLC0415  optional
+    from jet import laplacian  # noqa: PLC0415  optional
 
-    field = problem.field()
-    sines = nn.Sequential(*(part for layer in field.layers for part in (layer, _Sine())), field.head)
+    sines = sequence(problem.field())
     every = torch.vmap(laplacian(sines, (torch.zeros(2, device=problem.device),)))
     return _recorded(problem, sines, lambda x: Jet(x[:, :0], x[:, :0], every(x)))
 
@@ -153,16 +152,23 @@ def available(path: str, problem: Problem) -> bool:
     return True
 
 
+def sequence(field: Siren) -> nn.Sequential:
+    """The same network as torch's own modules, one after the other; shares the weights."""
+    return nn.Sequential(*(part for layer in field.layers for part in (layer, _Sine())), field.head)
+
+
 def _recorded(problem: Problem, net: nn.Module, jet: Callable[[Tensor], Jet]) -> Step:
     """The step of a network whose jet autograd has recorded."""
     samples, loss = problem.samples(), CASES[problem.case]()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
     power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
 
-    def step() -> None:
+    def step() -> Tensor:
         optimizer.zero_grad()
-        sum(loss(jet(samples.x), samples.target, power).values(), torch.zeros((), device=problem.device)).backward()
+        total = torch.stack(list(loss(jet(samples.x), samples.target, power).values())).sum()
+        total.backward()
         optimizer.step()
+        return total.detach()
 
     return step
 

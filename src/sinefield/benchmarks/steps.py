@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
-from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from sinefield.benchmarks.paths import CASES, PATHS, PRECISIONS, Problem, available, clock, gemm_rate
+from sinefield.benchmarks.paths import CASES, PATHS, PRECISIONS, Problem, Step, available, clock, gemm_rate
 from sinefield.environment import Usage, resident
 
 BASELINE = "nested_autograd"
@@ -49,7 +50,7 @@ def rows(
                     spent = clock(step, device)
                     if turn:
                         seconds[name].append(spent)
-            steps.clear()
+            memory = {name: peak_memory(step, device) for name, step in steps.items()}
             rate, baseline = median(rates[1:]), median(seconds[BASELINE])
             for name, its in of.items():
                 spent = median(seconds[name])
@@ -63,24 +64,20 @@ def rows(
                     "gflops": its.gflop / spent,
                     "gemm_gflops": rate,
                     "gemm_fraction": its.gflop / spent / rate,
-                    "peak_memory_mb": peak_memory(name, its),
+                    "peak_memory_mb": memory[name],
                     "ratio": baseline / spent,
                 }
 
 
-def peak_memory(path: str, problem: Problem) -> float:
-    """MiB that a step takes beyond what its process holds before it, in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-        return fresh.submit(_peak, path, problem).result()
-
-
-def _peak(path: str, problem: Problem) -> float:
-    PATHS[path](replace(problem, points=2, width=4))()  # the libraries' own memory
-    step = PATHS[path](problem)
-    before, usage = resident(), Usage()
+def peak_memory(step: Step, device: torch.device) -> float:
+    """MiB that a step takes at its peak beyond what the process holds before it."""
+    gc.collect()
+    with suppress(AttributeError, OSError):  # glibc: what was freed before goes back to the system, and counts again
+        ctypes.CDLL(None).malloc_trim(0)
+    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else resident()
+    usage = Usage()
     step()
-    after = usage.measured(torch.device(problem.device))["peak_memory_mb"]
-    return after - (0 if problem.device == "cuda" else before / 2**20)
+    return max(0.0, usage.measured(device)["peak_memory_mb"] - before / 2**20)
 
 
 def table(found: list[dict[str, Any]]) -> str:

@@ -1,0 +1,79 @@
+"""The benchmarks run on a small size, and their JSON has the fields; what they measure is not asserted."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+SMALL = ["--points", "64", "--width", "8", "--depth", "1", "--channels", "1", "3", "--repeats", "1"]
+STEPS = {
+    "case",
+    "precision",
+    "channels",
+    "path",
+    "ms_per_step",
+    "gflops",
+    "gemm_fraction",
+    "peak_memory_mb",
+}
+QUALITY = {"picture", "recipe", "threshold_db", "seconds", "steps", "psnr_off_grid"}
+
+
+def benchmark(tmp_path, *arguments: str) -> list[dict]:
+    """The rows that the script writes."""
+    out = tmp_path / "new folder" / "rows.json"
+    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), *arguments, "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(out.read_text())
+
+
+def test_steps(tmp_path) -> None:
+    """Every case in both precisions by this project's path, and by nested autograd; all figures positive."""
+    rows = benchmark(tmp_path, "steps", *SMALL)
+    assert {(row["case"], row["precision"], row["channels"]) for row in rows if row["path"] == "default"} == {
+        (case, precision, channels)
+        for case in ("value", "gradient", "laplacian", "sobolev")
+        for precision in ("fp32", "bf16")
+        for channels in (1, 3)
+    }
+    assert {row["path"] for row in rows} >= {"default", "nested_autograd"}
+    for row in rows:
+        assert row.keys() >= STEPS
+        assert min(row["ms_per_step"], row["gflops"], row["gemm_fraction"]) > 0
+        assert row["peak_memory_mb"] >= 0
+
+
+def test_quality(tmp_path) -> None:
+    """Both recipes at every threshold; what a network reaches has seconds, steps and a PSNR between the samples."""
+    small = ["signal.size=16", "field.width=32", "field.depth=1"]
+    arguments = "--pictures skimage:brick --budgets 10 40 --bound 0.1 --repeats 1"
+    rows = benchmark(tmp_path, "quality", *arguments.split(), *small)
+    assert [(row["recipe"], row["threshold_db"]) for row in rows] == [
+        (recipe, threshold) for threshold in (30, 35, 40, 45, 50) for recipe in ("default", "paper")
+    ]
+    for row in rows:
+        assert row.keys() >= QUALITY
+        if row["seconds"] is not None:
+            assert row["seconds"] > 0
+            assert row["steps"] > 0
+            assert math.isfinite(row["psnr_off_grid"])
+
+
+@pytest.mark.parametrize("path", ["nested_autograd", "siren_pytorch", "jet_for_pytorch"])
+@pytest.mark.parametrize("case", ["value", "gradient", "laplacian", "sobolev"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_all_paths_take_the_same_step(path, case, channels) -> None:
+    """From the same weights and points: the losses of three steps, each after the one before, differ by rounding."""
+    from sinefield.benchmarks import paths
+
+    problem = paths.Problem(case, channels=channels, points=50, width=16, depth=2)
+    if not paths.available(path, problem):
+        pytest.skip(f"{path} cannot do {case} here")
+    own, other = (paths.PATHS[name](problem) for name in ("default", path))
+    losses = [(own().item(), other().item()) for _ in range(3)]
+    assert losses[0][0] != losses[2][0]
+    for mine, theirs in losses:
+        assert mine == pytest.approx(theirs, rel=1e-4)
