@@ -153,7 +153,7 @@ def test_loading_what_is_not_finished_is_refused(tmp_path) -> None:
 
 def test_a_merge_shows_what_it_was_made_of(fit) -> None:
     folder = fit(*SMALL, "signal=merge")["folder"]
-    assert {path.stem for path in folder.glob("*.png")} == PICTURES | {"input_a", "input_b"}
+    assert {path.stem for path in folder.glob("*.png")} == PICTURES | {"input_a", "input_b", "merge"}
     assert np.asarray(Image.open(folder / "input_b.png")).shape == (16, 16, 3)
 
 

@@ -320,6 +320,25 @@ def product_of(reach: float) -> list[list[float]]:
 
 
 class TestRegion:
+    def test_clearance_meets_no_border(self):
+        """All around a point, as far as its clearance says, lies what it lies in; and it is not far too small."""
+        y, x = np.mgrid[:30, :40]
+        pixels = ((x - 12) ** 2 + (y - 15) ** 2 < 81) | ((x > 25) & (x < 37) & (y > 3) & (y < 20))
+        region = Region(pixels)
+        points = torch.rand(2000, 2) * torch.tensor([39.0, 29.0])
+        clearance, angle = region.clearance(points), torch.linspace(0, 2 * torch.pi, 33)[:, None, None]
+        ring = points + 0.999 * clearance * torch.cat([angle.cos(), angle.sin()], dim=-1)
+        for part in (0.5, 1.0):
+            there = region.contains((points + part * (ring - points)).flatten(0, 1)).unflatten(0, (33, -1))
+            assert (there == region.contains(points)).all()
+        middle = region.clearance(torch.tensor([[12.0, 15.0], [31.0, 11.5]]))
+        assert (middle > torch.tensor([[7.0], [4.0]])).all()
+        assert region.clearance(torch.tensor([[12.0, 6.0]])).item() == 0
+
+    def test_clearance_of_a_region_without_a_border(self):
+        """Is without bound."""
+        assert Region(np.ones((4, 5), bool)).clearance(torch.zeros(1, 2)).isinf().all()
+
     def test_of_all_pixels(self):
         region = Region(np.ones((4, 5), bool))
         assert region.whole

@@ -10,11 +10,12 @@ sin(w0 W x + b)).
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from torch import Tensor, nn
 
 from sinefield.activations.base import Activation, uniform_
-from sinefield.errors import positive
+from sinefield.errors import positive, whole
 from sinefield.jet import Derivatives, Jet
 from sinefield.kernels import sine as kernel
 
@@ -23,10 +24,16 @@ class Sine(Activation):
     """``s(z) = sin(w0 z)``, with one w0 for the first layer and one for the hidden layers.
 
     Args:
-        omega0: w0 of the first layer: how high the frequencies start, in radians per unit of ``W x + b``.
+        omega0: w0 of the first layer: how high the frequencies start, in radians per unit of ``W x + b``. "auto" goes
+            by the sampling: ``w0 = 1/(2h) = (samples - 1)/4``, the samples' Nyquist frequency in cycles per unit of
+            coordinate, which starts a picture of any size alike when seen pixel by pixel.
         hidden_omega0: w0 of the hidden layers; `omega0` where None.
         scale: multiplies W of every layer but the head at the start. 1 is the paper's; above 1 learns fine
             detail sooner ("weight scaling", arXiv 2410.04779) and, too high, invents it between the samples.
+        samples: along the longest side, h = 2 / (samples - 1) apart; what "auto" goes by.
+
+    Raises:
+        UserError: a frequency or scale that is not positive, or "auto" without samples.
 
     >>> import torch
     >>> value, slope, curvature = Sine(omega0=2.0)(torch.zeros(1), order=2)
@@ -34,8 +41,16 @@ class Sine(Activation):
     (0.0, 2.0, 0.0)
     """
 
-    def __init__(self, omega0: float = 30.0, hidden_omega0: float | None = None, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        omega0: float | Literal["auto"] = 30.0,
+        hidden_omega0: float | None = None,
+        scale: float = 1.0,
+        samples: int | None = None,
+    ) -> None:
         super().__init__()
+        if omega0 == "auto":
+            omega0 = (whole("activation.samples, which omega0=auto goes by,", samples, least=2) - 1) / 4
         self.omega0 = positive("activation.omega0", omega0)
         self.hidden_omega0 = (
             self.omega0 if hidden_omega0 is None else positive("activation.hidden_omega0", hidden_omega0)

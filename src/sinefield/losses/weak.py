@@ -91,8 +91,7 @@ class _Means(Loss):
         axis = torch.randint(signal.dims, (len(near), 1), generator=generator, device=box.device)
         distance = _log_uniform(len(near), least, most, box, generator)
         x[::2] = near.scatter(1, axis, near.gather(1, axis).sign() * (box[axis] - distance))
-        room = (box - x.abs()).amin(dim=1, keepdim=True)
-        reach = _log_uniform(self.count, least, most, box, generator).minimum(room)
+        reach = _log_uniform(self.count, least, most, box, generator).minimum(signal.room(x))
         ring = x[:, None] + reach[:, None] * self.around(box, generator)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 

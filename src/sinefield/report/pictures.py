@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sinefield.files import write_whole
+from sinefield.report.beside import side_by_side
 from sinefield.report.colours import error_picture, gradient_picture, laplacian_picture, mean, rms, value_picture
 from sinefield.report.sheet import contact_sheet
 
@@ -48,8 +49,9 @@ def write_pictures(
 
     The limits are the 98th percentiles of the signal's |∇| and |Δ|, so that edges are bright although few, and the
     99.5th of the error, each up to the next round number, so that runs of like quality share a scale. Each PNG's
-    `Description` says what its colours mean. `inputs` are values (H, W, C) of what the signal was made of, each written
-    as `input_<name>.png`. Equal input gives equal bytes; every file appears whole or not at all.
+    `Description` says what its colours mean. `inputs` are values (H, W, C) of what the signal was made of: each is
+    written as `input_<name>.png`, and all of them beside signal and field in `merge.png`. Equal input gives equal
+    bytes; every file appears whole or not at all.
     """
     if signal.value.shape != field.value.shape:
         raise ValueError(f"signal {signal.value.shape} and field {field.value.shape} must have one shape")
@@ -77,6 +79,10 @@ def write_pictures(
     if broken := _broken(signal) + _broken(field):
         caption += f"\nmagenta: not finite ({broken:,} pixels of signal and field together)"
     panels = {name: picture for name, (picture, _) in pictures.items()}
+    if inputs:
+        shown = {f"input {name}": panels[f"input_{name}"] for name in inputs}
+        shown |= {"classical solution": panels["ground_truth"], "field": panels["reconstruction"]}
+        paths.append(_write(folder / "merge.png", side_by_side(shown, caption), caption))
     sheet = contact_sheet(panels, slope, curvature, worst, caption)
     return [*paths, _write(folder / "contact_sheet.png", sheet, caption)]
 

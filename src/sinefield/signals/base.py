@@ -93,6 +93,10 @@ class Signal(nn.Module, ABC):
         axis = torch.randint(self.dims, (count, 1), generator=generator, device=x.device)
         return x.scatter(1, axis, x.gather(1, axis).sign() * self.extent[axis])
 
+    def room(self, x: Tensor) -> Tensor:
+        """(N, 1), the radius around x (N, D) within which no border is met: what mean-value formulas hold in."""
+        return (self.extent - x.abs()).amin(dim=1, keepdim=True)
+
     def integral(self, start: Tensor, end: Tensor) -> Tensor:
         """(N, C), the integral of the gradient along the straight lines from start (N, D) to end (N, D).
 

@@ -138,6 +138,11 @@ class Merge(Signal):
             return super().border(count, generator)
         return self.coordinates(self.region.around(count, generator))
 
+    def room(self, x: Tensor) -> Tensor:
+        """(N, 1), the radius around x (N, 2) that meets neither the box's border nor Omega's."""
+        room = super().room(x)
+        return room if self.region.whole else room.minimum(self.region.clearance(self.pixels(x)) * self.spacing)
+
     def extras(self) -> dict[str, Tensor]:
         """The pictures that were merged, as they lie on the canvas, (H, W, C); black where b does not count."""
         x = self.grid()

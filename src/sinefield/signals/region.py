@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from sinefield.errors import require
@@ -51,6 +52,7 @@ class Region(nn.Module):
     """
 
     pixels: Tensor
+    clear: Tensor
     rim: Tensor
     outside: Tensor
 
@@ -67,6 +69,11 @@ class Region(nn.Module):
         require(self.whole or len(rim) > 0, "a mask must leave out at least two neighbouring pixels, or none")
         dtype = torch.get_default_dtype()
         self.register_buffer("pixels", torch.from_numpy(pixels[..., None]).to(dtype))
+        # Of each pixel: at least how far any point that is nearest to it is from the border, which runs through the
+        # nearest pixels outside and is up to sqrt(2) from the nearest inside; points are up to 0.71 from their pixel.
+        inside, beyond = (distance_transform_edt(part) if part.any() else 0 for part in (pixels, ~pixels))
+        clear = np.where(pixels, inside - 0.85, beyond - 2.2) if len(rim) else np.full(pixels.shape, np.inf)
+        self.register_buffer("clear", torch.from_numpy(clear).clamp(min=0).to(dtype))
         # pixel edges on the border, (K, 2, 2) start and direction; squares outside, (L, 2) their upper left corners
         self.register_buffer("rim", torch.from_numpy(rim).to(dtype))
         self.register_buffer("outside", torch.from_numpy(np.argwhere(~squares)[:, ::-1].copy()).to(dtype))
@@ -74,6 +81,12 @@ class Region(nn.Module):
     def contains(self, position: Tensor) -> Tensor:
         """(N,) booleans for positions (N, 2): where the bilinear interpolant of the pixels is positive."""
         return spline.evaluate(self.pixels, position.flip(-1), 1, 0).value[:, 0] > ROUNDING
+
+    def clearance(self, position: Tensor) -> Tensor:
+        """(N, 1): a radius around positions (N, 2) that does not reach the border, at most some 2 pixels too short."""
+        column, row = position.round().long().unbind(1)
+        height, width = self.clear.shape
+        return self.clear[row.clamp(0, height - 1), column.clamp(0, width - 1)][:, None]
 
     def around(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 2) random positions: half on the border, half anywhere outside, where there is anything outside."""
