@@ -61,6 +61,14 @@ class TestForward:
         h = torch.sin(7 * (h @ hidden.weight.T + hidden.bias))
         assert torch.allclose(field(x), h @ head.weight.T + head.bias, atol=1e-13)
 
+    @pytest.mark.parametrize("samples", [64, 257])
+    def test_omega0_by_the_sampling_is_the_nyquist_frequency(self, samples):
+        """1/(2h) cycles per unit of coordinate, for samples h apart from -1 to 1; hidden layers keep theirs."""
+        activation = Sine("auto", hidden_omega0=30.0, samples=samples)
+        h = torch.linspace(-1, 1, samples).diff()[0].item()
+        assert activation.omega0 == pytest.approx(1 / (2 * h))
+        assert activation.hidden_omega0 == 30
+
     def test_first_layer_has_its_own_frequency(self):
         """omega0 in the first layer, hidden_omega0 in the others."""
         field = CoordinateMLP(1, 1, 8, 1, activation=Sine(omega0=7.0, hidden_omega0=3.0))
@@ -129,6 +137,10 @@ class TestRefusals:
             Siren(count, 1)
         with pytest.raises(UserError, match=r"field\.out_features"):
             Siren(2, count)
+
+    def test_omega0_by_the_sampling_needs_the_samples(self):
+        with pytest.raises(UserError, match=r"activation\.samples, which omega0=auto goes by, must be a whole number"):
+            Sine("auto")
 
     @pytest.mark.parametrize("omega0", [0, -30.0, math.nan, math.inf])
     def test_omega0(self, omega0):
