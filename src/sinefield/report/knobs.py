@@ -1,0 +1,112 @@
+"""What was chosen in each run: the overrides that differ between runs, with the defaults of those that did not say.
+
+An override is a text as typed, `+field.width=64`. A knob is its key; its value is compared as a number where it is one,
+so that `1e-3` and a default of `0.001` are the same choice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from sinefield.report.runs import RunFolder
+
+Value = str | int | float | bool | None
+NO_KNOBS = ("hydra.", "hydra/", "logger", "name", "resume")  # where a run goes, not what it is
+MOST_ENTRIES = 2000  # of one configuration; YAML's aliases can make a few lines into billions
+
+
+def typed(value: Any) -> Value:
+    """A value as what it means: a number, true, false, nothing, or text.
+
+    >>> [typed(v) for v in ("1e-3", "256", "true", "null", "skimage\\\\:camera", [1, 2], "nan")]
+    [0.001, 256, True, None, 'skimage:camera', '[1, 2]', 'nan']
+    """
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return value if abs(value) < math.inf else str(value)  # JSON has neither NaN nor infinity
+    if not isinstance(value, str):
+        return json.dumps(value, default=str) if isinstance(value, list | tuple | dict) else str(value)
+    return _typed_text(value)
+
+
+def _typed_text(value: str) -> Value:
+    constants: dict[str, Value] = {"true": True, "false": False, "null": None}
+    if value.lower() in constants:
+        return constants[value.lower()]
+    try:
+        number = float(value)
+    except ValueError:
+        return value.replace("\\", "").strip("'\"")  # Hydra's escapes and quotes
+    if not math.isfinite(number):
+        return value
+    return int(value) if value.strip("+-").isdigit() else number
+
+
+def overridden(run: RunFolder) -> dict[str, Value]:
+    """The overrides of a run by key; a deletion `~key` is None."""
+    found = {}
+    for override in run.overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if not key.startswith(NO_KNOBS):
+            found[key] = typed(value) if not override.startswith("~") else None
+    return found
+
+
+def swept(runs: Sequence[RunFolder]) -> tuple[list[str], list[dict[str, Value]]]:
+    """The knobs that differ between runs, in the order in which they were typed, and each run's value of them.
+
+    A run that did not say has the value of its configuration, or its choice in that group of conf/.
+    """
+    said = [overridden(run) for run in runs]
+    keys = dict.fromkeys(key for options in said for key in options)
+    chosen = []
+    for run, options in zip(runs, said, strict=True):
+        missing = [key for key in keys if key not in options]
+        values = [_configured(run.config, key) for key in missing]
+        if any(isinstance(value, dict) for value in values) or None in values:  # a group, or not there
+            groups = run.choices()
+            values = [groups.get(key, value) for key, value in zip(missing, values, strict=True)]
+        options |= {key: typed(value) for key, value in zip(missing, values, strict=True)}
+        chosen.append(options)
+    readable = [o for o, run in zip(chosen, runs, strict=True) if run.overrides or run.config]  # not what is in ruins
+    knobs = [key for key in keys if len({(type(o[key]) is bool, o[key]) for o in readable}) > 1]
+    return knobs, [{key: options[key] for key in knobs} for options in chosen]
+
+
+def _configured(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
+
+
+def flat(config: Any, prefix: str = "", depth: int = 0) -> dict[str, Value]:
+    """A nested configuration as one table with dotted names; lists stay whole.
+
+    >>> flat({"field": {"width": 64}, "betas": [0.9, 0.999]})
+    {'field.width': 64, 'betas': '[0.9, 0.999]'}
+
+    Raises:
+        ValueError: it is deeper than 20 levels or longer than `MOST_ENTRIES`, which no run's is.
+    """
+    if not isinstance(config, dict) or not config:
+        return {prefix: typed(config) if not isinstance(config, str) else config}
+    found: dict[str, Value] = {}
+    for key, value in config.items():
+        if depth > 20 or len(found) > MOST_ENTRIES:
+            raise ValueError("config.yaml is larger than any run's")
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key), depth + 1)
+    return found
+
+
+def command(run: RunFolder) -> str:
+    """What to type to make this run again; "" where its overrides are not known."""
+    if not run.overrides and not run.config:
+        return ""
+    # An experiment may be a sweep by itself; this is one job of it.
+    single = ["hydra.mode=RUN"] if any(text.lstrip("+").startswith("experiment=") for text in run.overrides) else []
+    return shlex.join(["python", "train.py", *run.overrides, *single])
