@@ -16,6 +16,7 @@ from sinefield.report.runs import RunFolder
 
 Value = str | int | float | bool | None
 NO_KNOBS = ("hydra.", "hydra/", "logger", "name", "resume")  # where a run goes, not what it is
+_ABSENT = object()
 MOST_ENTRIES = 2000  # of one configuration; YAML's aliases can make a few lines into billions
 
 
@@ -60,27 +61,27 @@ def overridden(run: RunFolder) -> dict[str, Value]:
 def swept(runs: Sequence[RunFolder]) -> tuple[list[str], list[dict[str, Value]]]:
     """The knobs that differ between runs, in the order in which they were typed, and each run's value of them.
 
-    A run that did not say has the value of its configuration, or its choice in that group of conf/.
+    A run that did not say has the value of its configuration, or its choice in that group of conf/, or no such knob.
     """
-    said = [overridden(run) for run in runs]
-    keys = dict.fromkeys(key for options in said for key in options)
-    chosen = []
-    for run, options in zip(runs, said, strict=True):
-        missing = [key for key in keys if key not in options]
-        values = [_configured(run.config, key) for key in missing]
-        if any(isinstance(value, dict) for value in values) or None in values:  # a group, or not there
-            groups = run.choices()
-            values = [groups.get(key, value) for key, value in zip(missing, values, strict=True)]
-        options |= {key: typed(value) for key, value in zip(missing, values, strict=True)}
-        chosen.append(options)
+    chosen = [overridden(run) for run in runs]
+    keys = list(dict.fromkeys(key for options in chosen for key in options))
+    for run, options in zip(runs, chosen, strict=True):
+        found = {key: _configured(run.config, key) for key in keys if key not in options}
+        if any(value is _ABSENT or isinstance(value, dict) for value in found.values()):  # some may be groups
+            found |= {key: value for key, value in run.choices().items() if key in found}
+        options |= {key: typed(value) for key, value in found.items() if value is not _ABSENT}
     readable = [o for o, run in zip(chosen, runs, strict=True) if run.overrides or run.config]  # not what is in ruins
-    knobs = [key for key in keys if len({(type(o[key]) is bool, o[key]) for o in readable}) > 1]
-    return knobs, [{key: options[key] for key in knobs} for options in chosen]
+    knobs = [key for key in keys if len({_distinct(options.get(key, _ABSENT)) for options in readable}) > 1]
+    return knobs, [{key: options[key] for key in knobs if key in options} for options in chosen]
+
+
+def _distinct(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, bool), value  # True == 1
 
 
 def _configured(config: Any, key: str) -> Any:
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
+        config = config.get(part, _ABSENT) if isinstance(config, dict) else _ABSENT
     return config
 
 
