@@ -42,7 +42,8 @@ def _typed_text(value: str) -> Value:
     try:
         number = float(value)
     except ValueError:
-        return value.replace("\\", "").strip("'\"")  # Hydra's escapes and quotes
+        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        return value[1:-1] if quoted else value.replace("\\", "")  # Hydra's quotes and escapes
     if not math.isfinite(number):
         return value
     return int(value) if value.strip("+-").isdigit() else number
@@ -94,7 +95,7 @@ def flat(config: Any, prefix: str = "", depth: int = 0) -> dict[str, Value]:
     Raises:
         ValueError: it is deeper than 20 levels or longer than `MOST_ENTRIES`, which no run's is.
     """
-    if not isinstance(config, dict) or not config:
+    if not isinstance(config, dict) or (prefix and not config):
         return {prefix: typed(config) if not isinstance(config, str) else config}
     found: dict[str, Value] = {}
     for key, value in config.items():

@@ -42,7 +42,7 @@ function effectPlot(knob, groups, share, range, width) {
   root.append(svg("text", { class: "soft", x: (left + width) / 2, y: height - 3, "text-anchor": "middle" }, axisTitle()));
   rows.forEach(([value, list], i) => {
     const y = 36 + i * step, values = list.map(score), middle = mean(values), spread = deviation(values) ?? 0;
-    root.append(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, clipped(value, 18)));
+    root.append(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, clipped(value, 17)));
     list.slice(0, 400).forEach((item, j) => {
       const at = slot(item), dot = svg("circle", { cx: x(score(item)), cy: y + ((j * 5) % 9) - 4, r: at === undefined ? 2.2 : 4, class: at === undefined ? "context" : `f${at % COLOURS}` });
       dot.append(svg("title", {}, summary(item)));

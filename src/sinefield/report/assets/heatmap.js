@@ -26,7 +26,7 @@ function drawHeatmap() {
   const width = left + cellWidth * across.length + 8, height = top + cellHeight * down.length + 26;
   const root = svg("svg", { width, height, role: "img", "aria-label": `${metric.name} over ${heat.across} and ${heat.down}` });
   across.forEach(([value], i) => root.append(svg("text", { x: left + (i + 0.5) * cellWidth, y: top - 8, "text-anchor": "middle" }, clipped(value, Math.floor(cellWidth / 7)))));
-  down.forEach(([value], j) => root.append(svg("text", { x: left - 8, y: top + (j + 0.5) * cellHeight + 4, "text-anchor": "end" }, clipped(value, 19))));
+  down.forEach(([value], j) => root.append(svg("text", { x: left - 8, y: top + (j + 0.5) * cellHeight + 4, "text-anchor": "end" }, clipped(value, 18))));
   root.append(svg("text", { class: "soft", x: left + (cellWidth * across.length) / 2, y: height - 6, "text-anchor": "middle" }, `${heat.across} across, ${heat.down} down`));
   cells.forEach((line, j) => line.forEach((cell, i) => root.append(...heatCell(cell, left + i * cellWidth, top + j * cellHeight, cellWidth, cellHeight, lo, hi, metric, `${heat.across}=${across[i][0]} ${heat.down}=${down[j][0]}`))));
   host.replaceChildren(plotBox(axisTitle(), root, "mean over all else; bright is high"));

@@ -46,7 +46,7 @@ function drawParallel() {
   const host = $("#parallel .plots"), keys = axes();
   if (keys.length < 2) return host.replaceChildren(empty("The runs differ in nothing that could be drawn."));
   const width = Math.max(widthOf(host), 60 + 95 * keys.length), height = AXIS_HEIGHT;
-  const x = (i) => 70 + (i * (width - 150)) / (keys.length - 1);
+  const x = (i) => 112 + (i * (width - 182)) / (keys.length - 1);
   const y = (place) => height - AXIS_BOTTOM - place * (height - AXIS_TOP - AXIS_BOTTOM);
   const root = svg("svg", { width, height, role: "img", "aria-label": "parallel coordinates" });
   const lines = visible().map((item) => ({ item, points: keys.map((key, i) => [x(i), axisOf(key).place(item)]).filter((point) => point[1] !== null).map(([a, b]) => [a, y(b)]) })).filter((line) => line.points.length > 1);
@@ -74,7 +74,7 @@ function axisGroup(key, x, y, number_, root) {
   const every = Math.ceil(axis.marks.length / 20);
   for (const [place, text] of axis.marks.filter((_, i) => i % every === 0)) {
     group.append(svg("line", { class: "axis", x1: x - 3, x2: x + 3, y1: y(place), y2: y(place) }));
-    group.append(svg("text", { class: "halo", x: x - 6, y: y(place) + 4, "text-anchor": "end" }, clipped(text, 18)));
+    group.append(svg("text", { class: "halo", x: x - 6, y: y(place) + 4, "text-anchor": "end" }, clipped(text, 16)));
   }
   const brush = state.brushes.get(key);
   if (brush) group.append(svg("rect", { class: "brush", x: x - 7, width: 14, y: y(brush[1]), height: Math.max(1, y(brush[0]) - y(brush[1])) }));

@@ -9,9 +9,9 @@ function columns() {
   const scores = metrics.filter((metric) => COLUMNS_OF_METRICS.includes(metric.key) || metric.key === state.metric);
   return [
     { key: "name", name: state.grouped ? "runs" : "run", value: (item) => item.name, kind: "name" },
+    { key: "status", name: "status", value: (item) => item.status, kind: "status" },
     ...knobNames().map((knob) => ({ key: "knob " + knob, name: knob, value: (item) => item.knobs[knob], kind: "text" })),
     ...scores.map((metric) => ({ key: metric.key, name: metric.name, unit: metric.unit, value: (item) => item.values[metric.key], metric, kind: "number" })),
-    { key: "status", name: "status", value: (item) => item.status, kind: "status" },
   ];
 }
 
