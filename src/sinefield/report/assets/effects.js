@@ -1,9 +1,11 @@
-// Which knob matters how much: the share of the score's variance that a knob explains by itself.
+// Which knob matters how much: the share of the score's variance that a knob explains by itself,
 //
-//   epsilon² = (SS_between - (k - 1) MS_within) / SS_total      (Kelley 1935), not below 0
+//   epsilon² = (SS_knob - (k - 1) MS_rest) / SS_total      (Kelley 1935), not below 0
 //
-// over k values of the knob. Unlike plain eta² it does not grow with k: a knob that does nothing has 0 on average. A knob
-// of many numbers, as a search draws them, is cut into five parts of equally many runs first.
+// over its k values. MS_rest is the mean square of what all knobs together, added up, leave unexplained, so that a small
+// effect is seen beside a large one. Unlike plain eta² it does not grow with k: a knob that does nothing has 0 on average.
+// A sweep over all combinations makes the sums exact; elsewhere knobs that were varied together share what they explain. A
+// knob of many numbers, as a search draws them, is cut into five parts of equally many runs first.
 
 const shortest = (value) => number(Number(value.toPrecision(2)));
 
@@ -19,13 +21,21 @@ function levels(list, knob) {
   return parts;
 }
 
-function explained(groups) {
-  const parts = [...groups.values()].map((part) => part.map(score)).filter((part) => part.length);
-  const all = parts.flat(), k = parts.length, n = all.length;
-  if (k < 2 || n <= k) return null;
-  const middle = mean(all), total = all.reduce((sum, value) => sum + (value - middle) ** 2, 0);
-  const between = parts.reduce((sum, part) => sum + part.length * (mean(part) - middle) ** 2, 0);
-  return total ? Math.max(0, (between - ((k - 1) * (total - between)) / (n - k)) / total) : null;
+// [[knob, groups], ...] -> [[knob, groups, share], ...]
+function explained(knobs) {
+  const parts = knobs.map(([, groups]) => [...groups.values()].map((list) => list.map(score)));
+  const sums = parts.map((lists) => {
+    const all = lists.flat(), middle = mean(all), k = lists.length;
+    const between = lists.reduce((sum, list) => sum + list.length * (mean(list) - middle) ** 2, 0);
+    return { between, k, n: all.length, total: all.reduce((sum, value) => sum + (value - middle) ** 2, 0) };
+  });
+  const used = sums.reduce((sum, { k }) => sum + k - 1, 0), all = sums.reduce((sum, { between }) => sum + between, 0);
+  return knobs.map(([knob, groups], i) => {
+    const { between, k, n, total } = sums[i];
+    if (n - 1 - used < 1 || !total) return [knob, groups, null];
+    const rest = Math.max(0, total - all) / (n - 1 - used);
+    return [knob, groups, Math.min(1, Math.max(0, (between - (k - 1) * rest) / total))];
+  });
 }
 
 function effectPlot(knob, groups, share, range, width) {
@@ -59,7 +69,7 @@ const finishedItems = () => ranked().filter((item) => item.statuses.includes("fi
 
 function drawEffects() {
   const host = $("#effects .plots"), list = finishedItems();
-  const found = knobNames().map((knob) => [knob, levels(list, knob)]).filter(([, groups]) => groups.size > 1).map(([knob, groups]) => [knob, groups, explained(groups)]);
+  const found = explained(knobNames().map((knob) => [knob, levels(list, knob)]).filter(([, groups]) => groups.size > 1));
   $("#effects .hint").textContent = "The share of the variance of the score, over the finished runs shown, that each knob explains by itself. Line: mean, bar: standard deviation, dots: runs.";
   if (!found.length) return host.replaceChildren(empty("The finished runs shown here differ in no knob."));
   found.sort((a, b) => (b[2] ?? -1) - (a[2] ?? -1));
