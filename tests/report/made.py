@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from sinefield.report.thumbnails import KINDS
 
@@ -37,7 +38,9 @@ def run(
             pixels = np.full((side, side, 3), 90, np.uint8)
             if "signal" not in kind:  # a signal's are the same in all runs
                 pixels = random.integers(0, 255, pixels.shape, dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / f"{kind}.png")
+            meaning = PngInfo()
+            meaning.add_text("Description", "a scale" if overrides.get("loss") != HOSTILE else HOSTILE)
+            Image.fromarray(pixels).save(folder / f"{kind}.png", pnginfo=meaning)
         Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(folder / "contact_sheet.png")
     metrics = {"psnr": psnr, "psnr_off_grid": psnr - 2, "psnr_off_grid_spline": 21.0, "ssim": 0.9, "loss": 0.1 / rows}
     metrics |= {

@@ -180,7 +180,7 @@ def test_pictures_are_embedded_once_and_linked_beyond_the_budget(tmp_path) -> No
     assert signals <= set(embedded)
     linked = dashboard.build(tmp_path / "a", budget=0)
     assert block(linked, "pictures") == {}
-    assert block(linked, "runs")["runs"][0]["pictures"]["error"] == [None, 24, 24]
+    assert block(linked, "runs")["runs"][0]["pictures"]["error"] == [None, 24, 24, "a scale"]
 
 
 def test_several_folders_and_a_page_elsewhere(tmp_path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import warnings
 
 from conftest import ROOT
 
@@ -31,9 +30,7 @@ def test_it_asks_for_what_the_logger_logs(fit) -> None:
     from conftest import SMALL
     from omegaconf import OmegaConf
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # wandb-workspaces 0.4 on pydantic 2; theirs to mend
-        from sinefield.tracking import workspace
+    from sinefield.tracking import workspace
 
     metrics = fit(*SMALL, "logger=none")
     config = OmegaConf.load(metrics["folder"] / "config.yaml")

@@ -37,8 +37,8 @@ class Thumbnails:
         self.data: dict[str, str] = {}
         self.left = budget
 
-    def add(self, path: Path) -> tuple[str | None, int, int]:
-        """A picture's key in `data`, or None where it is to be linked, with its width and height.
+    def add(self, path: Path) -> tuple[str | None, int, int, str]:
+        """A picture's key in `data`, or None where it is to be linked, its width and height, and what its colours mean.
 
         Raises:
             ValueError: it is no whole picture; the message names the file.
@@ -53,15 +53,16 @@ class Thumbnails:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                     width, height = picture.size
+                    meaning = str(picture.info.get("Description", ""))[:200]
                     if key not in self.data and self.left > 0:
                         self.data[key] = self._uri(picture)
                     elif key not in self.data:
                         picture.verify()  # checksums alone: a page of thousands of runs must not decode them all
         except Image.DecompressionBombWarning:
-            return None, 0, 0
+            return None, 0, 0, ""
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path.name} is no whole PNG") from error
-        return key if key in self.data else None, width, height
+        return key if key in self.data else None, width, height, meaning
 
     def _uri(self, picture: Image.Image) -> str:
         small = picture.convert("RGB")

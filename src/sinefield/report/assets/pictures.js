@@ -39,8 +39,8 @@ const linkTo = (run, kind) => `${run.link}/${kind}.png`;
 function image(run, kind) {
   const found = run.pictures[kind];
   if (!found) return null;
-  const [key, width, height] = found, embedded = key && pictures()[key];
-  const node = el("img", { alt: `${KIND_NAMES[kind]} of ${run.name}`, draggable: false, decoding: "async", src: embedded || linkTo(run, kind) });
+  const [key, width, height, meaning] = found, embedded = key && pictures()[key];
+  const node = el("img", { alt: `${KIND_NAMES[kind]} of ${run.name}`, title: meaning, draggable: false, decoding: "async", src: embedded || linkTo(run, kind) });
   if (embedded && Math.max(width, height) > 256) node.dataset.full = linkTo(run, kind);
   return { node, aspect: width && height ? width / height : 1 };
 }
@@ -60,13 +60,19 @@ function typical(item) {
   return byScore[Math.floor((byScore.length - 1) / 2)] ?? list[0] ?? item.runs[0];
 }
 
+// Says where one colour means different numbers in different runs.
+function heading(kind, list) {
+  const meanings = [...new Set(list.map(({ run }) => run.pictures[kind]?.[3]).filter(Boolean))];
+  return el("div", { title: meanings.join("\n") }, [KIND_NAMES[kind], meanings.length > 1 ? el("strong", {}, " (scales differ)") : null]);
+}
+
 function drawPictures() {
   const list = chosen().map(({ item, slot }) => ({ item, slot, run: typical(item) }));
   const grid = $("#grid");
   grid.style.setProperty("--kinds", view.kinds.length);
   const metric = metricOf(state.metric);
   grid.replaceChildren(...(list.length ? [
-    el("div", { className: "row head" }, [el("div", {}, ""), ...view.kinds.map((kind) => el("div", {}, KIND_NAMES[kind]))]),
+    el("div", { className: "row head" }, [el("div", {}, ""), ...view.kinds.map((kind) => heading(kind, list))]),
     ...list.map(({ item, slot, run }) => el("div", { className: "row" }, [
       el("div", { className: "who" }, [el("div", {}, badge(slot)), el("div", {}, item.label), item.runs.length > 1 ? el("div", { className: "hint" }, `shown: ${run.name}`) : null,
         el("div", {}, `${scored(metric, run.metrics[metric.key])}`), run.sheet ? el("a", { href: linkTo(run, "contact_sheet"), target: "_blank", rel: "noopener" }, "contact sheet ↗") : null]),
