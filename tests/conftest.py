@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,27 @@ def float64() -> Iterator[None]:
         torch.set_default_dtype(torch.float64)
         yield
         torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def at_server(monkeypatch) -> Callable[[str], None]:
+    """Points W&B's client, in the processes that are started from here, to a server's address."""
+
+    def point(url: str) -> None:
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+        for name in ("WANDB_MODE", "WANDB_SERVICE", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+            monkeypatch.delenv(name, raising=False)  # what an earlier run in this process has left
+
+    return point
+
+
+@pytest.fixture
+def standin(at_server) -> Iterator[Any]:
+    """A stand-in for W&B's server that answers and records."""
+    from wandb_server import serving
+
+    with serving() as running:
+        at_server(running.url)
+        yield running

@@ -28,6 +28,7 @@ MAY = {
     "module": {"torch", "pytorch_lightning", "jet", "metrics", "data", "pieces"},
     "callbacks": {"torch", "pytorch_lightning", "tqdm", "files", "module"},
     "loggers": {"pytorch_lightning", "wandb"},
+    "tracking": {"wandb", "wandb_workspaces", "report"},
     "environment": {"torch"},
     "configuration": {"hydra", "omegaconf"},
     "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},

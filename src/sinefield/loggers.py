@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]
 
 
 class Csv(CSVLogger):
@@ -31,22 +34,57 @@ class Csv(CSVLogger):
 class Wandb(WandbLogger):
     """Weights & Biases, kept inside the run folder; offline it needs no account and touches no network.
 
+    Online, a server that does not answer within `patience` costs that time and nothing else: at the start the run goes
+    on offline, at the end what could not be sent stays in the folder. `scripts/wandb_sync.py` uploads it later.
+
     Args:
         folder: the run folder; W&B's own files are in its `wandb/`.
         project: W&B project.
         group: under which W&B shows the runs of one sweep together.
-        offline: True keeps everything local, for `wandb sync` later; False uploads while training.
+        offline: True keeps everything local; False uploads while training.
+        patience: seconds to wait for the server at the start, and four times as many for the last uploads at the end.
     """
 
-    def __init__(self, folder: str, project: str = "sinefield", group: str | None = None, offline: bool = True) -> None:
+    def __init__(
+        self,
+        folder: str,
+        project: str = "sinefield",
+        group: str | None = None,
+        offline: bool = True,
+        patience: float = 15,
+    ) -> None:
         import wandb  # noqa: PLC0415  only a run that logs to W&B pays for the import
 
         for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):  # else under the user's home
             os.environ.setdefault(name, str(Path(folder) / "wandb"))
         Path(folder, "wandb").mkdir(exist_ok=True)
-        settings = wandb.Settings(silent=True, console="off", init_timeout=30)
-        name = Path(folder).name
-        super().__init__(name=name, save_dir=folder, project=project, group=group, offline=offline, settings=settings)
+        settings = wandb.Settings(
+            silent=True, console="off", init_timeout=patience, finish_timeout=4 * patience, finish_timeout_raises=True
+        )
+        if offline:
+            settings.mode = "offline"
+        self.folder = folder
+        super().__init__(
+            name=Path(folder).name, save_dir=folder, project=project, group=group, offline=offline, settings=settings
+        )
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run; offline where the server was asked for and is not there."""
+        import wandb  # noqa: PLC0415
+
+        home = Path(self.folder, "wandb")
+        before = set(home.glob("run-*"))
+        try:
+            return super().experiment
+        except wandb.errors.CommError as error:
+            said = str(error).splitlines()[0]
+            self._say(f"W&B cannot be reached ({said}); going on offline")
+            self._wandb_init["settings"].mode = "offline"
+            for stub in set(home.glob("run-*")) - before:  # an empty run that would be uploaded beside the real one
+                shutil.rmtree(stub, ignore_errors=True)
+            return super().experiment
 
     def show(self, pictures: Mapping[str, Path]) -> None:
         """Log the pictures under their names."""
@@ -54,9 +92,23 @@ class Wandb(WandbLogger):
             self.log_image(f"pictures/{name}", [str(path)])
 
     def close(self, exit_code: int) -> None:
-        """End the run as finished (0) or failed (any other)."""
-        self.experiment.finish(exit_code=exit_code)
+        """End the run as finished (0) or failed (any other).
+
+        One that is whole on the server is marked so, as `wandb sync` does.
+        """
+        run = self.experiment
+        file = Path(run.settings.sync_file)
+        try:
+            run.finish(exit_code=exit_code)
+        except TimeoutError:
+            self._say("W&B did not take all of this run in time")
+            return
+        if not run.settings._offline:
+            Path(f"{file}.synced").touch()
 
     def log_hyperparams(self, params: Any) -> None:
         """The composed configuration as W&B's config."""
         self.experiment.config.update(params, allow_val_change=True)
+
+    def _say(self, what: str) -> None:
+        print(f"{what}; later: python scripts/wandb_sync.py {self.folder}", file=sys.stderr)

@@ -1,0 +1,46 @@
+"""Creates the W&B workspace of this project: `python scripts/wandb_workspace.py entity=NAME`."""
+
+import json
+import sys
+from pathlib import Path
+
+from sinefield.errors import UserError, require
+from sinefield.files import write_whole
+
+USAGE = """\
+Creates a saved view in a W&B project: learning curves, parallel coordinates, parameter importance, pictures, and
+runs compared.
+
+  python scripts/wandb_workspace.py entity=NAME [project=sinefield]
+
+entity=NAME    W&B user or team
+project=NAME   default: sinefield, as in conf/logger/wandb.yaml
+out=FILE.json  write what would be sent, and send nothing
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Save the view, or write it to a file."""
+    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    unknown = {argument.split("=", 1)[0] for argument in arguments} - {"entity", "project", "out"}
+    require(not unknown, f"unknown option {', '.join(sorted(unknown))}; the options are entity=, project= and out=")
+    require("entity" in options, "say whose project it is: entity=NAME")
+    try:
+        from sinefield.tracking import workspace  # noqa: PLC0415  an optional dependency
+    except ImportError as error:
+        raise UserError("this needs wandb-workspaces: pip install -e '.[wandb]'") from error
+    view = workspace.workspace(options["entity"], options.get("project", "sinefield"))
+    if "out" in options:
+        write_whole(Path(options["out"]), (json.dumps(workspace.serialised(view), indent=2) + "\n").encode())
+        print(options["out"])
+    else:
+        print(workspace.save(view))
+
+
+if __name__ == "__main__":
+    if set(sys.argv[1:]) & {"-h", "--help"} or len(sys.argv) == 1:
+        sys.exit(USAGE)
+    try:
+        main(sys.argv[1:])
+    except (UserError, OSError) as mistake:
+        sys.exit(f"error: {mistake}")

@@ -1,0 +1,138 @@
+"""From run folders to one HTML file that compares them: no server, no network, nothing beside it needed.
+
+What stands in the folders is text of anybody's making, so the page holds it as JSON without a single `<` and shows it
+through `textContent` alone. A content security policy admits the page's own script and style, by their hashes, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sinefield.errors import require
+from sinefield.files import write_whole
+from sinefield.report import knobs
+from sinefield.report.runs import RunFolder, find
+from sinefield.report.thumbnails import BUDGET, KINDS, Thumbnails
+
+MOST_POINTS = 200_000  # of all learning curves together; a curve keeps at least 20
+SHARED = ("dom", "format", "runs", "scale", "plot")  # the scripts are put together in this order
+PANELS = ("table", "curves", "parallel", "effects", "heatmap", "pictures", "details", "main")
+
+
+def build(folders: Path | Sequence[Path], out: Path | None = None, budget: int = BUDGET) -> Path:
+    """Write the comparison of all runs in some folders and below.
+
+    Args:
+        folders: one or more; searched recursively.
+        out: the HTML file; default: dashboard.html in the first folder. Pictures are linked relative to it.
+        budget: bytes of pictures inside the file; those beyond are linked.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: a folder does not exist, or none holds a run.
+    """
+    folders = [folders] if isinstance(folders, Path) else list(folders)
+    require(bool(folders), "give a folder of runs")
+    for folder in folders:
+        require(folder.is_dir(), f"{folder} is no folder; give the folder of a run or of a sweep")
+    out = out or folders[0] / "dashboard.html"
+    runs = list(find(folders))
+    require(bool(runs), f"{', '.join(map(str, folders))}: no run folder in it; give the folder of a run or of a sweep")
+    base = os.path.commonpath([os.path.abspath(folder) for folder in folders])
+    thumbnails = Thumbnails(budget)
+    names, values = knobs.swept(runs)
+    points = max(20, MOST_POINTS // len(runs))
+    entries = [_entry(run, thumbnails, base, out.parent, points) for run in runs]
+    page = {
+        "title": Path(base).name or base,
+        "built": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "knobs": names,
+        "kinds": KINDS,
+        "runs": [entry | {"knobs": value} for entry, value in zip(entries, values, strict=True)],
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, _page(page, thumbnails.data).encode())
+    return out
+
+
+def _entry(run: RunFolder, thumbnails: Thumbnails, base: str, home: Path, points: int) -> dict[str, Any]:
+    """What the page knows of one run."""
+    folder = os.path.abspath(run.folder)
+    pictures = {}
+    for kind in KINDS:
+        try:
+            pictures[kind] = thumbnails.add(run.folder / f"{kind}.png")
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            run.damage(str(error))
+    try:
+        config = knobs.flat(run.config)
+    except ValueError as error:
+        config = {}
+        run.damage(str(error))
+    numbers = {k: v for k, v in run.metrics.items() if isinstance(v, int | float) and abs(v) < 1e300}  # nor NaN
+    about = {k: v for k, v in run.metrics.items() if k in ("device", "versions", "git_commit", "seed")}
+    return {
+        "name": run.folder.name if folder == base else os.path.relpath(folder, base),
+        "link": quote(os.fsencode(os.path.relpath(folder, os.path.abspath(home)))),
+        "status": run.status,
+        "problems": run.problems,
+        "metrics": numbers,
+        "history": _thinned(run.history, points),
+        "config": config,
+        "command": knobs.command(run),
+        "environment": knobs.flat(about | run.where) if about or run.where else {},
+        "pictures": pictures,
+        "sheet": (run.folder / "contact_sheet.png").is_file(),
+    }
+
+
+def _thinned(history: dict[str, list[float | None]], points: int) -> dict[str, list[float | None]]:
+    """At most `points` rows, evenly chosen with the first and the last, to six digits."""
+    rows = len(next(iter(history.values()), []))
+    keep = range(rows) if rows <= points else [round(i * (rows - 1) / (points - 1)) for i in range(points)]
+    columns = {name: [column[i] for i in keep] for name, column in history.items()}
+    return {name: [None if v is None else float(f"{v:.6g}") for v in column] for name, column in columns.items()}
+
+
+def _page(page: dict[str, Any], pictures: dict[str, str]) -> str:
+    """The HTML: the template with style, data and script in it."""
+    assets = files("sinefield.report") / "assets"
+    style = (assets / "page.css").read_text("utf-8")
+    parts = "\n".join((assets / f"{name}.js").read_text("utf-8") for name in SHARED + PANELS)
+    script = f'"use strict";\n(() => {{\n{parts}\n}})();\n'
+    html = (assets / "page.html").read_text("utf-8")
+    for name, text in {
+        "style-hash": _hash(style),
+        "script-hash": _hash(script),
+        "style": style,
+        "script": script,
+        "pictures": _json(pictures),
+        "runs": _json(page),  # last: what stands in it is not looked at again
+    }.items():
+        before, mark, after = html.partition(f"%%{name}%%")
+        assert mark, name
+        html = before + text + after
+    return html
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script element that it stands in; ASCII, whatever the names are made of."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

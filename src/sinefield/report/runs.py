@@ -1,0 +1,213 @@
+"""Run folders as they are found on disk, whole or not: what each holds, and in words what is wrong with it.
+
+A run folder has a `config.yaml`, `.hydra/config.yaml`, `status.json` or `metrics.json`; it is finished once
+`metrics.json` is there, since that is written last. Nothing here raises for what a folder holds: a truncated file, a
+hostile name or a loop of links ends as a run with `status` "damaged" and a reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+MARKS = ("metrics.json", "status.json", "config.yaml", ".hydra/config.yaml")
+INSIDE = {"checkpoints", "csv", "wandb"}  # a run's own folders; W&B's hold a config.yaml that is no run's
+STATES = ("finished", "running", "interrupted", "failed", "unfinished", "damaged")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
+
+
+@dataclass
+class RunFolder:
+    """One run.
+
+    Attributes:
+        folder: where it is.
+        status: one of `STATES`.
+        problems: a line for each thing that is wrong: what the run failed of, what could not be read.
+        overrides: as typed, ["loss=gradient", "seed=1"].
+        config: the resolved configuration, nested.
+        metrics: metrics.json; of an unfinished run the last row of its history.
+        history: the columns of history.csv; None where a number is not finite.
+        where: host, pid and since, as status.json says.
+    """
+
+    folder: Path
+    status: str = "unfinished"
+    problems: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, list[float | None]] = field(default_factory=dict)
+    where: dict[str, Any] = field(default_factory=dict)
+
+    def choices(self) -> dict[str, Any]:
+        """The file chosen in each group of conf/ ("loss": "value"), defaults included; {} where Hydra left none."""
+        found = _attempt(lambda: parsed_yaml(self.folder / ".hydra" / "hydra.yaml"), [])
+        for key in ("hydra", "runtime", "choices"):
+            found = found.get(key) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def damage(self, reason: str) -> None:
+        """Mark as damaged."""
+        self.status = "damaged"
+        self.problems.append(reason)
+
+
+def find(folders: Iterable[Path]) -> Iterator[RunFolder]:
+    """All runs in some folders and below, each once, in the order of their names, 2 before 10."""
+    seen: set[Path] = set()
+    for folder in folders:
+        yield from _below(folder, seen, ())
+
+
+def _below(folder: Path, seen: set[Path], above: tuple[Path, ...]) -> Iterator[RunFolder]:
+    try:
+        real = folder.resolve(strict=True)
+        if real in above:
+            yield RunFolder(folder, "damaged", ["a symbolic link to a folder that holds it"])
+        if real in seen:
+            return
+        seen.add(real)
+        if any((folder / mark).is_file() for mark in MARKS):
+            yield read(folder)
+        inside = [Path(entry) for entry in os.scandir(folder) if _to_search(entry)]
+    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 call a loop of links a RuntimeError
+        yield RunFolder(folder, "damaged", [line(error)])
+        return
+    for child in sorted(inside, key=lambda path: _natural(path.name)):
+        yield from _below(child, seen, (*above, real))
+
+
+def _to_search(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(".") or entry.name in INSIDE:
+        return False
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: _below says what is wrong
+        return True
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts "2" before "10"."""
+    parts = "".join(c if c.isascii() and c.isdigit() else f"\0{c}\0" for c in name).split("\0")
+    return [(0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part) for part in parts if part]
+
+
+def read(folder: Path) -> RunFolder:
+    """The run in one folder, with whatever of it can be read."""
+    run = RunFolder(folder)
+    problems: list[str] = []
+    composed, resolved = folder / ".hydra" / "config.yaml", folder / "config.yaml"
+    run.config = _attempt(lambda: _table(parsed_yaml(resolved if resolved.exists() else composed)), problems) or {}
+    run.overrides = _attempt(lambda: _texts(parsed_yaml(folder / ".hydra" / "overrides.yaml")), problems) or []
+    run.history = _attempt(lambda: parsed_history(folder / "history.csv"), problems) or {}
+    status = _attempt(lambda: _table(parsed_json(folder / "status.json")), problems) or {}
+    run.where = {key: status[key] for key in ("host", "pid", "since") if key in status}
+    if (folder / "metrics.json").exists():
+        run.status = "finished"
+        run.metrics = _attempt(lambda: _table(parsed_json(folder / "metrics.json")), problems) or {}
+    else:
+        run.status = _state(status, problems)
+        called = {"step": "steps", "seconds": "fit_seconds"}
+        run.metrics = {called.get(key, key): values[-1] for key, values in run.history.items()}
+        run.problems += [line(status["error"])] if status.get("error") else []
+    for problem in problems:
+        run.damage(problem)
+    return run
+
+
+def _state(status: dict[str, Any], problems: list[str]) -> str:
+    """What a folder without metrics.json is. A run whose process is gone without a word was interrupted."""
+    state = status.get("state", "unfinished")
+    if state not in STATES:
+        problems.append(f"status.json: unknown state {state!r}"[:200])
+        return "damaged"
+    here, pid = status.get("host") == socket.gethostname(), status.get("pid")
+    if state == "running" and here and isinstance(pid, int) and Path("/proc").is_dir():
+        return "running" if Path("/proc", str(pid)).exists() else "interrupted"
+    return "unfinished" if state == "finished" else str(state)
+
+
+def line(error: object) -> str:
+    """An error as one line of at most 300 characters."""
+    if isinstance(error, OSError) and error.strerror:
+        error = error.strerror
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _attempt(parse: Callable[[], Any], problems: list[str]) -> Any:
+    """What `parse` returns; None, and a problem more, where the file is broken; None where there is no file."""
+    try:
+        return parse()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, csv.Error, yaml.YAMLError, RecursionError) as error:
+        problems.append(line(error))
+        return None
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is no ordinary file")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is no UTF-8 text") from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path.name}: {line(error)}") from error
+
+
+def parsed_json(path: Path) -> Any:
+    """A JSON file; ValueError that names the file where it is broken."""
+    try:
+        return json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path.name} is no whole JSON: {error}") from error
+
+
+def parsed_yaml(path: Path) -> Any:
+    """A YAML file; ValueError that names the file where it is broken."""
+    text = _text(path)
+    try:
+        return yaml.load(text, _Loader)  # a safe one
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path.name} is no whole YAML: {line(error)}") from error
+
+
+def parsed_history(path: Path) -> dict[str, list[float | None]]:
+    """The columns of history.csv; ValueError that names the line where it is broken."""
+    rows = list(csv.reader(_text(path).splitlines()))
+    if len(rows) < 2 or "step" not in rows[0]:
+        raise ValueError("history.csv holds no evaluation")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"history.csv, line {number}: {len(row)} of {len(rows[0])} values")
+    try:
+        columns = [[float(value) if value else math.nan for value in column] for column in zip(*rows[1:], strict=True)]
+    except ValueError as error:
+        raise ValueError(f"history.csv: {error}") from error
+    finite = ([value if math.isfinite(value) else None for value in column] for column in columns)
+    return dict(zip(rows[0], finite, strict=True))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"a file of the run holds {type(value).__name__} where names and values were expected")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError("overrides.yaml holds no list")
+    return [str(item) for item in value]

@@ -1,0 +1,1 @@
+"""Weights & Biases beside a run: uploading later, and the workspace as code."""

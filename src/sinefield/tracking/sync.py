@@ -1,0 +1,92 @@
+"""Uploading runs that were made offline, or whose server went away.
+
+W&B marks what is on its server with a file `….wandb.synced` beside the run's own; so does `sinefield.loggers.Wandb` for
+a run that was online to its end. What has no such mark is uploaded by W&B's own `wandb sync`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+from sinefield.errors import UserError, require
+from sinefield.report.runs import read
+
+LONGEST = 600  # seconds for one run; `wandb sync` repeats for long by itself
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one run: "uploaded", "already there", "still running", or "failed" with the reason."""
+
+    folder: Path
+    state: str
+    reason: str = ""
+
+
+def sync(folders: Sequence[Path], patience: float = 10) -> Iterator[Outcome]:
+    """Upload what is not yet there of all runs in some folders and below, one after the other.
+
+    Args:
+        folders: searched recursively.
+        patience: seconds to wait for the server to answer at all.
+
+    Yields:
+        An outcome per run.
+
+    Raises:
+        UserError: a folder is missing, none has a run logged by W&B, or the server does not answer.
+    """
+    for folder in folders:
+        require(folder.is_dir(), f"{folder} is no folder; give the folder of a run or of a sweep")
+    files = sorted({file.resolve() for folder in folders for file in folder.rglob("wandb/*run-*/run-*.wandb")})
+    where = ", ".join(map(str, folders))
+    require(bool(files), f"{where}: no run in it was logged by W&B; train with logger=wandb")
+    reached = False
+    for file in files:
+        folder = file.parents[2]
+        if Path(f"{file}.synced").exists():
+            yield Outcome(folder, "already there")
+            continue
+        if read(folder).status == "running":
+            yield Outcome(folder, "still running")
+            continue
+        if not reached:
+            _reach(patience)
+            reached = True
+        yield _upload(file, folder)
+
+
+def _reach(patience: float) -> None:
+    """Ask whether anybody listens, since `wandb sync` itself would try for minutes."""
+    import wandb  # noqa: PLC0415  takes a second; what is already there is known without it
+
+    url = urlparse(wandb.setup().settings.base_url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=patience).close()
+    except OSError as error:
+        raise UserError(f"W&B at {url.geturl()} does not answer ({error}); nothing was changed, try again") from error
+
+
+def _upload(file: Path, folder: Path) -> Outcome:
+    command = [sys.executable, "-m", "wandb", "sync", "--include-online", str(file.parent)]
+    # Online, whatever the run was made with; and W&B's own notes stay in the run folder.
+    online = os.environ | {"WANDB_MODE": "online", "WANDB_DIR": str(folder)}
+    online.pop("WANDB_SERVICE", None)  # this process's own, which the other would wait for
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONGEST, env=online, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(folder, "failed", f"not done after {LONGEST} s")
+    if done.returncode == 0 and Path(f"{file}.synced").exists():
+        return Outcome(folder, "uploaded")
+    said = [line.removeprefix("wandb: ").strip() for line in done.stderr.splitlines() if line.strip()]
+    return Outcome(folder, "failed", said[-1] if said else f"wandb sync ended with {done.returncode}")

@@ -1,0 +1,93 @@
+"""The W&B workspace as code: the dashboard's questions, asked of runs on a server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import wandb_workspaces.reports.v2 as panels
+import wandb_workspaces.workspaces as ws
+from wandb_workspaces import expr
+
+from sinefield.errors import UserError
+
+STEP = "trainer/global_step"  # what the logger counts by
+SCORES = ("psnr_off_grid", "psnr")
+KNOBS = (
+    "loss._target_",
+    "activation._target_",
+    "encoding._target_",
+    "field.width",
+    "field.depth",
+    "optimizer.lr",
+    "seed",
+)
+LOGARITHMIC = {"optimizer.lr"}
+PICTURES = ("ground_truth", "reconstruction", "error", "gradient_field", "laplacian_field")
+
+
+def workspace(entity: str, project: str) -> ws.Workspace:
+    """The saved view "sinefield": curves, what matters, pictures, and a comparison of the runs; touches no network.
+
+    Args:
+        entity: W&B user or team.
+        project: W&B project.
+    """
+    columns = [
+        *(panels.ParallelCoordinatesPlotColumn(panels.Config(knob), log=knob in LOGARITHMIC) for knob in KNOBS),
+        *(panels.ParallelCoordinatesPlotColumn(panels.SummaryMetric(score)) for score in ("fit_seconds", *SCORES)),
+    ]
+    curves = [
+        panels.LinePlot(title="PSNR between the samples / dB", x=STEP, y=["psnr_off_grid"]),
+        panels.LinePlot(title="PSNR on the samples / dB", x=STEP, y=["psnr"]),
+        panels.LinePlot(title="loss", x=STEP, y=["loss"], log_y=True),
+        panels.LinePlot(title="SSIM", x=STEP, y=["ssim"]),
+        panels.LinePlot(title="PSNR on the samples / dB against time", x="RelativeTime(Process)", y=["psnr"]),
+    ]
+    matters = [
+        panels.ParallelCoordinatesPlot(title="choices and what came of them", columns=columns),
+        *(panels.ParameterImportancePlot(with_respect_to=score) for score in SCORES),
+    ]
+    media = panels.MediaBrowser(
+        title="pictures",
+        media_keys=[f"pictures/{name}" for name in PICTURES],
+        mode="grid",
+        grid_x_axis="run",
+        grid_y_axis="index",
+    )
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name="sinefield",
+        sections=[
+            ws.Section(name="Learning curves", panels=curves, is_open=True),
+            ws.Section(name="Which knob matters", panels=matters, is_open=True),
+            ws.Section(name="Pictures", panels=[media], is_open=True),
+            ws.Section(name="Runs compared", panels=[panels.RunComparer(diff_only="split")], is_open=True),
+        ],
+        settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=50),
+        runset_settings=ws.RunsetSettings(
+            order=[expr.Ordering(expr.Summary("psnr_off_grid"), ascending=False)],
+            pinned_columns=[f"summary:{score}" for score in SCORES],
+        ),
+    )
+
+
+def serialised(view: ws.Workspace) -> dict[str, Any]:
+    """A workspace as the JSON that W&B stores."""
+    return json.loads(view._to_model().spec.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def save(view: ws.Workspace) -> str:
+    """Create the view on the server; its address.
+
+    Raises:
+        UserError: the server does not answer or refuses.
+    """
+    import wandb  # noqa: PLC0415  only what talks to the server
+
+    try:
+        return str(view.save().url)
+    except (wandb.errors.Error, ValueError, OSError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"W&B did not save the workspace ({said}); `wandb login` first, or use out=FILE") from error

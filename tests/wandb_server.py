@@ -1,0 +1,124 @@
+"""A stand-in for W&B's server on the loopback: answers what the client needs and records what it was asked."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+USER = {"id": "u", "name": "tester", "username": "tester", "entity": "tester", "email": "t@example.org", "admin": False}
+USER |= {"flags": "{}", "teams": {"edges": []}, "apiKeys": {"edges": []}}
+
+
+class Server(ThreadingHTTPServer):
+    """Attributes: `operations`, the GraphQL operations asked for, in order, as (name, variables); `files`, what was
+    uploaded, by name; `history`, the rows of every run's history that were streamed, by the run's id; `leaves_after`,
+    the name of the operation after which it answers nobody.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.operations: list[tuple[str, dict[str, Any]]] = []
+        self.files: dict[str, bytes] = {}
+        self.history: dict[str, list[dict[str, Any]]] = {}
+        self.leaves_after = ""  # the operation after which nobody is there any more
+        self.gone = False
+
+    def handle_error(self, *arguments: object) -> None:
+        """A client that hangs up is no error."""
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """The variables of each operation of that name."""
+        return [variables for asked, variables in self.operations if asked == name]
+
+    def answer(self, name: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """What W&B would say, as far as its client reads it."""
+        run = str(variables.get("name"))
+        project = {"id": "p", "name": "sinefield", "entity": {"id": "e", "name": "tester"}}
+        bucket = {"id": f"id-{run}", "name": run, "displayName": run, "config": "{}", "sweepName": None}
+        bucket |= {"project": project, "historyLineCount": 0}
+        files = [
+            {"name": f, "uploadUrl": f"{self.url}/upload/{variables.get('run')}/{f}"}
+            for f in variables.get("files") or []
+        ]
+        created = {"runID": "r", "uploadHeaders": [], "files": files}
+        view = {"view": {"id": "v", "name": variables.get("name")}, "inserted": True}
+        return {
+            "UpsertBucket": {"upsertBucket": {"bucket": bucket, "inserted": True}},
+            "CreateRunFiles": {"createRunFiles": created},
+            "UpsertView2": {"upsertView": view},
+            "ServerFeaturesQuery": {"serverInfo": {"features": []}},
+            "RunResumeStatus": {"model": None},
+            "Viewer": {"viewer": USER},
+        }.get(name, {field: USER if field == "viewer" else None for field in re.findall(r"\{\s*(\w+)", query)[:1]})
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        if self.server.gone:
+            self.close_connection = True
+            return None
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        asked = json.loads(body or "{}")
+        if "/file_stream" in self.path:
+            run = self.path.split("/")[-2]
+            for line in asked.get("files", {}).get("wandb-history.jsonl", {}).get("content", []):
+                self.server.history.setdefault(run, []).append(json.loads(line))
+            return self.say({"exitcode": None, "limits": {}})
+        query = asked.get("query", "")
+        found = re.search(r"(?:query|mutation)\s+(\w+)", query)
+        name = asked.get("operationName") or (found[1] if found else "")
+        variables = asked.get("variables") or {}
+        self.server.operations.append((name, variables))
+        self.server.gone = name == self.server.leaves_after
+        return self.say({"data": self.server.answer(name, query, variables)})
+
+    def do_PUT(self) -> None:
+        if self.server.gone:
+            self.close_connection = True
+            return
+        name = self.path.removeprefix("/upload/").split("?")[0]
+        self.server.files[name] = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.say({})
+
+    def do_GET(self) -> None:
+        self.say({})
+
+    def say(self, answer: dict[str, Any]) -> None:
+        content = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server for the length of a block."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
