@@ -25,6 +25,9 @@ MAY = {
     "data": {"torch", "pytorch_lightning", "jet", "metrics"},
     "module": {"torch", "pytorch_lightning", "jet", "metrics", "data"},
     "callbacks": {"torch", "pytorch_lightning", "tqdm", "files", "module"},
+    "interrupts": set(),
+    "checkpoints": {"torch", "pytorch_lightning", "files", "interrupts", "data", "module"},
+    "state": {"files"},
     "loggers": {"pytorch_lightning", "wandb"},
     "environment": {"torch"},
     "configuration": {"hydra", "omegaconf"},
@@ -33,6 +36,7 @@ MAY = {
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
     "drawing": {"torch", "jet", "module", "report"},
     "run": {"*"},
+    "command": {"hydra", "omegaconf", "run", "state"},
     "__init__": {"jet", "field", "run"},
 }
 

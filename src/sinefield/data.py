@@ -78,8 +78,12 @@ class SignalData(pl.LightningDataModule):
         if self.trainer is not None:
             self.signal.to(self.trainer.strategy.root_device)
 
+    def due(self, step: int) -> bool:
+        """Whether an evaluation follows after so many steps."""
+        return step % self.eval_every == 0 or step >= self.max_steps
+
     def train_dataloader(self) -> DataLoader[Batch]:
-        """One epoch: up to `eval_every` batches, fewer at the end."""
+        """One epoch: the batches up to the next multiple of `eval_every` steps, or to the end."""
         return DataLoader(_Steps(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
@@ -140,7 +144,8 @@ class _Steps(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         start = self.data.trainer.global_step if self.data.trainer is not None else 0
-        for step in range(start, min(start + self.data.eval_every, self.data.max_steps)):
+        next_evaluation = (start // self.data.eval_every + 1) * self.data.eval_every
+        for step in range(start, min(next_evaluation, self.data.max_steps)):
             yield self.data.batch(step)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ class Csv(CSVLogger):
     """
 
     def __init__(self, folder: str) -> None:
+        shutil.rmtree(Path(folder) / "csv", ignore_errors=True)  # a resumed run tells a new logger all it knew
         super().__init__(save_dir=folder, name="", version="csv")
 
     def show(self, pictures: Mapping[str, Path]) -> None:

@@ -118,6 +118,14 @@ class FieldModule(pl.LightningModule):
         terms = {f"loss/{name}": value for name, value in self.terms.items()}
         self.log_dict({"loss": self.total, **terms, **shown})
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What the latest step and evaluation found goes along."""
+        checkpoint["found"] = {"terms": self.terms, "scores": self.scores}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """As if they had just been found."""
+        self.terms, self.scores = checkpoint["found"]["terms"], checkpoint["found"]["scores"]
+
     @property
     def total(self) -> float:
         """The loss of the latest step; NaN before the first."""

@@ -1,0 +1,82 @@
+"""Signals that end a run: held until the step is done and its checkpoint written, then obeyed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interrupted(SystemExit):
+    """Ends the process with the status that shells expect of a signal: 143 for SIGTERM, 130 for Ctrl-C.
+
+    >>> Interrupted(signal.SIGTERM).code
+    143
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+
+
+class Interrupts:
+    """Answers SIGTERM and Ctrl-C, and SIGUSR2 where somebody else listens to it (a cluster's warning to leave soon).
+
+    Outside of `hold` a signal raises `Interrupted` at once. While held, the first one only makes `pending` true, until
+    `obey` is called; a second one is obeyed at once. A signal that somebody else listened to is passed on to them.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._signum: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # Python's rule for handlers
+            self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+            if callable(signal.getsignal(signal.SIGUSR2)):
+                self._before[signal.SIGUSR2] = signal.getsignal(signal.SIGUSR2)
+            self._listen()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def hold(self) -> None:
+        """From here on signals wait for `obey`, whoever else has begun to listen meanwhile."""
+        self._held = True
+        self._listen()
+
+    def release(self) -> None:
+        """From here on signals are obeyed at once; so is one that has waited."""
+        self._held = False
+        if self.pending:
+            self.obey()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a signal waits."""
+        return self._signum is not None
+
+    def obey(self) -> None:
+        """Raise `Interrupted` for the signal that waits; where there is none, for SIGTERM (another rank had it)."""
+        signum = self._signum or signal.SIGTERM
+        before = self._before.get(signum)
+        self.__exit__(None, None, None)
+        if signum == signal.SIGUSR2 and callable(before):
+            before(signum, None)  # asks the cluster for another turn and leaves
+        raise Interrupted(signum)
+
+    def _listen(self) -> None:
+        for number in self._before:
+            signal.signal(number, self._receive)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        waits = self._held and not self.pending
+        self._signum = signum
+        if not waits:
+            self.obey()
