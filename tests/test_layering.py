@@ -35,8 +35,9 @@ MAY = {
     "raster": {"numpy", "tifffile"},
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
     "drawing": {"torch", "jet", "module", "report"},
+    "sweep": {"state", "interrupts", "report"},
     "run": {"*"},
-    "command": {"hydra", "omegaconf", "run", "state"},
+    "command": {"hydra", "omegaconf", "interrupts", "run", "state"},
     "__init__": {"jet", "field", "run"},
 }
 

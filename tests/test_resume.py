@@ -7,14 +7,11 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SMALL
+from conftest import SMALL
+from processes import assert_same, known, start, wait_for
 
 from sinefield.checkpoints import WholeFiles
 from sinefield.data import SignalData
@@ -29,7 +26,6 @@ CASES = {
     "lbfgs": ["optimizer=lbfgs", "loss=value", "scheduler=constant"],
     "continuous points": ["data.continuous=true"],
 }
-FLEETING = {"fit_seconds", "wall_seconds", "steps_per_second", "peak_memory_mb", "folder", "command"}
 
 
 @pytest.fixture
@@ -46,38 +42,6 @@ def interrupt_at(monkeypatch):
         monkeypatch.setattr(SignalData, "batch", batch)
 
     return arrange
-
-
-def known(folder: Path) -> dict:
-    """Everything of a finished run that must not depend on whether it was interrupted."""
-    kept = {}
-    for name in ("last", "best"):
-        checkpoint = torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
-        rows = checkpoint["callbacks"]["History"]["rows"]
-        kept[name] = [checkpoint["state_dict"], checkpoint["optimizer_states"], checkpoint["lr_schedulers"]]
-        kept[name] += [checkpoint["global_step"], checkpoint["found"], checkpoint["callbacks"]["Checkpoints"]]
-        kept[name] += [[{k: v for k, v in row.items() if k != "seconds"} for row in rows]]
-    for name in ("history.csv", "csv/metrics.csv"):
-        rows = list(csv.DictReader((folder / name).read_text().splitlines()))
-        kept[name] = [{k: v for k, v in row.items() if k not in FLEETING | {"seconds", "epoch"}} for row in rows]
-    saved = json.loads((folder / "metrics.json").read_text())
-    return kept | {"metrics": {k: v for k, v in saved.items() if k not in FLEETING}}
-
-
-def same(a, b) -> bool:
-    """Equality down to the last bit of every tensor."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
-
-
-def assert_same(a: dict, b: dict) -> None:
-    for key, value in a.items():
-        assert same(value, b[key]), key
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -153,18 +117,6 @@ def test_a_folder_is_one_run_s_at_a_time(fit, tmp_path) -> None:
         with pytest.raises(UserError, match=f"being run by process {os.getpid()} on {socket.gethostname()}"):
             fit(*SMALL)
     assert not locked(folder)
-
-
-def start(*arguments: str, cwd: Path) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_a_process_that_is_killed_or_told_to_stop_is_resumed_from_the_command_line(fit, tmp_path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sinefield.errors import UserError, require
+from sinefield.interrupts import Interrupted
 from sinefield.run import train
 from sinefield.state import read
 
@@ -25,14 +30,28 @@ def main(config: DictConfig, folder: Path) -> float:
         CompactHydraException: a `UserError` as Hydra's one line without a traceback.
     """
     alone = HydraConfig.get().mode == RunMode.RUN
+    worker = multiprocessing.current_process().name != "MainProcess"
+    if worker:
+        _end_with_parent()
     try:
         metrics = train(config, folder, resume=not alone and read(folder)["state"] in ("interrupted", "killed"))
     except UserError as error:
         if alone:
             sys.exit(f"error: {error}")
         raise CompactHydraException(str(error)) from error  # a job of a sweep must not end the others
+    except Interrupted as signalled:
+        if worker:  # of a pool, which would give it the next job
+            sys.stderr.flush()
+            os._exit(int(str(signalled.code)))
+        raise
     print(table(metrics), f"run folder         {folder}", sep="\n")
     return float(metrics["psnr"])
+
+
+def _end_with_parent() -> None:
+    """On Linux, have the kernel send SIGTERM to this worker when its parent dies, of whatever cause."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG of <sys/prctl.h>
 
 
 def resume(folder: Path) -> None:

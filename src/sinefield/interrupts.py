@@ -23,7 +23,7 @@ class Interrupts:
     """Answers SIGTERM and Ctrl-C, and SIGUSR2 where somebody else listens to it (a cluster's warning to leave soon).
 
     Outside of `hold` a signal raises `Interrupted` at once. While held, the first one only makes `pending` true, until
-    `obey` is called; a second one is obeyed at once. A signal that somebody else listened to is passed on to them.
+    `obey` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is passed on to them.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Interrupts:
             signal.signal(number, self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
-        waits = self._held and not self.pending
+        impatient = signum == self._signum == signal.SIGINT
         self._signum = signum
-        if not waits:
+        if impatient or not self._held:
             self.obey()

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +70,9 @@ class Status:
             ended = [state for cause, state in ENDED.items() if isinstance(error, cause)]
             with suppress(OSError):  # a full disk must not hide what went wrong
                 self._write(*((ended[0], None) if ended else ("failed", one_line(error))))
+                if not ended and not isinstance(error, UserError):
+                    text = "".join(traceback.format_exception(error))
+                    write_whole(self.folder / "error.txt", text.encode())
         self._lock.close()
         self._lock = None
 
