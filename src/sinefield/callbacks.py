@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
+from sinefield.environment import leading
 from sinefield.files import write_whole
 from sinefield.module import FieldModule
 
@@ -77,6 +78,8 @@ class History(pl.Callback):
         self.rows, self._seconds = state_dict["rows"], state_dict["fit_seconds"]
 
     def _write(self) -> None:
+        if not leading():
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -15,6 +15,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from sinefield.environment import leading
 from sinefield.errors import UserError, require
 from sinefield.interrupts import Interrupted
 from sinefield.run import train
@@ -34,7 +35,8 @@ def main(config: DictConfig, folder: Path) -> float:
     if worker:
         _end_with_parent()
     try:
-        metrics = train(config, folder, resume=not alone and read(folder)["state"] in ("interrupted", "killed"))
+        again = not alone and read(folder)["state"] in ("interrupted", "killed")
+        metrics = train(config, folder, resume=again, alone=alone)
     except UserError as error:
         if alone:
             sys.exit(f"error: {error}")
@@ -44,7 +46,7 @@ def main(config: DictConfig, folder: Path) -> float:
             sys.stderr.flush()
             os._exit(int(str(signalled.code)))
         raise
-    print(table(metrics), f"run folder         {folder}", sep="\n")
+    _show(metrics, folder)
     return float(metrics["psnr"])
 
 
@@ -64,7 +66,12 @@ def resume(folder: Path) -> None:
         metrics = train(cast("DictConfig", OmegaConf.load(saved[0])), folder, resume=True)
     except UserError as error:
         sys.exit(f"error: {error}")
-    print(table(metrics), f"run folder         {folder}", sep="\n")
+    _show(metrics, folder)
+
+
+def _show(metrics: dict[str, Any], folder: Path) -> None:
+    if leading():
+        print(table(metrics), f"run folder         {folder}", sep="\n")
 
 
 def table(metrics: dict[str, Any]) -> str:

@@ -71,14 +71,17 @@ class FieldModule(pl.LightningModule):
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            return self._backward(batch)
+            if self.trainer.world_size == 1:
+                return self._checked(self._backward(batch))
+            with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
+                return self._checked(self._summed(self._backward(batch)))
 
         optimizer.step(closure)
         if isinstance(scheduler, LRScheduler):
             scheduler.step()
 
-    def _backward(self, batch: Batch) -> Tensor:
-        """Add the gradient of the loss over the batch to the parameters'; the loss, ()."""
+    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+        """Add the gradient of the loss over this process's points to the parameters'; the terms, () each."""
         terms: dict[str, Tensor] = {}
         for part, samples in zip(self.loss.parts, batch, strict=True):
             n = len(samples.x)
@@ -87,10 +90,27 @@ class FieldModule(pl.LightningModule):
                 x = samples.x[start : start + size]
                 target = samples.target.map(lambda t, start=start, size=size: t[start : start + size])  # type: ignore[misc]
                 found = part(self.field.jet(x, part.order), target, self.power)
-                share = len(x) / n
+                share = samples.share * len(x) / n
                 self.manual_backward(share * torch.stack(list(found.values())).sum())
                 for name, value in found.items():
                     terms[name] = terms.get(name, 0) + share * value.detach()
+        return terms
+
+    def _summed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of all processes, summed as the gradients are: what one process with all points would have."""
+        parameters = [p for p in self.field.parameters() if p.grad is not None]
+        parts = [*(p.grad for p in parameters if p.grad is not None), *terms.values()]
+        flat = torch.cat([part.flatten() for part in parts])
+        torch.distributed.all_reduce(flat)
+        summed = [
+            piece.view_as(part) for piece, part in zip(flat.split([p.numel() for p in parts]), parts, strict=True)
+        ]
+        for parameter, gradient in zip(parameters, summed, strict=False):
+            parameter.grad = gradient
+        return dict(zip(terms, summed[len(parameters) :], strict=True))
+
+    def _checked(self, terms: dict[str, Tensor]) -> Tensor:
+        """The loss, (), whose terms are kept."""
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             raise UserError(

@@ -21,12 +21,12 @@ from sinefield.checkpoints import Checkpoints, Continue, WholeFiles
 from sinefield.configuration import build, mendable, settle
 from sinefield.data import SignalData
 from sinefield.drawing import draw
-from sinefield.environment import Usage, environment
+from sinefield.environment import Usage, environment, leading
 from sinefield.errors import UserError, require
 from sinefield.files import write_whole
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
-from sinefield.state import Status, read
+from sinefield.state import Elsewhere, Status, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ warnings.filterwarnings("ignore", message="The `srun` command is available")  # 
 torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
 
 
-def train(config: DictConfig, folder: Path, resume: bool = False) -> dict[str, Any]:
+def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = True) -> dict[str, Any]:
     """Fit one signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
 
     SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
@@ -49,6 +49,7 @@ def train(config: DictConfig, folder: Path, resume: bool = False) -> dict[str, A
         config: as composed from conf/.
         folder: the run folder; must not hold a finished run.
         resume: go on from the last checkpoint in the folder, which was made with the same `config`, where there is one.
+        alone: False for a job of a sweep, which must not start further processes.
 
     Returns:
         What metrics.json holds.
@@ -60,12 +61,12 @@ def train(config: DictConfig, folder: Path, resume: bool = False) -> dict[str, A
     require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
     left = last.exists() and state != "failed"
     require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
-    with Interrupts() as interrupts, Status(folder) as status:
-        return _train(config, folder, last if resume and last.exists() else None, interrupts, status)
+    with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status:
+        return _train(config, folder, last if resume and last.exists() else None, interrupts, status, alone)
 
 
 def _train(
-    config: DictConfig, folder: Path, last: Path | None, interrupts: Interrupts, status: Status
+    config: DictConfig, folder: Path, last: Path | None, interrupts: Interrupts, status: Status, alone: bool
 ) -> dict[str, Any]:
     """`train`, once it is known that the folder is free, and from which checkpoint to go on."""
     usage = Usage()
@@ -90,17 +91,21 @@ def _train(
 
     folder.mkdir(parents=True, exist_ok=True)
     status.running()
-    if last is None:  # what a failed run may have left
+    resolved = OmegaConf.to_container(config, resolve=True)
+    first = leading()
+    if first and last is None:  # what a failed run may have left
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         (folder / "history.csv").unlink(missing_ok=True)
-    resolved = OmegaConf.to_container(config, resolve=True)
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
+    if first:
+        write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
     history = History(folder / "history.csv")
     checkpoints = Checkpoints(folder / "checkpoints", interrupts)
     callbacks = [Progress(), history, checkpoints]  # in this order: a checkpoint holds the row of its evaluation
     if last is not None:
         callbacks.insert(0, Continue(last, watchers=[history, checkpoints]))
-    with logging_to(config.logger, folder) as logger:
+    if config.get("watcher") is not None:
+        callbacks.insert(0, build(config.watcher))
+    with logging_to(config.logger if first else None, folder) as logger:
         trainer = build(
             config.trainer,
             logger=logger or False,
@@ -108,9 +113,17 @@ def _train(
             enable_checkpointing=False,
             plugins=[WholeFiles()],
         )
+        placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
+        require(
+            alone or placed,
+            "a job of a sweep on this machine cannot start further processes: they would run the whole sweep; "
+            "use trainer=default, one run without -m, or hydra/launcher=slurm",
+        )
         if logger:
             logger.log_hyperparams(resolved)
         trainer.fit(module, datamodule=data)
+        if not trainer.is_global_zero:
+            return dict(module.scores)
         pictures = draw(folder, signal, module)
         if logger:
             logger.show(pictures)

@@ -82,6 +82,13 @@ class Status:
         write_whole(self.folder / "status.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
+class Elsewhere(Status):
+    """For the other processes of a run: the first one keeps its status."""
+
+    def running(self) -> None:
+        """Nothing."""
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error on one line of 500 characters at most, with its kind unless it is meant for users."""
     message = " ".join(str(error).split())[:500]
