@@ -12,6 +12,7 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
@@ -36,11 +37,16 @@ class ResumableSweeper(BasicSweeper):
         folder: set here, for hydra.sweep.dir to refer to.
     """
 
+    word = "sweep"  # what the folder's name begins with
+
     def __init__(
         self, max_batch_size: int | None = None, params: dict[str, str] | None = None, folder: str | None = None
     ) -> None:
         super().__init__(max_batch_size, params)
         self.jobs: list[Job] = []
+        self.knobs: dict[str, Override] = {}
+        self.swept: list[str] = []
+        self.shared: list[str] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Name the folders, then make the launcher, whose own settings may refer to them."""
@@ -48,21 +54,30 @@ class ResumableSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *config.hydra.overrides.task])
         # A later override of a knob replaces an earlier one, as in Hydra's own sweeper.
-        latest = {override.get_key_element(): override for override in overrides}
-        swept = [key for key, override in latest.items() if override.is_sweep_override()]
-        fixed = [override for key, override in latest.items() if key not in swept]
-        shared = [f"{item.get_key_element()}={item.get_value_element_as_str()}" for item in fixed]
+        self.knobs = {override.get_key_element(): override for override in overrides}
+        self.swept = [key for key, override in self.knobs.items() if override.is_sweep_override()]
+        items = [override for key, override in self.knobs.items() if key not in self.swept]
+        self.shared = [f"{item.get_key_element()}={item.get_value_element_as_str()}" for item in items]
         with flag_override(config, ["struct", "readonly"], [False, False]):
             config.hydra.sweeper.folder = named(
-                ["sweep", *(key.lstrip("+") for key in swept)], "\n".join([self._composed(shared), *sorted(swept)])
+                [self.word, *(key.lstrip("+") for key in self.swept)],
+                "\n".join([self._composed(self.shared), *self._identity()]),
             )
             config.hydra.sweep.dir = str(config.hydra.sweep.dir)
-        combinations = [list(job) for batch in self.split_arguments(overrides, None) for job in batch]
-        jobs = [self._job(job, swept) for job in combinations]
-        self.jobs = list({job.folder: job for job in jobs}.values())  # a value given twice is one job
+        self._plan()
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+
+    def _identity(self) -> list[str]:
+        """What tells sweeps of one configuration apart: the knobs, but not their values, which may become more."""
+        return sorted(self.swept)
+
+    def _plan(self) -> None:
+        """Make the jobs."""
+        combinations = [list(job) for batch in self.split_arguments(list(self.knobs.values()), None) for job in batch]
+        jobs = [self._job(job) for job in combinations]
+        self.jobs = list({job.folder: job for job in jobs}.values())  # a value given twice is one job
 
     def _composed(self, overrides: list[str]) -> str:
         """The configuration of a job as text; a mistake in an override is found here, before anything runs."""
@@ -73,9 +88,9 @@ class ResumableSweeper(BasicSweeper):
             del config["hydra"]
         return OmegaConf.to_yaml(config, sort_keys=True)
 
-    def _job(self, overrides: list[str], swept: list[str]) -> Job:
+    def _job(self, overrides: list[str]) -> Job:
         assert self.config is not None
-        own = [override for override in overrides if override.split("=", 1)[0] in swept]
+        own = [override for override in overrides if override.split("=", 1)[0] in self.swept]
         name = named([override.lstrip("+") for override in own], self._composed(overrides))
         place = {"hydra.sweep.dir": self.config.hydra.sweep.dir, "hydra.sweep.subdir": name}
         placed = [f"{key}={_quoted(value)}" for key, value in place.items()]
@@ -97,7 +112,7 @@ class ResumableSweeper(BasicSweeper):
         OmegaConf.save(self.config, folder / "multirun.yaml")
         try:
             with stoppable(lambda: stop(self.jobs)):
-                self._run([job for job in self.jobs if job.state not in ("finished", "running")])
+                self._work()
         finally:
             print(table(self.jobs), f"sweep folder  {folder}", sep="\n")
             for line in conclude(self.jobs, folder):
@@ -107,10 +122,16 @@ class ResumableSweeper(BasicSweeper):
             raise CompactHydraException(f"{unfinished} of {len(self.jobs)} jobs did not finish")
         return [job.metrics["psnr"] for job in self.jobs]
 
+    def _work(self) -> None:
+        """Run what is not finished, and not being run by somebody else."""
+        self._run([job for job in self.jobs if job.state not in ("finished", "running")])
+
     def _run(self, jobs: Sequence[Job]) -> None:
         assert self.launcher is not None
         number = 0
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            for job in jobs if attempt else ():
+                print(f"warning: {' '.join(job.swept)}: {job.error or job.state}; once more", file=sys.stderr)
             for batch in self.split_overrides_to_chunks(list(jobs), self.max_batch_size) if jobs else ():  # type: ignore[arg-type]
                 try:
                     self.launcher.launch([job.overrides for job in batch], initial_job_idx=number)  # type: ignore[attr-defined]

@@ -23,12 +23,13 @@ class Interrupts:
     """Answers SIGTERM and Ctrl-C, and SIGUSR2 where somebody else listens to it (a cluster's warning to leave soon).
 
     Outside of `hold` a signal raises `Interrupted` at once. While held, the first one only makes `pending` true, until
-    `obey` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is passed on to them.
+    `obey` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is passed on to them,
+    and where they return, the run goes on: that way submitit has its jobs checkpoint and ask for another turn.
     """
 
     def __init__(self) -> None:
         self._held = False
-        self._signum: int | None = None
+        self._waiting: list[int] = []  # a cluster sends several at once
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -60,23 +61,23 @@ class Interrupts:
     @property
     def pending(self) -> bool:
         """Whether a signal waits."""
-        return self._signum is not None
+        return bool(self._waiting)
 
     def obey(self) -> None:
-        """Raise `Interrupted` for the signal that waits; where there is none, for SIGTERM (another rank had it)."""
-        signum = self._signum or signal.SIGTERM
-        before = self._before.get(signum)
-        self.__exit__(None, None, None)
-        if signum == signal.SIGUSR2 and callable(before):
-            before(signum, None)  # asks the cluster for another turn and leaves
-        raise Interrupted(signum)
+        """Pass on the signals that wait, or raise `Interrupted`; where there are none, another process had SIGTERM."""
+        waiting, self._waiting = self._waiting or [signal.SIGTERM], []
+        for signum in waiting:
+            before = self._before.get(signum)
+            if not callable(before) or before is signal.default_int_handler:
+                raise Interrupted(signum)
+            before(signum, None)
 
     def _listen(self) -> None:
         for number in self._before:
             signal.signal(number, self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
-        impatient = signum == self._signum == signal.SIGINT
-        self._signum = signum
+        impatient = signum == signal.SIGINT and signum in self._waiting
+        self._waiting.append(signum)
         if impatient or not self._held:
             self.obey()
