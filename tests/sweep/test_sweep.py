@@ -88,7 +88,8 @@ def test_a_value_given_twice_is_one_job(sweeper) -> None:
 @pytest.mark.parametrize("preset", sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
 def test_every_job_of_every_preset_is_composed_and_has_a_folder_of_its_own(preset, sweeper) -> None:
     jobs = sweeper(f"sweep={preset}").jobs
-    assert len({job.folder for job in jobs}) == len(jobs) > 3
+    assert len({job.folder for job in jobs}) == len(jobs)
+    assert len(jobs) > 3 or sweeper(f"sweep={preset}").swept  # a search makes its jobs as it goes
 
 
 def test_a_job_that_fails_is_named_does_not_stop_the_others_and_runs_again(tmp_path) -> None:
