@@ -19,10 +19,12 @@ NEEDS = {
 
 
 @pytest.fixture
-def undistributed(monkeypatch):
+def undistributed():
     """No process group, nor its variables, stay behind."""
-    monkeypatch.setattr(os, "environ", os.environ.copy())
+    before = dict(os.environ)
     yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

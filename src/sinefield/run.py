@@ -37,6 +37,7 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on
 # Lightning 2.6 calls what torch 2.13 renamed; it is theirs to mend.
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 warnings.filterwarnings("ignore", message="The `srun` command is available")  # a run may well be alone on a cluster
+warnings.filterwarnings("ignore", message=r".*self\.log\(.*sync_dist=True")  # every process scores everything
 torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
 
 
