@@ -1,4 +1,7 @@
-"""Fit one signal: `python train.py loss=laplacian signal.path=cat.jpg`; every knob is in conf/."""
+"""Fit one signal: `python train.py loss=laplacian signal.path=cat.jpg`; every knob is in conf/.
+
+`python train.py resume=outputs/…` continues an interrupted run.
+"""
 
 import os
 import sys
@@ -14,9 +17,18 @@ from omegaconf.errors import OmegaConfBaseException
 @hydra.main(config_path="conf", config_name="train", version_base="1.3")
 def main(config: DictConfig) -> float:
     """Train with the composed configuration, in the folder Hydra made for it."""
-    from sinefield.run import main as run  # noqa: PLC0415  --help and typos need no torch
+    from sinefield.command import main as run  # noqa: PLC0415  --help and typos need no torch
 
     return run(config, Path(HydraConfig.get().runtime.output_dir))
+
+
+def resume(arguments: list[str]) -> None:
+    """Continue the run in a folder, past Hydra, which would compose another configuration for it."""
+    if len(arguments) > 1:
+        sys.exit("error: a run is resumed with its own saved configuration; leave out all but resume=FOLDER")
+    from sinefield.command import resume as run  # noqa: PLC0415
+
+    run(Path(arguments[0].removeprefix("resume=")))
 
 
 def explain(error: Exception) -> str:
@@ -30,6 +42,9 @@ def explain(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    if any(argument.startswith("resume=") for argument in sys.argv[1:]):
+        resume(sys.argv[1:])
+        sys.exit()
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands every exception on to here instead of printing it
     try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
+import torch
 from conftest import CONF, SMALL
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
@@ -12,10 +14,23 @@ NEEDS = {
     "signal/rule": ["signal=merge"],
     "loss/weak": ["loss=gradient"],
     "loss/anchor": ["loss=gradient"],
-}  # groups that live inside another group
+    "trainer": ["trainer.devices=1"],
+}  # groups that live inside another group; several devices are tested in processes of their own
+
+
+@pytest.fixture
+def undistributed():
+    """No process group, nor its variables, stay behind."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
+@pytest.mark.usefixtures("undistributed")
 def test_a_yaml_makes_a_finished_run(choice, fit) -> None:
     parts = 1 if choice.parts[0] == "experiment" else len(choice.parts) - 1  # experiments are called by their path
     group, name = "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])

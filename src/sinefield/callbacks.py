@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
+from sinefield.environment import leading
 from sinefield.files import write_whole
 from sinefield.module import FieldModule
 
@@ -31,9 +32,24 @@ class History(pl.Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.fit_seconds = 0.0
         self.rows: list[dict[str, Any]] = []
-        self._started = 0.0
+        self._seconds = 0.0  # up to when the clock was started
+        self._started: float | None = None
+
+    @property
+    def fit_seconds(self) -> float:
+        """Up to now."""
+        return self._seconds + (0.0 if self._started is None else time.perf_counter() - self._started)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell a new logger, and the file, what was found before the run was interrupted."""
+        for row in self.rows:
+            known = {k: v for k, v in row.items() if v is not None and k not in ("step", "seconds")}
+            rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs it
+            for logger in trainer.loggers:
+                logger.log_metrics(rounded, step=row["step"] - 1)  # as Lightning counts
+        if self.rows:
+            self._write()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -43,7 +59,7 @@ class History(pl.Callback):
         """Stop the clock, once the device has done what it was asked."""
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
-        self.fit_seconds += time.perf_counter() - self._started
+        self._seconds, self._started = self.fit_seconds, None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row."""
@@ -51,12 +67,24 @@ class History(pl.Callback):
         terms = {f"loss/{name}": value.item() for name, value in pl_module.terms.items()}
         row = {"step": trainer.global_step, "seconds": round(self.fit_seconds, 4), "loss": pl_module.total}
         self.rows.append(row | terms | pl_module.scores)
+        self._write()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows and the time so far, for the checkpoint."""
+        return {"rows": self.rows, "fit_seconds": self.fit_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The rows and the time so far, from the checkpoint."""
+        self.rows, self._seconds = state_dict["rows"], state_dict["fit_seconds"]
+
+    def _write(self) -> None:
+        if not leading():
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_whole(self.path, text.getvalue().encode())
-        self._started = time.perf_counter()
 
 
 class Progress(ProgressBar):

@@ -31,10 +31,12 @@ class Samples(NamedTuple):
     Attributes:
         x: (N, D) coordinates.
         target: the signal's jet at x, or what a weak form knows of it.
+        share: of the step's points, for its part of the loss, that this process has.
     """
 
     x: Tensor
     target: Jet
+    share: float = 1.0
 
 
 Batch = list[Samples]  # one entry per part of the loss
@@ -78,8 +80,12 @@ class SignalData(pl.LightningDataModule):
         if self.trainer is not None:
             self.signal.to(self.trainer.strategy.root_device)
 
+    def due(self, step: int) -> bool:
+        """Whether an evaluation follows after so many steps."""
+        return step % self.eval_every == 0 or step >= self.max_steps
+
     def train_dataloader(self) -> DataLoader[Batch]:
-        """One epoch: up to `eval_every` batches, fewer at the end."""
+        """One epoch: the batches up to the next multiple of `eval_every` steps, or to the end."""
         return DataLoader(_Steps(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
@@ -112,9 +118,23 @@ class SignalData(pl.LightningDataModule):
         for number, part in enumerate(self.loss.parts):
             generator = _generator(self.signal.extent.device, self.seed, step, number)
             x = part.points(self.signal, generator)
-            x = self._drawn(step, generator) if x is None else x
-            samples.append(Samples(x, part.target(self.signal, x)))
+            x, share = self._own(self._drawn(step, generator) if x is None else x, part.group)
+            samples.append(Samples(x, part.target(self.signal, x), share))
         return samples
+
+    def _own(self, x: Tensor, group: int | None) -> tuple[Tensor, float]:
+        """The points of this process among (N, D) of all, in whole groups, and its share of them.
+
+        What cannot be dealt out, all processes take in full and count as a part.
+        """
+        trainer = self.trainer
+        processes = 1 if trainer is None else trainer.world_size
+        if trainer is None or processes == 1:
+            return x, 1.0
+        if group is None or len(x) // group < processes:
+            return x, 1 / processes
+        own = x.unflatten(0, (-1, group))[trainer.global_rank :: processes].flatten(0, 1)
+        return own, len(own) / len(x)
 
     def _drawn(self, step: int, generator: torch.Generator) -> Tensor:
         """(N, D) the points of one step: continuous, the whole grid, or the next piece of a shuffled grid."""
@@ -140,7 +160,8 @@ class _Steps(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         start = self.data.trainer.global_step if self.data.trainer is not None else 0
-        for step in range(start, min(start + self.data.eval_every, self.data.max_steps)):
+        next_evaluation = (start // self.data.eval_every + 1) * self.data.eval_every
+        for step in range(start, min(next_evaluation, self.data.max_steps)):
             yield self.data.batch(step)
 
 

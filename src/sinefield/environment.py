@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 _PACKAGES = ("sinefield", "torch", "pytorch-lightning", "hydra-core", "numpy", "scipy", "pillow", "wandb")
 
@@ -25,6 +26,11 @@ def environment(device: torch.device) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "command": sys.argv,
     }
+
+
+def leading() -> bool:
+    """Whether this is the first, or the only, of the processes of a run: the one that writes and speaks."""
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 class Usage:

@@ -21,6 +21,7 @@ class Csv(CSVLogger):
     """
 
     def __init__(self, folder: str) -> None:
+        shutil.rmtree(Path(folder) / "csv", ignore_errors=True)  # a resumed run tells a new logger all it knew
         super().__init__(save_dir=folder, name="", version="csv")
 
     def show(self, pictures: Mapping[str, Path]) -> None:

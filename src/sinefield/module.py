@@ -71,21 +71,41 @@ class FieldModule(pl.LightningModule):
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            return self._backward(batch)
+            if self.trainer.world_size == 1:
+                return self._checked(self._backward(batch))
+            with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
+                return self._checked(self._summed(self._backward(batch)))
 
         optimizer.step(closure)
         if isinstance(scheduler, LRScheduler):
             scheduler.step()
 
-    def _backward(self, batch: Batch) -> Tensor:
-        """Add the gradient of the loss over the batch to the parameters'; the loss, ()."""
-        self.terms = self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
-        total = torch.stack(list(self.terms.values())).sum()
+    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+        """Add the gradient of the loss over this process's points to the parameters'; the terms, () each."""
+        return self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
+
+    def _summed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of all processes, summed as the gradients are: what one process with all points would have."""
+        parameters = [p for p in self.field.parameters() if p.grad is not None]
+        parts = [*(p.grad for p in parameters if p.grad is not None), *terms.values()]
+        flat = torch.cat([part.flatten() for part in parts])
+        torch.distributed.all_reduce(flat)
+        summed = [
+            piece.view_as(part) for piece, part in zip(flat.split([p.numel() for p in parts]), parts, strict=True)
+        ]
+        for parameter, gradient in zip(parameters, summed, strict=False):
+            parameter.grad = gradient
+        return dict(zip(terms, summed[len(parameters) :], strict=True))
+
+    def _checked(self, terms: dict[str, Tensor]) -> Tensor:
+        """The loss, (), whose terms are kept."""
+        total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             raise UserError(
                 f"the loss became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
                 "activation.omega0 or activation.scale"
             )
+        self.terms = terms
         return total
 
     def validation_step(self, x: Tensor, index: int) -> None:
@@ -105,6 +125,14 @@ class FieldModule(pl.LightningModule):
         shown = {name: value for name, value in self.scores.items() if value is not None}
         terms = {f"loss/{name}": value for name, value in self.terms.items()}
         self.log_dict({"loss": self.total, **terms, **shown})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What the latest step and evaluation found goes along."""
+        checkpoint["found"] = {"terms": self.terms, "scores": self.scores}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """As if they had just been found."""
+        self.terms, self.scores = checkpoint["found"]["terms"], checkpoint["found"]["scores"]
 
     @property
     def total(self) -> float:

@@ -34,7 +34,7 @@ class Piece(NamedTuple):
         part: the loss they belong to.
         x: (n, D) coordinates.
         target: what the field's jet is compared with there.
-        share: n over the points of the batch that belong to the same loss.
+        share: n over the points of the step, on all processes, that belong to the same loss.
     """
 
     part: Loss
@@ -59,7 +59,7 @@ def cut(parts: Sequence[Loss], batch: Batch, points: int, least: int = 1) -> lis
         for start in range(0, n, size):
             rows = slice(start, start + size)
             x, target = samples.x[rows], samples.target.map(lambda t, rows=rows: t[rows])  # type: ignore[misc]
-            pieces.append(Piece(part, x, target, len(x) / n))
+            pieces.append(Piece(part, x, target, samples.share * len(x) / n))
     return pieces
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import sys
+import shutil
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 from sinefield.callbacks import History, Progress
+from sinefield.checkpoints import Checkpoints, Continue, WholeFiles
 from sinefield.configuration import build, mendable, settle
 from sinefield.data import SignalData
 from sinefield.drawing import draw
-from sinefield.environment import Usage, environment
+from sinefield.environment import Usage, environment, leading
 from sinefield.errors import UserError, require
 from sinefield.files import write_whole
+from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
+from sinefield.state import Elsewhere, Status, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,15 +36,21 @@ if TYPE_CHECKING:
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices do not help a fit
 # Lightning 2.6 calls what torch 2.13 renamed; it is theirs to mend.
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+warnings.filterwarnings("ignore", message="The `srun` command is available")  # a run may well be alone on a cluster
+warnings.filterwarnings("ignore", message=r".*self\.log\(.*sync_dist=True")  # every process scores everything
 torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
 
 
-def train(config: DictConfig, folder: Path) -> dict[str, Any]:
+def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = True) -> dict[str, Any]:
     """Fit one signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
+
+    SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
 
     Args:
         config: as composed from conf/.
         folder: the run folder; must not hold a finished run.
+        resume: go on from the last checkpoint in the folder, which was made with the same `config`, where there is one.
+        alone: False for a job of a sweep, which must not start further processes.
 
     Returns:
         What metrics.json holds.
@@ -53,8 +58,19 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
     Raises:
         UserError: for anything the user can mend, before the first step where it can be known by then.
     """
+    state, last = read(folder)["state"], folder / "checkpoints" / "last.ckpt"
+    require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
+    left = last.exists() and state != "failed"
+    require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
+    with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status:
+        return _train(config, folder, last if resume and last.exists() else None, interrupts, status, alone)
+
+
+def _train(
+    config: DictConfig, folder: Path, last: Path | None, interrupts: Interrupts, status: Status, alone: bool
+) -> dict[str, Any]:
+    """`train`, once it is known that the folder is free, and from which checkpoint to go on."""
     usage = Usage()
-    require(not (folder / "metrics.json").exists(), f"{folder} holds a finished run; choose another hydra.run.dir")
     settle(config)
     pl.seed_everything(config.seed, verbose=False)
 
@@ -75,18 +91,41 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
     module = FieldModule(field, loss, signal.power(loss.order), optimizer, scheduler, chunk=config.chunk)
 
     folder.mkdir(parents=True, exist_ok=True)
+    status.running()
     resolved = OmegaConf.to_container(config, resolve=True)
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
+    first = leading()
+    if first and last is None:  # what a failed run may have left
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        (folder / "history.csv").unlink(missing_ok=True)
+    if first:
+        write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
     history = History(folder / "history.csv")
-    checkpoint = ModelCheckpoint(
-        folder / "checkpoints", "best", monitor="psnr", mode="max", save_last=True, enable_version_counter=False
-    )
-    with logging_to(config.logger, folder) as logger:
-        trainer = build(config.trainer, logger=logger or False, callbacks=[Progress(), history, checkpoint])
+    checkpoints = Checkpoints(folder / "checkpoints", interrupts)
+    callbacks = [Progress(), history, checkpoints]  # in this order: a checkpoint holds the row of its evaluation
+    if last is not None:
+        callbacks.insert(0, Continue(last, watchers=[history, checkpoints]))
+    if config.get("watcher") is not None:
+        callbacks.insert(0, build(config.watcher))
+    with logging_to(config.logger if first else None, folder) as logger:
+        trainer = build(
+            config.trainer,
+            logger=logger or False,
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            plugins=[WholeFiles()],
+        )
+        placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
+        require(
+            alone or placed,
+            "a job of a sweep on this machine cannot start further processes: they would run the whole sweep; "
+            "use trainer=default, one run without -m, or hydra/launcher=slurm",
+        )
         if logger:
             logger.log_hyperparams(resolved)
         with module.pieces.working(trainer.strategy.root_device):
             trainer.fit(module, datamodule=data)
+        if not trainer.is_global_zero:
+            return dict(module.scores)
         pictures = draw(folder, signal, module)
         if logger:
             logger.show(pictures)
@@ -110,22 +149,6 @@ def train(config: DictConfig, folder: Path) -> dict[str, Any]:
     }  # JSON has no inf
     write_whole(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())
     return metrics
-
-
-def main(config: DictConfig, folder: Path) -> float:
-    """`train`, with what a person at a terminal wants to see; the PSNR in dB, for sweepers.
-
-    Raises:
-        CompactHydraException: a `UserError` as Hydra's one line without a traceback.
-    """
-    try:
-        metrics = train(config, folder)
-    except UserError as error:
-        if HydraConfig.get().mode == RunMode.RUN:  # a job of a sweep must not end the others
-            sys.exit(f"error: {error}")
-        raise CompactHydraException(str(error)) from error
-    print(table(metrics), f"run folder         {folder}", sep="\n")
-    return float(metrics["psnr"])
 
 
 def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
@@ -170,26 +193,3 @@ def logging_to(node: DictConfig | None, folder: Path) -> Iterator[Any]:
         logger.close(exit_code=1)
         raise
     logger.close(exit_code=0)
-
-
-def table(metrics: dict[str, Any]) -> str:
-    """The results in short, a line each."""
-
-    def row(name: str, key: str, form: str) -> str:
-        value = metrics[key]
-        return f"{name:18} {'-' if value is None else format(value, form)}"
-
-    return "\n".join(
-        [
-            row("PSNR on samples", "psnr", ".2f") + " dB",
-            row("PSNR between", "psnr_off_grid", ".2f") + (" dB" if metrics["psnr_off_grid"] is not None else ""),
-            row("  of the spline", "psnr_off_grid_spline", ".2f")
-            + (" dB" if metrics["psnr_off_grid_spline"] is not None else ""),
-            row("SSIM", "ssim", ".4f"),
-            row("loss", "loss", ".3e"),
-            row("steps", "steps", "d")
-            + f" in {metrics['fit_seconds']:.1f} s, {metrics['steps_per_second']:.1f} per second",
-            row("parameters", "parameters", ",d"),
-            row("peak memory", "peak_memory_mb", ",.0f") + " MB",
-        ]
-    )

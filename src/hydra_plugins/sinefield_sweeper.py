@@ -1,0 +1,146 @@
+"""Sweeps that may be killed and started again; see conf/hydra/sweeper/resumable.yaml.
+
+This is the package in which Hydra looks for sweepers and launchers. It imports little: Hydra reads it at every start.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import CompactHydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from sinefield.sweep.jobs import OPEN, Job, stop, table
+from sinefield.sweep.naming import named
+
+ATTEMPTS = 2  # a job whose process died without a word is tried once more: a neighbour may have taken it along
+
+
+class ResumableSweeper(BasicSweeper):
+    """Hydra's sweeper over all combinations, in folders that depend on the configuration alone.
+
+    A job's folder is called after its swept overrides and a digest of its whole composed configuration; the sweep's
+    after the swept knobs and a digest of the configuration that its jobs share. Another fixed override, or another
+    default in conf/, is another folder.
+
+    Args:
+        max_batch_size: jobs handed to the launcher at once; None for all.
+        params: knob: comma list.
+        folder: set here, for hydra.sweep.dir to refer to.
+    """
+
+    word = "sweep"  # what the folder's name begins with
+
+    def __init__(
+        self, max_batch_size: int | None = None, params: dict[str, str] | None = None, folder: str | None = None
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.jobs: list[Job] = []
+        self.knobs: dict[str, Override] = {}
+        self.swept: list[str] = []
+        self.shared: list[str] = []
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Name the folders, then make the launcher, whose own settings may refer to them."""
+        self.hydra_context, self.config = hydra_context, config
+        parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *config.hydra.overrides.task])
+        # A later override of a knob replaces an earlier one, as in Hydra's own sweeper.
+        self.knobs = {override.get_key_element(): override for override in overrides}
+        self.swept = [key for key, override in self.knobs.items() if override.is_sweep_override()]
+        items = [override for key, override in self.knobs.items() if key not in self.swept]
+        self.shared = [f"{item.get_key_element()}={item.get_value_element_as_str()}" for item in items]
+        with flag_override(config, ["struct", "readonly"], [False, False]):
+            config.hydra.sweeper.folder = named(
+                [self.word, *(key.lstrip("+") for key in self.swept)],
+                "\n".join([self._composed(self.shared), *self._identity()]),
+            )
+            config.hydra.sweep.dir = str(config.hydra.sweep.dir)
+        self._plan()
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def _identity(self) -> list[str]:
+        """What tells sweeps of one configuration apart: the knobs, but not their values, which may become more."""
+        return sorted(self.swept)
+
+    def _plan(self) -> None:
+        """Make the jobs."""
+        combinations = [list(job) for batch in self.split_arguments(list(self.knobs.values()), None) for job in batch]
+        jobs = [self._job(job) for job in combinations]
+        self.jobs = list({job.folder: job for job in jobs}.values())  # a value given twice is one job
+
+    def _composed(self, overrides: list[str]) -> str:
+        """The configuration of a job as text; a mistake in an override is found here, before anything runs."""
+        assert self.hydra_context is not None
+        assert self.config is not None
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        with flag_override(config, ["struct", "readonly"], [False, False]):
+            del config["hydra"]
+        return OmegaConf.to_yaml(config, sort_keys=True)
+
+    def _job(self, overrides: list[str]) -> Job:
+        assert self.config is not None
+        own = [override for override in overrides if override.split("=", 1)[0] in self.swept]
+        name = named([override.lstrip("+") for override in own], self._composed(overrides))
+        place = {"hydra.sweep.dir": self.config.hydra.sweep.dir, "hydra.sweep.subdir": name}
+        placed = [f"{key}={_quoted(value)}" for key, value in place.items()]
+        job = Job([*overrides, *placed], own, Path(self.config.hydra.sweep.dir) / name)
+        job.before = job.state == "finished"
+        return job
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run what is not finished; a table of all jobs and the dashboard, whatever happens.
+
+        Raises:
+            CompactHydraException: a job did not finish.
+        """
+        from sinefield.sweep.ending import conclude, stoppable  # noqa: PLC0415  they are needed only now
+
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        try:
+            with stoppable(lambda: stop(self.jobs)):
+                self._work()
+        finally:
+            print(table(self.jobs), f"sweep folder  {folder}", sep="\n")
+            for line in conclude(self.jobs, folder):
+                print(line, file=sys.stderr)
+        unfinished = sum(job.state != "finished" for job in self.jobs)
+        if unfinished:
+            raise CompactHydraException(f"{unfinished} of {len(self.jobs)} jobs did not finish")
+        return [job.metrics["psnr"] for job in self.jobs]
+
+    def _work(self) -> None:
+        """Run what is not finished, and not being run by somebody else."""
+        self._run([job for job in self.jobs if job.state not in ("finished", "running")])
+
+    def _run(self, jobs: Sequence[Job]) -> None:
+        assert self.launcher is not None
+        number = 0
+        for attempt in range(ATTEMPTS):
+            for job in jobs if attempt else ():
+                print(f"warning: {' '.join(job.swept)}: {job.error or job.state}; once more", file=sys.stderr)
+            for batch in self.split_overrides_to_chunks(list(jobs), self.max_batch_size) if jobs else ():  # type: ignore[arg-type]
+                try:
+                    self.launcher.launch([job.overrides for job in batch], initial_job_idx=number)  # type: ignore[attr-defined]
+                except Exception as error:  # the launcher's own; what became of the jobs is in their folders
+                    print(f"error: {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+                number += len(batch)
+            jobs = [job for job in jobs if job.state in OPEN]
+
+
+def _quoted(text: str) -> str:
+    """As a string in an override, whatever is in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,136 @@
+"""Checkpoints: last.ckpt, from which a run is continued as if nothing had happened, and best.ckpt.
+
+A step is a function of the weights, the state of optimizer and schedule, and the step's number, which draws the points.
+So a run is continued with a fresh Trainer and these four; Lightning's counters of epochs and batches are left alone.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from sinefield.data import SignalData
+from sinefield.errors import UserError
+from sinefield.files import write_whole
+from sinefield.interrupts import Interrupts
+from sinefield.module import FieldModule
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint so that a kill at any moment leaves the old one or the new one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Serialise in memory, then write and rename."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(Path(path), buffer.getvalue())
+
+
+class Checkpoints(pl.Callback):
+    """Writes best.ckpt, then last.ckpt, after every evaluation, and last.ckpt before a signal is obeyed.
+
+    Args:
+        folder: of the checkpoints.
+        interrupts: held during training.
+
+    Attributes:
+        best: the highest PSNR on the samples so far, in dB.
+    """
+
+    def __init__(self, folder: Path, interrupts: Interrupts) -> None:
+        self.folder = folder
+        self.interrupts = interrupts
+        self.best = float("-inf")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hold the signals, over the handlers of Lightning."""
+        self.interrupts.hold()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **more: Any) -> None:
+        """A moment at which a signal is obeyed: between two steps, unless an evaluation is due, whose row is kept."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SignalData)
+        if not data.due(trainer.global_step) and self._stopping(trainer):
+            trainer.save_checkpoint(self.folder / "last.ckpt")
+            self.interrupts.obey()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep what was just scored."""
+        assert isinstance(pl_module, FieldModule)
+        psnr = pl_module.scores["psnr"]
+        assert psnr is not None
+        if psnr > self.best:
+            self.best = psnr
+            trainer.save_checkpoint(self.folder / "best.ckpt")
+        trainer.save_checkpoint(self.folder / "last.ckpt")
+        if self._stopping(trainer):
+            self.interrupts.obey()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The last checkpoint stands: nothing is lost any more."""
+        self.interrupts.release()
+
+    def _stopping(self, trainer: pl.Trainer) -> bool:
+        """Whether a signal waits in any process of the run: all of them leave after the same step."""
+        return trainer.strategy.reduce_boolean_decision(self.interrupts.pending, all=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score, for the checkpoint."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The best score, from the checkpoint."""
+        self.best = state_dict["best"]
+
+
+class Continue(pl.Callback):
+    """Puts a new Trainer to where a checkpoint stands, before its first step.
+
+    Args:
+        file: the checkpoint.
+        watchers: callbacks that go on from their own state in it.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+
+    def __init__(self, file: Path, watchers: list[pl.Callback]) -> None:
+        self.watchers = watchers
+        self.file = file
+        self.state = read(file)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The weights, the step, which the first batch asks for, and what optimizers, schedules and watchers know."""
+        pl_module.load_state_dict(self.state["state_dict"])
+        pl_module.on_load_checkpoint(self.state)
+        loop, step = trainer.fit_loop.epoch_loop, self.state["global_step"]
+        loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
+        loop._batches_that_stepped = step  # what loggers are told
+        for watcher in self.watchers:
+            watcher.load_state_dict(self.state["callbacks"][watcher.state_key])
+        for optimizer, state in zip(trainer.optimizers, self.state["optimizer_states"], strict=True):
+            optimizer.load_state_dict(state)
+        for config, state in zip(trainer.lr_scheduler_configs, self.state["lr_schedulers"], strict=True):
+            config.scheduler.load_state_dict(state)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU; nothing in it is executed.
+
+    Raises:
+        UserError: it is not a whole checkpoint.
+    """
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (UnpicklingError, OSError, EOFError, LookupError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{file} is not a whole checkpoint of this run ({reason}); delete it to start the run anew"
+        ) from error

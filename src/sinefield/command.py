@@ -1,0 +1,97 @@
+"""What `python train.py` does with a configuration, at a terminal or as a job of a sweep."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from sinefield.environment import leading
+from sinefield.errors import UserError, require
+from sinefield.interrupts import Interrupted
+from sinefield.run import train
+from sinefield.state import read
+
+
+def main(config: DictConfig, folder: Path) -> float:
+    """`train`, with what a person at a terminal wants to see; the PSNR in dB, for sweepers.
+
+    A job of a sweep that was interrupted goes on where it stood; one that failed starts anew.
+
+    Raises:
+        CompactHydraException: a `UserError` as Hydra's one line without a traceback.
+    """
+    alone = HydraConfig.get().mode == RunMode.RUN
+    worker = multiprocessing.current_process().name != "MainProcess"
+    if worker:
+        _end_with_parent()
+    try:
+        again = not alone and read(folder)["state"] in ("interrupted", "killed")
+        metrics = train(config, folder, resume=again, alone=alone)
+    except UserError as error:
+        if alone:
+            sys.exit(f"error: {error}")
+        raise CompactHydraException(str(error)) from error  # a job of a sweep must not end the others
+    except Interrupted as signalled:
+        if worker:  # of a pool, which would give it the next job
+            sys.stderr.flush()
+            os._exit(int(str(signalled.code)))
+        raise
+    _show(metrics, folder)
+    return float(metrics["psnr"])
+
+
+def _end_with_parent() -> None:
+    """On Linux, have the kernel send SIGTERM to this worker when its parent dies, of whatever cause."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG of <sys/prctl.h>
+
+
+def resume(folder: Path) -> None:
+    """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s."""
+    try:
+        state = read(folder)["state"]
+        require(state != "finished", f"{folder} is finished; there is nothing to resume")
+        saved = [file for file in (folder / "config.yaml", folder / ".hydra" / "config.yaml") if file.is_file()]
+        require(bool(saved), f"{folder} holds no run to resume (no config.yaml in it)")
+        metrics = train(cast("DictConfig", OmegaConf.load(saved[0])), folder, resume=True)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    _show(metrics, folder)
+
+
+def _show(metrics: dict[str, Any], folder: Path) -> None:
+    if leading():
+        print(table(metrics), f"run folder         {folder}", sep="\n")
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """The results in short, a line each."""
+
+    def row(name: str, key: str, form: str) -> str:
+        value = metrics[key]
+        return f"{name:18} {'-' if value is None else format(value, form)}"
+
+    return "\n".join(
+        [
+            row("PSNR on samples", "psnr", ".2f") + " dB",
+            row("PSNR between", "psnr_off_grid", ".2f") + (" dB" if metrics["psnr_off_grid"] is not None else ""),
+            row("  of the spline", "psnr_off_grid_spline", ".2f")
+            + (" dB" if metrics["psnr_off_grid_spline"] is not None else ""),
+            row("SSIM", "ssim", ".4f"),
+            row("loss", "loss", ".3e"),
+            row("steps", "steps", "d")
+            + f" in {metrics['fit_seconds']:.1f} s, {metrics['steps_per_second']:.1f} per second",
+            row("parameters", "parameters", ",d"),
+            row("peak memory", "peak_memory_mb", ",.0f") + " MB",
+        ]
+    )

@@ -1,0 +1,83 @@
+"""Signals that end a run: held until the step is done and its checkpoint written, then obeyed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interrupted(SystemExit):
+    """Ends the process with the status that shells expect of a signal: 143 for SIGTERM, 130 for Ctrl-C.
+
+    >>> Interrupted(signal.SIGTERM).code
+    143
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+
+
+class Interrupts:
+    """Answers SIGTERM and Ctrl-C, and SIGUSR2 where somebody else listens to it (a cluster's warning to leave soon).
+
+    Outside of `hold` a signal raises `Interrupted` at once. While held, the first one only makes `pending` true, until
+    `obey` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is passed on to them,
+    and where they return, the run goes on: that way submitit has its jobs checkpoint and ask for another turn.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: list[int] = []  # a cluster sends several at once
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # Python's rule for handlers
+            self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+            if callable(signal.getsignal(signal.SIGUSR2)):
+                self._before[signal.SIGUSR2] = signal.getsignal(signal.SIGUSR2)
+            self._listen()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def hold(self) -> None:
+        """From here on signals wait for `obey`, whoever else has begun to listen meanwhile."""
+        self._held = True
+        self._listen()
+
+    def release(self) -> None:
+        """From here on signals are obeyed at once; so is one that has waited."""
+        self._held = False
+        if self.pending:
+            self.obey()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a signal waits."""
+        return bool(self._waiting)
+
+    def obey(self) -> None:
+        """Pass on the signals that wait, or raise `Interrupted`; where there are none, another process had SIGTERM."""
+        waiting, self._waiting = self._waiting or [signal.SIGTERM], []
+        for signum in waiting:
+            before = self._before.get(signum)
+            if not callable(before) or before is signal.default_int_handler:
+                raise Interrupted(signum)
+            before(signum, None)
+
+    def _listen(self) -> None:
+        for number in self._before:
+            signal.signal(number, self._receive)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        impatient = signum == signal.SIGINT and signum in self._waiting
+        self._waiting.append(signum)
+        if impatient or not self._held:
+            self.obey()

@@ -1,0 +1,42 @@
+"""Stops a trial of a search that falls behind the others."""
+
+from __future__ import annotations
+
+import optuna
+import pytorch_lightning as pl
+
+from sinefield.module import FieldModule
+
+
+class Prune(pl.Callback):
+    """Reports every evaluation to the study, and ends the run where it is below the median of the trials before it.
+
+    The median is over the trials' values at the same step (Optuna's MedianPruner); the run ends as a finished one of
+    fewer steps.
+
+    Args:
+        storage: URL of the study's database.
+        trial: its number there.
+        metric: of an evaluation.
+        warmup: share of the steps before which no run is ended.
+    """
+
+    def __init__(self, storage: str, trial: int, metric: str, warmup: float = 0.3) -> None:
+        self.metric = metric
+        self.warmup = warmup
+        self.study = optuna.load_study(study_name="search", storage=storage)
+        self.trial = optuna.trial.Trial(self.study, trial)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report, and compare."""
+        assert isinstance(pl_module, FieldModule)
+        value, step = pl_module.scores[self.metric], trainer.global_step
+        known = self.study.trials[self.trial.number].intermediate_values
+        if value is None or step in known:  # a resumed run has told it before
+            return
+        self.trial.report(value, step)
+        first = int(self.warmup * trainer.max_steps)
+        self.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=first)
+        if step < trainer.max_steps and self.trial.should_prune():
+            self.trial.set_user_attr("behind", True)
+            trainer.should_stop = True

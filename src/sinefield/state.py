@@ -1,0 +1,124 @@
+"""What a run folder says of its run: status.json, beside metrics.json, which alone makes a run a finished one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from sinefield.errors import UserError
+from sinefield.files import write_whole
+
+ENDED = {KeyboardInterrupt: "interrupted", SystemExit: "interrupted"}  # a signal; every other exception is a failure
+
+
+class Status:
+    """Keeps `<folder>/status.json` true while a run is in its folder, and every other run out of it.
+
+    state is "running", "interrupted" (can be continued), "failed" (error is one line) or "finished"; host, pid and
+    since (ISO 8601, UTC) are of the process that wrote it. A process killed at once leaves "running" behind: its lock
+    on the folder is gone with it, which `read` turns into "killed".
+
+    Args:
+        folder: of the run; nothing is written while it is not there.
+
+    Raises:
+        UserError: another process is running in the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        if self.folder.is_dir():
+            self.running()
+        return self
+
+    def running(self) -> None:
+        """Lock the folder, which is there by now, and say so."""
+        if self._lock is not None:
+            return
+        file = (self.folder / ".lock").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            owner = _saved(self.folder)
+            raise UserError(
+                f"{self.folder} is being run by process {owner.get('pid')} on {owner.get('host')}; wait for it, or "
+                "choose another hydra.run.dir"
+            ) from error
+        self._lock = file
+        self._write("running", None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is None:
+            return
+        if error is None:
+            self._write("finished", None)
+        else:
+            ended = [state for cause, state in ENDED.items() if isinstance(error, cause)]
+            with suppress(OSError):  # a full disk must not hide what went wrong
+                self._write(*((ended[0], None) if ended else ("failed", one_line(error))))
+                if not ended and not isinstance(error, UserError):
+                    text = "".join(traceback.format_exception(error))
+                    write_whole(self.folder / "error.txt", text.encode())
+        self._lock.close()
+        self._lock = None
+
+    def _write(self, state: str, error: str | None) -> None:
+        where = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
+        content = {"state": state, "error": error, **where}
+        write_whole(self.folder / "status.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+class Elsewhere(Status):
+    """For the other processes of a run: the first one keeps its status."""
+
+    def running(self) -> None:
+        """Nothing."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line of 500 characters at most, with its kind unless it is meant for users."""
+    message = " ".join(str(error).split())[:500]
+    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}".rstrip(": ")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """status.json with a true state, which may also be "new" (nothing there) or "killed" (left without a word)."""
+    saved = {"state": "new", "error": None, "host": None, "pid": None, "since": None} | _saved(folder)
+    if (folder / "metrics.json").is_file():
+        return saved | {"state": "finished", "error": None}
+    left = saved["state"] in ("running", "finished") and not locked(folder)
+    return saved | {"state": "killed", "error": "ended without a word: killed, or out of memory"} if left else saved
+
+
+def locked(folder: Path) -> bool:
+    """Whether a living process is running in the folder."""
+    try:
+        with (folder / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _saved(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "status.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,1 @@
+"""Many runs: what their folders are called, what became of them, and how they end together."""

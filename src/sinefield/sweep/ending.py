@@ -1,0 +1,46 @@
+"""How a sweep ends: signals reach every job, errors are named, and the dashboard is built."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from sinefield.interrupts import Interrupted
+from sinefield.report import dashboard
+from sinefield.sweep.jobs import Job
+
+
+@contextmanager
+def stoppable(stop: Callable[[], None]) -> Iterator[None]:
+    """On SIGTERM or Ctrl-C call `stop`, then leave with the signal's status; on a second one at once.
+
+    A job in this very process has its own handlers over these while it runs.
+    """
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        for number in signals:
+            signal.signal(number, before[number])
+        stop()
+        raise Interrupted(signum)
+
+    for number in signals:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])
+
+
+def conclude(jobs: Iterable[Job], folder: Path) -> list[str]:
+    """Build the dashboard of a sweep's folder; lines on what went wrong and where the dashboard is."""
+    lines = [f"error: {job.error} [{' '.join(job.swept)}; {job.folder}]" for job in jobs if job.error]
+    try:
+        return [*lines, f"dashboard     {dashboard.build(folder)}"]
+    except Exception as error:  # the runs are worth more than their picture
+        return [*lines, f"error: no dashboard: {type(error).__name__}: {error}"]

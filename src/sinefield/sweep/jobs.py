@@ -1,0 +1,92 @@
+"""The jobs of a sweep: what each is, what became of it, and a table of all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sinefield.state import locked, read
+
+OPEN = ("new", "interrupted", "killed")  # not settled: neither finished nor failed
+GRACE = 120  # seconds that a job has to end its step and write its checkpoint
+
+
+@dataclass
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        overrides: the whole of them.
+        swept: those that tell it from the others.
+        folder: its run folder.
+        before: it was finished before this sweep began.
+    """
+
+    overrides: list[str]
+    swept: list[str]
+    folder: Path
+    before: bool = False
+
+    @property
+    def state(self) -> str:
+        """As `sinefield.state.read` has it."""
+        return str(read(self.folder)["state"])
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed."""
+        return read(self.folder)["error"]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """metrics.json; empty where the job is not finished."""
+        try:
+            return dict(json.loads((self.folder / "metrics.json").read_text()))
+        except (OSError, ValueError):
+            return {}
+
+
+def table(jobs: Iterable[Job]) -> str:
+    """A line per job: status, PSNR in dB, seconds in optimizer steps, overrides."""
+    rows = [("status", "PSNR", "seconds", "overrides")]
+    for job in jobs:
+        found = job.metrics
+        psnr, seconds = found.get("psnr"), found.get("fit_seconds")
+        status = {"new": "not started", "finished": "finished before" if job.before else "finished"}
+        rows.append(
+            (
+                status.get(job.state, job.state),
+                "-" if psnr is None else f"{psnr:.2f}",
+                "-" if seconds is None else f"{seconds:.1f}",
+                " ".join(job.swept) or "(none)",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    aligned = "{:{}}  {:>{}}  {:>{}}  {}"
+    return "\n".join(
+        aligned.format(row[0], widths[0], row[1], widths[1], row[2], widths[2], row[3]).rstrip() for row in rows
+    )
+
+
+def stop(jobs: Iterable[Job]) -> None:
+    """Tell the jobs that run in other processes of this machine to stop, and wait until their checkpoints are there."""
+    running = [job for job in jobs if locked(job.folder)]
+    told = []
+    for job in running:
+        owner = read(job.folder)
+        if owner["host"] == socket.gethostname() and owner["pid"] != os.getpid():
+            try:
+                os.kill(owner["pid"], signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+            told.append(job)
+    end = time.monotonic() + GRACE
+    while any(locked(job.folder) for job in told) and time.monotonic() < end:
+        time.sleep(0.05)

@@ -1,0 +1,76 @@
+"""A sweep on a real Slurm of two nodes: one job preempted, one killed, all of them finished in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+from processes import assert_same, known, run, start, wait_for
+
+from sinefield.state import read
+
+HERE = Path(__file__).parent
+MISSING = [name for name in ("slurmctld", "slurmd", "srun") if shutil.which(name) is None]
+pytestmark = pytest.mark.skipif(
+    bool(MISSING), reason=f"no Slurm here ({', '.join(MISSING)}): apt install slurmctld slurmd slurm-client"
+)
+JOBS = ["-m", *SMALL, "trainer.max_steps=1000", "data.eval_every=50", "logger=none", "seed=1,2,3,4,5,6"]
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Two virtual nodes of one core."""
+    folder = tmp_path / "slurm"
+    subprocess.run([HERE / "up.sh", folder], check=True)
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    yield folder
+    subprocess.run([HERE / "down.sh", folder], check=True)
+
+
+def job_of(folder: Path) -> tuple[str, str]:
+    """The Slurm job that runs in a folder: its own number, and its name as a task of the array."""
+    environment = Path(f"/proc/{read(folder)['pid']}/environ").read_bytes().split(b"\0")
+    found = dict(item.decode().split("=", 1) for item in environment if b"=" in item)
+    return found["SLURM_JOB_ID"], f"{found['SLURM_ARRAY_JOB_ID']}_{found['SLURM_ARRAY_TASK_ID']}"
+
+
+def asked(*command: str) -> str:
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+
+
+def test_six_jobs_on_two_nodes_are_all_accounted_for(cluster, tmp_path) -> None:
+    folder = tmp_path / "sweep"
+    command = [*JOBS, "hydra/launcher=slurm", f"hydra.sweep.dir={folder}"]
+    with start(*command, cwd=tmp_path) as process:
+        wait_for(lambda: list(folder.glob("seed=1-*/checkpoints/last.ckpt")))
+        (preempted,) = folder.glob("seed=1-*")
+        number, job = job_of(preempted)
+        for signum in (signal.SIGTERM, signal.SIGUSR2):  # as Slurm does; scancel repeats itself on a requeued job
+            os.kill(read(preempted)["pid"], signum)
+        wait_for(lambda: read(preempted)["state"] == "interrupted")
+        wait_for(lambda: "PENDING" in asked("scontrol", "show", "job", number))
+        asked("scontrol", "update", f"JobId={number}", "StartTime=now")  # Slurm would give it two minutes to rest
+        wait_for(lambda: list(folder.glob("seed=2-*/checkpoints/last.ckpt")))
+        (killed,) = folder.glob("seed=2-*")
+        os.kill(read(killed)["pid"], signal.SIGKILL)
+        out, err = process.communicate()
+    assert process.returncode == 0, (out, err)
+    assert re.search(r"warning: seed=2: ended without a word.*; once more", err)
+    assert out.count("slurm job") == 7  # the killed one twice; the preempted one stays the same job for Slurm
+    assert len(re.findall(r"^finished +\d", out, re.MULTILINE)) == 6
+    log = "".join(path.read_text() for path in folder.glob(f".submitit/{job}/*.err"))
+    assert "preempted" in log
+    nodes = "".join(path.read_text() for path in (cluster / "log").glob("slurmctld.log"))
+    assert {"node1", "node2"} <= set(re.findall(r"NodeList=(node\d)", nodes))
+    serial = run(*JOBS[:-1], "seed=1,2", f"hydra.sweep.dir={tmp_path / 'serial'}", cwd=tmp_path)
+    assert serial.returncode == 0, serial.stderr
+    for disturbed in (preempted, killed):
+        assert_same(known(tmp_path / "serial" / disturbed.name), known(disturbed))
+    assert {json.loads(path.read_text())["seed"] for path in folder.glob("*/metrics.json")} == set(range(1, 7))

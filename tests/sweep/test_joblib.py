@@ -1,0 +1,85 @@
+"""Jobs side by side: whatever dies, nothing is left running, every folder resumes, results are the serial ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+from processes import assert_same, known, run, start, wait_for
+
+from sinefield.state import locked, read
+
+pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+SIDE_BY_SIDE = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+JOBS = ["-m", *SMALL, "trainer.max_steps=1500", "data.eval_every=100", "logger=none", "seed=1,2"]
+
+
+def beyond(folder: Path, times: dict[Path, int]) -> bool:
+    """Whether both jobs have written another checkpoint, which `times` is brought up to."""
+    found = {path: path.stat().st_mtime_ns for path in folder.glob("*/checkpoints/last.ckpt")}
+    if len(found) < 2 or any(times.get(path) == time for path, time in found.items()):
+        return False
+    times |= found
+    return True
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+ENDINGS = {
+    "a parent killed": (lambda pid: os.kill(pid, signal.SIGKILL), -9),
+    "a parent told to stop": (lambda pid: os.kill(pid, signal.SIGTERM), 143),
+    "Ctrl-C in a terminal, which reaches all": (lambda pid: os.killpg(pid, signal.SIGINT), 130),
+}
+
+
+def test_nothing_is_left_running_and_everything_goes_on(tmp_path) -> None:
+    serial = run(*JOBS, f"hydra.sweep.dir={tmp_path / 'serial'}", cwd=tmp_path)
+    assert serial.returncode == 0, serial.stderr
+    folder, times = tmp_path / "joblib", {}
+    command = [*JOBS, *SIDE_BY_SIDE, f"hydra.sweep.dir={folder}"]
+    for name, (end, status) in ENDINGS.items():
+        with start(*command, cwd=tmp_path, start_new_session=True) as process:
+            wait_for(lambda: beyond(folder, times))
+            workers = [read(job)["pid"] for job in folder.glob("seed=*")]
+            assert process.pid not in workers
+            assert len(set(workers)) == 2
+            end(process.pid)
+            out, err = process.communicate()
+        assert process.returncode == status, (name, err)
+        wait_for(lambda workers=workers: gone(workers), seconds=20)
+        jobs = list(folder.glob("seed=*"))
+        assert not any(locked(job) for job in jobs)
+        beyond(folder, times)  # what was written in leaving
+        assert {read(job)["state"] for job in jobs} == {"interrupted"}, (name, out, err)
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for job in (tmp_path / "serial").glob("seed=*"):
+        assert_same(known(job), known(folder / job.name))
+
+
+def test_a_worker_that_is_killed_takes_no_job_along(tmp_path) -> None:
+    folder = tmp_path / "joblib"
+    with start(*JOBS, *SIDE_BY_SIDE, f"hydra.sweep.dir={folder}", cwd=tmp_path) as process:
+        wait_for(lambda: beyond(folder, {}))
+        victim = read(next(folder.glob("seed=1-*")))["pid"]
+        assert victim != process.pid
+        os.kill(victim, signal.SIGKILL)
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert re.search(r"finished .*seed=1\nfinished .*seed=2\n", out)
+
+
+def test_the_cores_are_shared(tmp_path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = run("-m", *SMALL, *SIDE_BY_SIDE, "seed=1,2", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    for metrics in tmp_path.glob("*/metrics.json"):
+        assert f" {threads} threads" in json.loads(metrics.read_text())["device"]

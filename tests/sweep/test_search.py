@@ -1,0 +1,45 @@
+"""A search proposes, stops what falls behind, and goes on where it was left."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import optuna
+from conftest import SMALL
+from processes import run, start, wait_for
+
+SEARCH = [
+    "-m", *SMALL, "sweep=search", "logger=none", "trainer.max_steps=60", "data.eval_every=10",
+    "hydra.sweeper.params={optimizer.lr:'tag(log, interval(1e-6, 1e-2))',field.depth:'int(interval(1, 2))'}",
+]  # fmt: skip
+
+
+def study(folder: Path) -> optuna.Study:
+    return optuna.load_study(study_name="search", storage=f"sqlite:///{folder / 'study.db'}")
+
+
+def test_a_search_is_killed_goes_on_and_ends_bad_trials_early(tmp_path) -> None:
+    command = [*SEARCH, "hydra.sweeper.trials=10", f"hydra.sweep.dir={tmp_path}"]
+    with start(*command, cwd=tmp_path) as process:
+        wait_for(lambda: len(list(tmp_path.glob("*/metrics.json"))) >= 3)
+        process.kill()
+    known = len(study(tmp_path).trials)
+    assert 3 <= known < 10
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    trials = study(tmp_path).trials
+    assert len(trials) == 10
+    assert all(trial.state.is_finished() for trial in trials)
+    metrics = [json.loads(path.read_text()) for path in tmp_path.glob("*/metrics.json")]
+    assert len(metrics) == 10
+    early = [trial for trial in trials if trial.state == optuna.trial.TrialState.PRUNED]
+    assert early
+    assert sum(found["steps"] < 60 for found in metrics) == len(early)
+    best = max(found["psnr_off_grid"] for found in metrics if found["steps"] == 60)
+    assert study(tmp_path).best_value == best
+    assert re.search(rf"best psnr_off_grid {best:.2f}: optimizer.lr=\S+ ", done.stdout)
+    more = run(*command, "hydra.sweeper.trials=11", cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert more.stdout.count("finished before") == 10

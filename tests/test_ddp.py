@@ -1,0 +1,32 @@
+"""One run in several processes: the result of one process with all points."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import SMALL
+from processes import run
+
+STEPS = [*SMALL, "trainer.max_steps=8", "data.eval_every=4", "data.batch_size=51", "trainer.precision=64-true"]
+
+
+@pytest.mark.parametrize("loss", ["value", "laplacian", "gradient"])  # with squares, circles and anchors beside points
+def test_two_processes_find_what_one_finds(loss, tmp_path) -> None:
+    found = {}
+    for trainer in ("default", "ddp"):
+        folder = tmp_path / trainer
+        done = run(*STEPS, f"loss={loss}", f"trainer={trainer}", f"hydra.run.dir={folder}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("PSNR on samples") == 1
+        found[trainer] = json.loads((folder / "metrics.json").read_text())
+        assert json.loads((folder / "status.json").read_text())["state"] == "finished"
+    for key in ("loss", "psnr", "psnr_off_grid", "best_psnr"):
+        assert found["ddp"][key] == pytest.approx(found["default"][key], rel=1e-7), key
+    assert (tmp_path / "ddp" / "history.csv").read_text().count("\n") == 3
+
+
+def test_a_sweep_on_this_machine_refuses_further_processes(tmp_path) -> None:
+    done = run("-m", *SMALL, "trainer=ddp", "seed=1,2", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("error: a job of a sweep on this machine cannot start further processes") == 2
