@@ -62,11 +62,11 @@ class TestForward:
         assert torch.allclose(field(x), h @ head.weight.T + head.bias, atol=1e-13)
 
     @pytest.mark.parametrize("samples", [64, 257])
-    def test_omega0_by_the_sampling_is_the_nyquist_frequency(self, samples):
-        """1/(2h) cycles per unit of coordinate, for samples h apart from -1 to 1; hidden layers keep theirs."""
-        activation = Sine("auto", hidden_omega0=30.0, samples=samples)
+    def test_omega0_by_the_sampling_is_half_the_nyquist_frequency(self, samples):
+        """1/(4h) cycles per unit of coordinate, for samples h apart from -1 to 1; hidden layers keep theirs."""
+        activation = Sine("auto", samples=samples)
         h = torch.linspace(-1, 1, samples).diff()[0].item()
-        assert activation.omega0 == pytest.approx(1 / (2 * h))
+        assert activation.omega0 == pytest.approx(1 / (4 * h))
         assert activation.hidden_omega0 == 30
 
     def test_first_layer_has_its_own_frequency(self):

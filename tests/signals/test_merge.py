@@ -147,7 +147,7 @@ class TestPlacement:
             signal = Merge(pair, rule, offset=(3, 4), scale=0.4, size=None)
             x = points(signal)
             away = ~signal.region.contains((x + signal.extent) / signal.spacing)
-            assert 100 < away.sum() < 200
+            assert 50 < away.sum() < 200
             for found, other in zip(signal.jet(x[away], 2), signal.a.jet(x[away], 2), strict=True):
                 assert distance(found, other) < 1e-12
 

@@ -25,9 +25,9 @@ class Sine(Activation):
 
     Args:
         omega0: w0 of the first layer: how high the frequencies start, in radians per unit of ``W x + b``. "auto" goes
-            by the sampling: ``w0 = 1/(2h) = (samples - 1)/4``, the samples' Nyquist frequency in cycles per unit of
-            coordinate, which starts a picture of any size alike when seen pixel by pixel.
-        hidden_omega0: w0 of the hidden layers; `omega0` where None.
+            by the sampling: ``w0 = 1/(4h) = (samples - 1)/8``, half the samples' Nyquist frequency in cycles per unit
+            of coordinate, so that pictures of all sizes start alike when seen pixel by pixel.
+        hidden_omega0: w0 of the hidden layers; where None it is `omega0`, or 30 with "auto".
         scale: multiplies W of every layer but the head at the start. 1 is the paper's; above 1 learns fine
             detail sooner ("weight scaling", arXiv 2410.04779) and, too high, invents it between the samples.
         samples: along the longest side, h = 2 / (samples - 1) apart; what "auto" goes by.
@@ -50,7 +50,8 @@ class Sine(Activation):
     ) -> None:
         super().__init__()
         if omega0 == "auto":
-            omega0 = (whole("activation.samples, which omega0=auto goes by,", samples, least=2) - 1) / 4
+            hidden_omega0 = 30.0 if hidden_omega0 is None else hidden_omega0
+            omega0 = (whole("activation.samples, which omega0=auto goes by,", samples, least=2) - 1) / 8
         self.omega0 = positive("activation.omega0", omega0)
         self.hidden_omega0 = (
             self.omega0 if hidden_omega0 is None else positive("activation.hidden_omega0", hidden_omega0)

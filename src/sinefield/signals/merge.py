@@ -126,6 +126,13 @@ class Merge(Signal):
         """
         return self._integral(start, end, _STEP)
 
+    def uniform(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, 2) random coordinates; every second one in Omega, however small, where alone there is work to do."""
+        x = super().uniform(count, generator)
+        if not self.region.whole:
+            x[1::2] = self.coordinates(self.region.uniform(count // 2, generator))
+        return x
+
     def border(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 2), where the values are a's: half on Omega's border, half outside it, as far as there is either.
 

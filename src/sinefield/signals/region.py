@@ -54,6 +54,7 @@ class Region(nn.Module):
     pixels: Tensor
     clear: Tensor
     rim: Tensor
+    inside: Tensor
     outside: Tensor
 
     def __init__(self, pixels: np.ndarray) -> None:
@@ -71,11 +72,12 @@ class Region(nn.Module):
         self.register_buffer("pixels", torch.from_numpy(pixels[..., None]).to(dtype))
         # Of each pixel: at least how far any point that is nearest to it is from the border, which runs through the
         # nearest pixels outside and is up to sqrt(2) from the nearest inside; points are up to 0.71 from their pixel.
-        inside, beyond = (distance_transform_edt(part) if part.any() else 0 for part in (pixels, ~pixels))
-        clear = np.where(pixels, inside - 0.85, beyond - 2.2) if len(rim) else np.full(pixels.shape, np.inf)
+        within, beyond = (distance_transform_edt(part) if part.any() else 0 for part in (pixels, ~pixels))
+        clear = np.where(pixels, within - 0.85, beyond - 2.2) if len(rim) else np.full(pixels.shape, np.inf)
         self.register_buffer("clear", torch.from_numpy(clear).clamp(min=0).to(dtype))
-        # pixel edges on the border, (K, 2, 2) start and direction; squares outside, (L, 2) their upper left corners
+        # pixel edges on the border, (K, 2, 2) start and direction; squares, (L, 2) their upper left corners
         self.register_buffer("rim", torch.from_numpy(rim).to(dtype))
+        self.register_buffer("inside", torch.from_numpy(np.argwhere(squares)[:, ::-1].copy()).to(dtype))
         self.register_buffer("outside", torch.from_numpy(np.argwhere(~squares)[:, ::-1].copy()).to(dtype))
 
     def contains(self, position: Tensor) -> Tensor:
@@ -90,11 +92,19 @@ class Region(nn.Module):
 
     def around(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 2) random positions: half on the border, half anywhere outside, where there is anything outside."""
-        unit = torch.rand(count, 2, generator=generator, device=self.rim.device, dtype=self.rim.dtype)
-
-        def drawn(table: Tensor, rows: int) -> Tensor:
-            return table[torch.randint(max(1, len(table)), (rows,), generator=generator, device=table.device)]
-
+        unit = self._unit(count, generator)
         away = count // 2 if len(self.outside) else 0
-        start, way = drawn(self.rim, count - away).unbind(1)
-        return torch.cat([start + unit[away:, :1] * way, drawn(self.outside, away) + unit[:away]])
+        start, way = _drawn(self.rim, count - away, generator).unbind(1)
+        return torch.cat([start + unit[away:, :1] * way, _drawn(self.outside, away, generator) + unit[:away]])
+
+    def uniform(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, 2) positions drawn uniformly from the region."""
+        return _drawn(self.inside, count, generator) + self._unit(count, generator)
+
+    def _unit(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(count, 2, generator=generator, device=self.rim.device, dtype=self.rim.dtype)
+
+
+def _drawn(table: Tensor, rows: int, generator: torch.Generator) -> Tensor:
+    """Random rows of a table."""
+    return table[torch.randint(max(1, len(table)), (rows,), generator=generator, device=table.device)]
