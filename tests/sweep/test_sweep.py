@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from conftest import CONF, SMALL
@@ -143,24 +140,16 @@ def test_a_sweep_that_is_killed_finishes_every_job_once_with_the_undisturbed_res
         assert_same(known(whole / folder.name), known(folder))
 
 
-@pytest.fixture
-def dashboard(monkeypatch):
-    module = ModuleType("sinefield.report.dashboard")
-    module.__spec__ = ModuleSpec(module.__name__, None)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module
-
-
-def test_the_dashboard_is_built_of_the_sweep_s_folder(dashboard, tmp_path) -> None:
-    dashboard.build = lambda folder: folder / "dashboard.html"
+def test_the_dashboard_is_built_of_the_sweep_s_folder(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("sinefield.report.dashboard.build", lambda folder: folder / "dashboard.html")
     assert conclude([], tmp_path) == [f"dashboard     {tmp_path / 'dashboard.html'}"]
 
 
-def test_a_dashboard_that_fails_hides_nothing(dashboard, tmp_path) -> None:
+def test_a_dashboard_that_fails_hides_nothing(monkeypatch, tmp_path) -> None:
     def build(folder: Path) -> Path:
         raise RuntimeError("out of ink")
 
-    dashboard.build = build
+    monkeypatch.setattr("sinefield.report.dashboard.build", build)
     (tmp_path / "status.json").write_text('{"state": "failed", "error": "it broke"}')
     lines = conclude([Job([], ["seed=1"], tmp_path)], tmp_path)
     assert lines == [f"error: it broke [seed=1; {tmp_path}]", "error: no dashboard: RuntimeError: out of ink"]
