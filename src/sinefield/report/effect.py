@@ -4,8 +4,9 @@
     at equal time    P(case, t) - P(baseline, t), interpolated in log t between the baseline's runs of several lengths
     to the spline    P(case) - P(spline)
 
-P is `psnr_off_grid` in dB, t the seconds spent in optimizer steps. Every difference is taken within one picture and one
-seed, averaged over seeds, and given as mean and standard deviation over pictures.
+P is `psnr_off_grid` in dB, t the seconds spent in optimizer steps, the median over all runs of a case and length, which
+cost the same but for what else the machine did. Every difference is taken within one picture and one seed, averaged
+over seeds, and given as mean and standard deviation over pictures.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 
 import matplotlib
 import numpy as np
@@ -28,7 +29,7 @@ from sinefield.errors import UserError, require
 PAIRED = ("signal.path", "seed")  # what a difference is taken within
 LENGTH = "trainer.max_steps"
 COLOURS = ("#000000", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")  # Okabe & Ito 2008
-SLACK = 1.1  # a baseline's times are extended by this factor at both ends before a time counts as not covered
+SLACK = 1.1  # the times that are known are extended by this factor at both ends before another counts as outside
 
 
 @dataclass(frozen=True)
@@ -90,43 +91,44 @@ def table(runs: list[Run], baseline: str) -> str:
     cases = list(dict.fromkeys(run.case for run in runs))
     if baseline not in cases:
         raise UserError(f"there is no case {baseline!r}; choose the baseline from: {'; '.join(cases)}")
-    base = defaultdict(list)
+    groups: dict[tuple[str, int], list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.case, run.steps].append(run)
+    seconds = {key: median(run.seconds for run in group) for key, group in groups.items()}
+    base: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for run in runs:
         if run.case == baseline:
-            base[run.picture, run.seed].append(run)
+            base[run.picture, run.seed][run.steps] = run.psnr
     lines = [
         "| case | steps | seconds | PSNR between | at equal steps | at equal time | to the spline | sd of seeds |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for case in cases:
-        for steps in sorted({run.steps for run in runs if run.case == case}):
-            here = [run for run in runs if (run.case, run.steps) == (case, steps)]
-            seconds, psnr = fmean(run.seconds for run in here), fmean(run.psnr for run in here)
-            rivals = [(run, base[run.picture, run.seed]) for run in here]
-            equal_steps = [(run, run.psnr - other.psnr) for run, of in rivals for other in of if other.steps == steps]
-            timed = [(run, at_time(of, run.seconds)) for run, of in rivals]
-            equal_time = [(run, run.psnr - other) for run, other in timed if other is not None]
-            columns = [
-                spread(pairs, complete=len(here))
-                for pairs in (equal_steps, equal_time, [(run, run.psnr - run.spline) for run in here])
-            ]
-            seeds = [stdev(values) for values in _by_picture((run, run.psnr) for run in here) if len(values) > 1]
-            noise = f"{fmean(seeds):.2f}" if seeds else "-"
-            lines.append(f"| {case} | {steps:,} | {seconds:.1f} | {psnr:.2f} dB | {' | '.join(columns)} | {noise} |")
+    for case, steps in sorted(groups, key=lambda key: (key[0] != baseline, key)):
+        here, spent = groups[case, steps], seconds[case, steps]
+        rivals = [(run, base[run.picture, run.seed]) for run in here]
+        timed = [(run, at_time({seconds[baseline, n]: psnr for n, psnr in of.items()}, spent)) for run, of in rivals]
+        columns = [
+            spread([(run, run.psnr - of[steps]) for run, of in rivals if steps in of], complete=len(here)),
+            spread([(run, run.psnr - other) for run, other in timed if other is not None], complete=len(here)),
+            spread([(run, run.psnr - run.spline) for run in here], complete=len(here)),
+        ]
+        seeds = [stdev(values) for values in _by_picture((run, run.psnr) for run in here) if len(values) > 1]
+        noise = f"{fmean(seeds):.2f}" if seeds else "-"
+        psnr = fmean(run.psnr for run in here)
+        lines.append(f"| {case} | {steps:,} | {spent:.1f} | {psnr:.2f} dB | {' | '.join(columns)} | {noise} |")
     return "\n".join(lines)
 
 
-def at_time(baseline: list[Run], seconds: float) -> float | None:
-    """The baseline's PSNR after some seconds, linear in their logarithm; None outside of what its runs cover.
+def at_time(known: dict[float, float], seconds: float) -> float | None:
+    """A PSNR after some seconds, linear in their logarithm between those known; None outside of them.
 
-    >>> runs = [Run("", "", "", n, t, p, 0.0) for n, t, p in ((1, 1.0, 20.0), (2, 100.0, 30.0))]
-    >>> at_time(runs, 10.0), at_time(runs, 1000.0)
+    >>> at_time({1.0: 20.0, 100.0: 30.0}, 10.0), at_time({1.0: 20.0, 100.0: 30.0}, 1000.0)
     (25.0, None)
     """
-    times, values = zip(*sorted((run.seconds, run.psnr) for run in baseline), strict=True)
-    if not times[0] / SLACK <= seconds <= times[-1] * SLACK:
+    times = sorted(known)
+    if not times or not times[0] / SLACK <= seconds <= times[-1] * SLACK:
         return None
-    return float(np.interp(np.log(seconds), np.log(times), values))
+    return float(np.interp(np.log(seconds), np.log(times), [known[time] for time in times]))
 
 
 def spread(pairs: list[tuple[Run, float]], complete: int) -> str:
@@ -146,7 +148,7 @@ def _by_picture(pairs: Iterable[tuple[Run, float]]) -> list[list[float]]:
 
 def figure(runs: list[Run], path: Path) -> None:
     """A panel per length: every run's PSNR between the samples, less the spline's, picture by picture."""
-    cases, pictures = (list(dict.fromkeys(names)) for names in zip(*((r.case, r.picture) for r in runs), strict=True))
+    cases, pictures = (sorted(set(names)) for names in zip(*((r.case, r.picture) for r in runs), strict=True))
     lengths = sorted({run.steps for run in runs})
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 8, "axes.linewidth": 0.5}):
         drawing = Figure(figsize=(4.6 * len(lengths) + 0.6, 4.2), dpi=150, facecolor="white", layout="constrained")
