@@ -17,9 +17,18 @@ from conftest import ROOT
 FLEETING = {"fit_seconds", "wall_seconds", "steps_per_second", "peak_memory_mb", "folder", "command", "device"}
 
 
-def start(*arguments: str, cwd: Path, **more) -> subprocess.Popen:
+class Process(subprocess.Popen):
+    """Killed where a test fails beside it, which would otherwise wait for its end."""
+
+    def __exit__(self, kind, *more) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *more)
+
+
+def start(*arguments: str, cwd: Path, **more) -> Process:
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, **more)
+    return Process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, **more)
 
 
 def run(*arguments: str, cwd: Path, **more) -> subprocess.CompletedProcess:

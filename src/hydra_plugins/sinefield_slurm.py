@@ -65,12 +65,20 @@ def wait(jobs: Sequence[Any]) -> None:
 
 
 def queued(jobs: Sequence[str]) -> list[str]:
-    """Those that wait or run; all of them where the controller does not answer."""
-    command = ["squeue", "--noheader", "--array", "--format=%i", "--me"]  # with --jobs it lists what has ended, too
+    """Those that wait or run; all of them where the controller does not answer.
+
+    A job that a node failed to start is held by Slurm for ever: it is cancelled, which makes it one that has ended.
+    """
+    command = ["squeue", "--noheader", "--array", "--format=%i|%r", "--me"]  # with --jobs it lists what has ended, too
     answer = subprocess.run(command, check=False, capture_output=True, text=True)
     if answer.returncode:
         return list(jobs)
-    return [job for job in answer.stdout.split() if job in jobs]
+    there = [(job, reason) for job, _, reason in (line.partition("|") for line in answer.stdout.split("\n"))]
+    stuck = [job for job, reason in there if job in jobs and "launch failed" in reason]
+    if stuck:
+        print(f"warning: no node could start Slurm job {', '.join(stuck)}; see the logs of slurmd there")
+        subprocess.run(["scancel", *stuck], check=False)
+    return [job for job, _ in there if job in jobs and job not in stuck]
 
 
 def _returned(job: Any) -> JobReturn:

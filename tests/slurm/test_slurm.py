@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,14 @@ JOBS = ["-m", *SMALL, "trainer.max_steps=1000", "data.eval_every=50", "logger=no
 
 
 @pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """Two virtual nodes of one core."""
-    folder = tmp_path / "slurm"
-    subprocess.run([HERE / "up.sh", folder], check=True)
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    yield folder
-    subprocess.run([HERE / "down.sh", folder], check=True)
+def cluster(monkeypatch):
+    """Two virtual nodes of one core, in a folder with a short name: sockets in it have at most 108 letters."""
+    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as short:
+        folder = Path(short)
+        subprocess.run([HERE / "up.sh", folder], check=True)
+        monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        yield folder
+        subprocess.run([HERE / "down.sh", folder], check=True)
 
 
 def job_of(folder: Path) -> tuple[str, str]:
