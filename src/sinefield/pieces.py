@@ -64,12 +64,11 @@ def cut(parts: Sequence[Loss], batch: Batch, points: int, least: int = 1) -> lis
 
 
 class Pieces:
-    """Computes losses, gradients and values of a field piece by piece.
+    """Computes losses, gradients and values of a field piece by piece; inside `working` on all threads of the CPU.
 
     Args:
         field: answers with its jet.
         points: per piece; None for as many as the device does best with.
-        threads: of the CPU, each with a piece of its own. Inside `working`; elsewhere pieces are done one by one.
     """
 
     def __init__(self, field: CoordinateMLP, points: int | None = None) -> None:
