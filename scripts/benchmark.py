@@ -39,7 +39,17 @@ def main(arguments: list[str]) -> None:
     quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
     quality.set_defaults(measure=measure_quality)
 
-    for command in (steps, quality):
+    fields = commands.add_parser("fields", help="what a step of many fields at once costs, against one after the other")
+    fields.add_argument("--cases", nargs="+", choices=("value", "gradient", "laplacian", "sobolev"))
+    fields.add_argument("--counts", nargs="+", type=int, help="fields at once")
+    fields.add_argument("--points", type=int, default=4096)
+    fields.add_argument("--width", type=int, default=256)
+    fields.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
+    fields.add_argument("--repeats", type=int, default=5, help="steps of each, of which the median counts")
+    fields.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    fields.set_defaults(measure=measure_fields)
+
+    for command in (steps, quality, fields):
         command.add_argument("--out", type=Path, help="a JSON file for the rows")
     options = vars(parser.parse_args(arguments))
     del options["command"]
@@ -64,6 +74,23 @@ def measure_steps(
     given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items() if value is not None}
     found = list(steps.rows(problem, **given, repeats=repeats))
     print(steps.table(found))
+    return found
+
+
+def measure_fields(
+    points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any] | None
+) -> list[dict[str, Any]]:
+    """The rows of `sinefield.benchmarks.fields`."""
+    import torch  # noqa: PLC0415
+
+    from sinefield.benchmarks import fields, paths  # noqa: PLC0415
+    from sinefield.environment import environment  # noqa: PLC0415
+
+    problem = paths.Problem("value", points=points, width=width, depth=depth, device=device)
+    print(environment(torch.device(device))["device"], flush=True)
+    given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items() if value is not None}
+    found = list(fields.rows(problem, **given, repeats=repeats))
+    print(fields.table(found))
     return found
 
 

@@ -49,6 +49,7 @@ MAY = {
         "field",
         "losses",
         "pieces",
+        "stack",
     },
     "drawing": {"torch", "jet", "report"},
     "results": {"omegaconf", "callbacks", "checkpoints", "data", "drawing", "files", "metrics", "module", "stack"},

@@ -98,11 +98,14 @@ class FieldModule(pl.LightningModule):
         return dict(zip(terms, summed[len(parameters) :], strict=True))
 
     def _checked(self, terms: dict[str, Tensor]) -> Tensor:
-        """The loss, (), whose terms are kept."""
-        total = torch.stack(list(terms.values())).sum()
+        """The loss, (), summed over the fields of a stack; its terms are kept."""
+        losses = torch.stack(list(terms.values())).sum(dim=0)
+        total = losses.sum()
         if not torch.isfinite(total):
+            lost = losses.isfinite().logical_not().nonzero().flatten().tolist()
+            whose = f"of the fields {lost} of 0 to {len(losses) - 1} " if self.field.stack else ""
             raise UserError(
-                f"the loss became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
+                f"the loss {whose}became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
                 "activation.omega0 or activation.scale"
             )
         self.terms = terms

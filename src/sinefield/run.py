@@ -178,7 +178,7 @@ def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
     several = folder / "fields"
     require(not several.is_dir(), f"{folder} holds several fields; give the folder of one of those in {several}")
     file = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    require(file.is_file(), f"{file} does not exist; the checkpoints of a run are called last and best")
+    require(file.is_file(), f"{file} does not exist; a run has last and best, one field of many has last")
     field = cast("nn.Module", build(OmegaConf.load(folder / "config.yaml").field))
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
