@@ -67,10 +67,10 @@ class History(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row."""
         assert isinstance(pl_module, FieldModule)
-        when = {"step": trainer.global_step, "seconds": round(self.fit_seconds, 4)}
-        self.rows.append(when | mean(pl_module.figures))
-        self.each = self.each or [[] for _ in pl_module.figures]
-        for rows, found in zip(self.each, pl_module.figures, strict=True):
+        when, figures = {"step": trainer.global_step, "seconds": round(self.fit_seconds, 4)}, pl_module.figures
+        self.rows.append(when | mean(figures))
+        self.each = self.each or [[] for _ in figures]
+        for rows, found in zip(self.each, figures, strict=True):
             rows.append(when | found)
         self._write()
 

@@ -9,9 +9,9 @@ and through an elementwise function ``h = s(z)``
     h = s(z)           dh/dx_d = s'(z) dz/dx_d    lap h = s'(z) lap z + s''(z) |grad z|^2 .
 
 One pass gives all three, in ordinary forward code: it costs 1, 1 + D or 2 + D value passes, keeps memory flat
-and needs a single backward pass for training. Every rule takes more axes in front, (..., N, C), one per stack of
-networks (stack.py). Source: the chain rule; known as (collapsed) forward Taylor mode,
-Griewank & Walther, Evaluating Derivatives (2008), ch. 13, and as the forward Laplacian, arXiv 2307.08214.
+and needs a single backward pass for training. Every rule takes jets of K functions at once too, with an axis of
+length K in front (stack.py). Source: the chain rule; known as (collapsed) forward Taylor mode, Griewank & Walther,
+Evaluating Derivatives (2008), ch. 13, and as the forward Laplacian, arXiv 2307.08214.
 """
 
 from __future__ import annotations

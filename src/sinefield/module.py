@@ -120,7 +120,7 @@ class FieldModule(pl.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SignalData)
         known, fineness = truth(data.signal)
-        known = known.unflatten(-1, (max(1, self.field.stack.numel()), -1)).movedim(-2, 0)  # (K, H', W', C)
+        known = known.unflatten(-1, (self.field.stack.numel(), -1)).movedim(-2, 0)  # (K, H', W', C)
         prediction = torch.cat(self.predicted, dim=-2).to(known.dtype).reshape(known.shape)
         self.predicted = []
         if not torch.isfinite(prediction).all():
@@ -145,10 +145,8 @@ class FieldModule(pl.LightningModule):
     def figures(self) -> list[dict[str, float | None]]:
         """The loss and its terms at the latest step, and the scores of the latest evaluation, for every field."""
         terms = {f"loss/{name}": value.reshape(-1).tolist() for name, value in self.terms.items()}
-        losses = [{name: values[k] for name, values in terms.items()} for k in range(len(self.each))]
-        return [
-            {"loss": sum(found.values()), **found, **scores} for found, scores in zip(losses, self.each, strict=True)
-        ]
+        losses = [dict(zip(terms, values, strict=True)) for values in zip(*terms.values(), strict=True)]
+        return [{"loss": sum(its.values()), **its, **scores} for its, scores in zip(losses, self.each, strict=True)]
 
     @property
     def total(self) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sinefield.field import CoordinateMLP
 
@@ -25,9 +25,9 @@ def stacked(fields: Sequence[CoordinateMLP]) -> CoordinateMLP:
     """
     parameters = zip(*(field.parameters() for field in fields), strict=True)
     buffers = zip(*(field.buffers() for field in fields), strict=True)
-    tensors: dict[int, torch.Tensor] = {id(same[0]): torch.stack(same) for same in buffers}
+    tensors: dict[int, Tensor] = {id(same[0]): torch.stack(same) for same in buffers}
     tensors |= {id(same[0]): nn.Parameter(torch.stack(same).detach()) for same in parameters}
-    return _with(fields[0], tensors)
+    return deepcopy(fields[0], tensors)  # its memo says what stands for which tensor: none is copied
 
 
 def taken(stack: CoordinateMLP, which: int | slice) -> CoordinateMLP:
@@ -40,14 +40,9 @@ def taken(stack: CoordinateMLP, which: int | slice) -> CoordinateMLP:
     >>> taken(stack, 4)(torch.zeros(7, 2)).shape, taken(stack, slice(2, 4))(torch.zeros(7, 2)).shape
     (torch.Size([7, 3]), torch.Size([2, 7, 3]))
     """
-    views: dict[int, torch.Tensor] = {id(buffer): buffer[which] for buffer in stack.buffers()}
+    views: dict[int, Tensor] = {id(buffer): buffer[which] for buffer in stack.buffers()}
     for parameter in stack.parameters():
         view = nn.Parameter(parameter.detach()[which])
         view.grad = None if parameter.grad is None else parameter.grad[which]
         views[id(parameter)] = view
-    return _with(stack, views)
-
-
-def _with(field: CoordinateMLP, tensors: dict[int, torch.Tensor]) -> CoordinateMLP:
-    """A copy of a field with other tensors, by the id of those they replace; no tensor is copied."""
-    return deepcopy(field, dict(tensors))  # deepcopy takes for an object what its memo holds
+    return deepcopy(stack, views)
