@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     fields.add_argument("--points", type=int, default=4096)
     fields.add_argument("--width", type=int, default=256)
     fields.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
-    fields.add_argument("--repeats", type=int, default=5, help="steps of each, of which the median counts")
+    fields.add_argument("--repeats", type=int, default=5, help="turns, of which the median counts")
     fields.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     fields.set_defaults(measure=measure_fields)
 

@@ -22,30 +22,29 @@ from sinefield.stack import stacked
 def rows(
     problem: Problem, cases: tuple[str, ...] = ("value",), counts: tuple[int, ...] = (1, 4, 16, 64), repeats: int = 5
 ) -> Iterator[dict[str, Any]]:
-    """One row per case and count; medians of repeats in which the stack and one field alone take turns.
+    """One row per case and count; medians of repeats in which the stack and a field alone, K times, take turns.
 
     Args:
         problem: points, network and device.
         cases: value, gradient, laplacian, sobolev.
         counts: K, fields at once.
-        repeats: steps of each, after one that is not counted.
+        repeats: turns, after one that is not counted.
     """
     device = torch.device(problem.device)
     for case, count in product(cases, counts):
         here = replace(problem, case=case)
-        steps = {"together": together(here, count), "alone": together(here, None)}
-        seconds: dict[str, list[float]] = {name: [] for name in steps}
+        stack, one = together(here, count), together(here, None)
+        seconds = []
         for _ in tqdm(range(repeats + 1), desc=f"{case}, {count} fields", leave=False):
-            for name, step in steps.items():
-                seconds[name].append(clock(step, device))
-        stack, one = (1e3 * median(seconds[name][1:]) for name in steps)
+            seconds.append((clock(stack, device), clock(lambda: [one() for _ in range(count)], device)))  # noqa: B023
+        at_once, in_turn = (1e3 * median(column) for column in zip(*seconds[1:], strict=True))
         yield {
             "case": case,
             "fields": count,
             "points": problem.points,
-            "ms_per_step": stack,
-            "ms_one_after_the_other": count * one,
-            "ratio": stack / (count * one),
+            "ms_per_step": at_once,
+            "ms_one_after_the_other": in_turn,
+            "ratio": at_once / in_turn,
         }
 
 
