@@ -17,10 +17,11 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Colour pictures c, a and b of 40 x 34 pixels, and a file that is none."""
+    """Colour pictures c, a and b of 40 x 34 pixels, and files that are none."""
     for name, values in zip("cab", np.random.default_rng(0).integers(0, 256, (3, 34, 40, 3)), strict=True):
         Picture.fromarray(values.astype(np.uint8)).save(tmp_path / f"{name}.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    for name in ("notes.txt", "._a.png"):
+        (tmp_path / name).write_text("no picture")
     return tmp_path
 
 

@@ -19,37 +19,29 @@ class Images(Image):
 
     Args:
         paths: a folder, whose pictures are taken in the order of their names, or a list of files.
-        size, holdout, degree, allow_huge, square: of every picture, as `Image` takes them.
+        square: take the square in the middle of each alone.
+        picture: what else `Image` takes.
 
     Raises:
         UserError: as `Image`; or there are no pictures, or they differ in shape, in channels or in whether pixels are
             held out.
     """
 
-    def __init__(
-        self,
-        paths: str | Path | Sequence[str | Path],
-        size: int | None = 64,
-        holdout: bool = True,
-        degree: int = 3,
-        allow_huge: bool = False,
-        square: bool = True,
-    ) -> None:
+    def __init__(self, paths: str | Path | Sequence[str | Path], *, square: bool = True, **picture: Any) -> None:
         files = _listed(paths)
-        knobs: dict[str, Any] = {"size": size, "holdout": holdout, "degree": degree}
-        knobs |= {"allow_huge": allow_huge, "square": square}
-        pictures = [Image(path, **knobs) for path in files]
+        arguments = [{"path": str(file), "square": square, **picture} for file in files]
+        pictures = [Image(**its) for its in arguments]
         first = _kind(pictures[0])
         for path, kind in zip(files, map(_kind, pictures), strict=True):
             mend = "take a smaller signal.size, signal.holdout=false, or other pictures"
             require(kind == first, f"signal.paths: {files[0]} is {first}, but {path} {kind}; {mend}")
         Signal.__init__(self, pictures[0].shape, len(files) * pictures[0].channels)  # past Image, which reads one file
-        self.degree = degree
-        self.register_buffer("c", torch.cat([picture.c for picture in pictures], dim=-1))
-        fine = [picture.fine for picture in pictures if picture.fine is not None]
+        self.degree = pictures[0].degree
+        self.register_buffer("c", torch.cat([own.c for own in pictures], dim=-1))
+        fine = [own.fine for own in pictures if own.fine is not None]
         self.register_buffer("fine", torch.cat(fine, dim=-1) if fine else None)
         self.pictures = torch.nn.ModuleList(pictures)
-        self.arguments = {name: {"path": str(path), **knobs} for name, path in zip(_names(files), files, strict=True)}
+        self.arguments = dict(zip(_names(files), arguments, strict=True))
 
     def apart(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
         """The pictures, and what `Image` makes each of, by the names of their files.
@@ -58,7 +50,7 @@ class Images(Image):
         ['camera', 'moon', 'camera-2']
         """
         pictures = cast("list[Signal]", list(self.pictures))
-        return {name: (picture, more) for picture, (name, more) in zip(pictures, self.arguments.items(), strict=True)}
+        return {name: (own, self.arguments[name]) for name, own in zip(self.arguments, pictures, strict=True)}
 
 
 def _names(files: Sequence[str | Path]) -> list[str]:
@@ -80,7 +72,8 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
         folder = Path(paths)
         require(folder.is_dir(), f"signal.paths must be a folder or a list, [a.jpg,b.jpg]; {str(paths)!r} is neither")
         endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in Pillow.OPEN}
-        paths = sorted(file for file in folder.iterdir() if file.suffix.lower() in endings and file.is_file())
+        inside = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+        paths = sorted(file for file in inside if file.suffix.lower() in endings)
         require(len(paths) > 0, f"there are no pictures in the folder {folder}; give another signal.paths")
     listed = isinstance(paths, list | tuple) and len(paths) > 0
     require(listed, f"signal.paths must be a folder or a list of at least one picture, not {paths!r}")
