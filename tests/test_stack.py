@@ -97,7 +97,7 @@ def test_a_loaded_state_is_every_field():
 def test_a_loss_is_that_of_every_field(cls, together, threads, monkeypatch):
     """Each against its own channels and power: terms (K,), gradients, values; in pieces of all, some or one field."""
     size, width = 600, 8
-    monkeypatch.setattr("sinefield.pieces._IN_CACHE", together * size * width)
+    monkeypatch.setattr("sinefield.pieces._SHARED", together * size * width)
     loss, signal = cls(), Analytic(size=12, channels=2 * K)
     single = fields(channels=2, activation=Sine)
     stack = stacked(single)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss
 
 _IN_CACHE = 2**18  # numbers in one layer's values of a piece, 1 MiB: some ten of them are in use at a time
+_SHARED = 2**17  # the same in a piece of several fields, each of which brings its weights along
 _ON_DEVICE = 2**26  # the same on an accelerator, which wants few large pieces: bounds its memory
 
 Which = int | slice | EllipsisType  # fields of a stack: one, some, or all there are, as those of a single field
@@ -160,15 +161,15 @@ class Pieces:
 
     def size(self, device: torch.device) -> int:
         """Points per piece."""
-        return self._room(device) if self.points is None else self.points
+        return self._room(device, _IN_CACHE) if self.points is None else self.points
 
-    def _room(self, device: torch.device) -> int:
+    def _room(self, device: torch.device, in_cache: int) -> int:
         """How many points times fields a piece has room for."""
-        return max(1, (_IN_CACHE if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features)
+        return max(1, (in_cache if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features)
 
     def _fields(self, points: int, device: torch.device) -> list[tuple[Which, CoordinateMLP]]:
         """The field, or the parts of a stack that are evaluated together at so many points, each with its place."""
-        count, together = self.field.stack.numel(), max(1, self._room(device) // points)
+        count, together = self.field.stack.numel(), max(1, self._room(device, _SHARED) // points)
         if together >= count:
             return [(..., self.field)]
         places = [start if together == 1 else slice(start, start + together) for start in range(0, count, together)]
