@@ -7,6 +7,8 @@ import csv
 import json
 import sys
 import tempfile
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,20 @@ def main(arguments: list[str]) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
 
     steps = commands.add_parser("steps", help="what an optimiser step costs, against nested autograd and the peers")
-    steps.add_argument("--cases", nargs="+", choices=("value", "gradient", "laplacian", "sobolev"))
     steps.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"))
     steps.add_argument("--channels", nargs="+", type=int, help="1 for grey, 3 for RGB")
-    steps.add_argument("--points", type=int, default=65_536)
-    steps.add_argument("--width", type=int, default=256)
-    steps.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
-    steps.add_argument("--repeats", type=int, default=5, help="steps per path, of which the median counts")
-    steps.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    steps.set_defaults(measure=measure_steps)
+
+    fields = commands.add_parser("fields", help="what a step of many fields at once costs, against one after the other")
+    fields.add_argument("--counts", nargs="+", type=int, help="fields at once")
+
+    for command, module, points in ((steps, "steps", 65_536), (fields, "fields", 4096)):
+        command.add_argument("--cases", nargs="+", choices=("value", "gradient", "laplacian", "sobolev"))
+        command.add_argument("--points", type=int, default=points)
+        command.add_argument("--width", type=int, default=256)
+        command.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
+        command.add_argument("--repeats", type=int, default=5, help="steps of each kind, of which the median counts")
+        command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+        command.set_defaults(measure=partial(measure_steps, f"sinefield.benchmarks.{module}"))
 
     quality = commands.add_parser("quality", help="how soon a picture is fitted, against the paper's recipe")
     quality.add_argument("--pictures", nargs="+", default=["skimage:camera", "skimage:astronaut"])
@@ -39,7 +46,7 @@ def main(arguments: list[str]) -> None:
     quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
     quality.set_defaults(measure=measure_quality)
 
-    for command in (steps, quality):
+    for command in (steps, quality, fields):
         command.add_argument("--out", type=Path, help="a JSON file for the rows")
     options = vars(parser.parse_args(arguments))
     del options["command"]
@@ -51,19 +58,20 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_steps(
-    points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any] | None
+    module: str, points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any] | None
 ) -> list[dict[str, Any]]:
-    """The rows of `sinefield.benchmarks.steps`."""
+    """The rows of a module that measures steps."""
     import torch  # noqa: PLC0415  --help needs none of these
 
-    from sinefield.benchmarks import paths, steps  # noqa: PLC0415
+    from sinefield.benchmarks import paths  # noqa: PLC0415
     from sinefield.environment import environment  # noqa: PLC0415
 
     problem = paths.Problem("value", points=points, width=width, depth=depth, device=device)
     print(environment(torch.device(device))["device"], flush=True)
     given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items() if value is not None}
-    found = list(steps.rows(problem, **given, repeats=repeats))
-    print(steps.table(found))
+    measuring = import_module(module)
+    found = list(measuring.rows(problem, **given, repeats=repeats))
+    print(measuring.table(found))
     return found
 
 

@@ -62,6 +62,21 @@ def test_quality(tmp_path) -> None:
             assert math.isfinite(row["psnr_off_grid"])
 
 
+def test_fields(tmp_path) -> None:
+    """A row per case and count, the ratio that of the two times."""
+    small = "--points 64 --width 8 --depth 1 --repeats 1 --cases value laplacian --counts 1 3"
+    rows = benchmark(tmp_path, "fields", *small.split())
+    assert [(row["case"], row["fields"]) for row in rows] == [
+        ("value", 1),
+        ("value", 3),
+        ("laplacian", 1),
+        ("laplacian", 3),
+    ]
+    for row in rows:
+        assert min(row["ms_per_step"], row["ms_one_after_the_other"]) > 0
+        assert row["ratio"] == pytest.approx(row["ms_per_step"] / row["ms_one_after_the_other"])
+
+
 @pytest.mark.parametrize("path", ["nested_autograd", "siren_pytorch", "jet_for_pytorch"])
 @pytest.mark.parametrize("case", ["value", "gradient", "laplacian", "sobolev"])
 @pytest.mark.parametrize("channels", [1, 3])

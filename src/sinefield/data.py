@@ -93,25 +93,6 @@ class SignalData(pl.LightningDataModule):
         fineness = 1 if self.signal.refined() is None else 2
         return DataLoader(self.signal.grid(fineness=fineness).split(_EVALUATED), batch_size=None)
 
-    def truth(self) -> tuple[Tensor, int]:
-        """The values on the evaluation grid (H', W', C), and its fineness: 2 where the truth between is known."""
-        fine = self.signal.refined()
-        if fine is not None:
-            return fine, 2
-        return self.signal.samples().value.unflatten(0, self.signal.shape), 1
-
-    def interpolated(self) -> float | None:
-        """The PSNR in dB of the signal itself between the samples: what a spline through them makes of the rest.
-
-        None where nothing is known between the samples.
-        """
-        truth, fineness = self.truth()
-        if fineness == 1:
-            return None
-        grid = self.signal.grid(fineness=fineness).split(_EVALUATED)
-        values = torch.cat([self.signal.jet(x, 0).value for x in grid]).reshape(truth.shape)
-        return score(values, truth, fineness, torch.zeros_like)["psnr_off_grid"]
-
     def batch(self, step: int) -> Batch:
         """The points of one step, for each part of the loss."""
         samples = []
@@ -150,6 +131,27 @@ class SignalData(pl.LightningDataModule):
             shuffled = torch.randperm(count, generator=_generator(device, self.seed, number), device=device)
             self._pass = (number, shuffled)
         return self.signal.grid(self._pass[1][start : start + batch])
+
+
+def truth(signal: Signal) -> tuple[Tensor, int]:
+    """The values on the evaluation grid (H', W', C), and its fineness: 2 where the truth between is known."""
+    fine = signal.refined()
+    if fine is not None:
+        return fine, 2
+    return signal.samples().value.unflatten(0, signal.shape), 1
+
+
+def interpolated(signal: Signal) -> float | None:
+    """The PSNR in dB of the signal itself between the samples: what a spline through them makes of the rest.
+
+    None where nothing is known between the samples.
+    """
+    known, fineness = truth(signal)
+    if fineness == 1:
+        return None
+    grid = signal.grid(fineness=fineness).split(_EVALUATED)
+    values = torch.cat([signal.jet(x, 0).value for x in grid]).reshape(known.shape)
+    return score(values, known, fineness, torch.zeros_like)["psnr_off_grid"]
 
 
 class _Steps(IterableDataset[Batch]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,13 @@ class Signal(nn.Module, ABC):
         None where nothing is known between the samples.
         """
         return None
+
+    def apart(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
+        """The signals that lie side by side in this one, with C / K channels each, for a field of their own each.
+
+        By name, in the order of their channels, with the arguments that make them; {} where one field is fitted to all.
+        """
+        return {}
 
     def extras(self) -> dict[str, Tensor]:
         """More pictures to show beside the truth, by name, (H, W, C) each: what a composite was made of."""
