@@ -122,6 +122,7 @@ def _without_docstrings(path) -> str:
     ("imports", "absent"),
     [
         ("from sinefield import Siren", {"pytorch_lightning", "hydra", "wandb", "matplotlib"}),
+        ("import hydra_plugins.sinefield_search, hydra_plugins.sinefield_slurm", {"torch", "numpy", "optuna"}),
         ("import sinefield.run, sinefield.loggers", {"wandb"}),
         ("import sinefield.report.pictures, sinefield.report.sheet", {"matplotlib.pyplot"}),
     ],
