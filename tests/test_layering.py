@@ -21,7 +21,7 @@ MAY = {
     "encodings": {"torch", "jet"},
     "field": {"torch", "jet", "activations", "encodings"},
     "losses": {"torch", "jet"},
-    "signals": {"torch", "numpy", "scipy", "PIL", "skimage", "jet"},
+    "signals": {"torch", "numpy", "scipy", "PIL", "skimage", "tifffile", "jet"},
     "metrics": {"torch", "torchmetrics", "numpy", "jet"},
     "data": {"torch", "pytorch_lightning", "jet", "metrics"},
     "pieces": {"torch", "jet"},
