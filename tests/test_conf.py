@@ -6,9 +6,10 @@ import json
 import os
 
 import pytest
-import skimage
 import torch
 from conftest import CONF, SMALL
+from PIL import Image
+from skimage.data import camera
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NEEDS = {
@@ -38,7 +39,7 @@ def test_a_yaml_makes_a_finished_run(choice, fit, tmp_path) -> None:
     group, name = "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])
     small = SMALL
     if str(choice) in UNSIZED:
-        skimage.io.imsave(tmp_path / "a.tif", skimage.data.camera()[:33, :31])
+        Image.fromarray(camera()[:33, :31]).save(tmp_path / "a.tif")
         small = [f"signal.path={tmp_path / 'a.tif'}", *(part for part in SMALL if "signal.size" not in part)]
     metrics = fit(*NEEDS.get(group, []), f"{group}={name}", *small)
     assert metrics["steps"] == 2

@@ -80,7 +80,7 @@ def _plain(page: tifffile.TiffPage, name: str) -> None:
     for plain, what in (
         (page.compression == tifffile.COMPRESSION.NONE and page.predictor == 1, "is compressed"),
         (
-            page.bitspersample in (8, 16) and page.sampleformat == tifffile.SAMPLEFORMAT.UINT,
+            page.bitspersample in (8, 16) and page.sampleformat == 1,
             "is not of 8 or 16 bits per channel",
         ),
         (page.photometric == colours.get(page.samplesperpixel), "is neither grey, 0 for black, nor RGB"),
