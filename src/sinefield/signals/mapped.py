@@ -79,10 +79,7 @@ def _plain(page: tifffile.TiffPage, name: str) -> None:
     colours = {1: tifffile.PHOTOMETRIC.MINISBLACK, 3: tifffile.PHOTOMETRIC.RGB}
     for plain, what in (
         (page.compression == tifffile.COMPRESSION.NONE and page.predictor == 1, "is compressed"),
-        (
-            page.bitspersample in (8, 16) and page.sampleformat == 1,
-            "is not of 8 or 16 bits per channel",
-        ),
+        (page.bitspersample in (8, 16) and page.sampleformat == 1, "is not of 8 or 16 bits per channel"),
         (page.photometric == colours.get(page.samplesperpixel), "is neither grey, 0 for black, nor RGB"),
         (page.samplesperpixel == 1 or page.planarconfig == 1, "keeps its colours in separate planes"),
         (orientation is None or orientation.value == 1, "lies on its side"),
