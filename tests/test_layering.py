@@ -39,8 +39,13 @@ MAY = {
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
     "benchmarks": {
         "torch",
+        "numpy",
         "tqdm",
+        "tifffile",
+        "matplotlib",
+        "pytorch_lightning",
         "metrics",
+        "module",
         "siren_pytorch",
         "jet",
         "data",

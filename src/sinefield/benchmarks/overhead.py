@@ -26,27 +26,22 @@ def rows(script: Path, overrides: list[str], steps: int = 200, repeats: int = 3)
         repeats: of the start, of which the median counts.
     """
     helped = [_helped(script) for _ in trange(repeats, desc="--help", leave=False)]
-    short = [*overrides, "trainer.max_steps=1"]
-    first = [watched(script, *short)["first_step"] for _ in trange(repeats, desc="first step", leave=False)]
     run = watched(script, *overrides, f"trainer.max_steps={steps}", bare=True)
+    short = [*overrides, "trainer.max_steps=1"]
+    again = [watched(script, *short) for _ in trange(repeats - 1, desc="first step", leave=False)]
+    first = [started["first_step"] for started in (run, *again)]
     step, bare = median(run["steps"]), median(run["bare_steps"][1:])
     found = [
         {"what": "train.py --help", **_medians(helped)},
         {"what": "to the end of the first step", **_medians(first)},
-        {"what": "step", "seconds": step, "bare_seconds": bare, "overhead": step / bare - 1},
+        _against(bare, step, "step"),
     ]
-    if run["evaluations"]:  # each is followed by a step
-        evaluation, alone = median(run["evaluations"]) - step, median(run["bare_evaluations"])
-        every = (steps - 1) // len(run["evaluations"])
-        both = (every * step + evaluation) / (every * bare + alone) - 1
+    if run["evaluations"]:  # each of them with the step after it
+        every, evaluation, alone = run["every"], median(run["evaluations"]) - step, median(run["bare_evaluations"])
+        fit, loop = every * step + evaluation, every * bare + alone
         found += [
-            {"what": "evaluation", "seconds": evaluation, "bare_seconds": alone, "overhead": evaluation / alone - 1},
-            {
-                "what": f"{every} steps and an evaluation",
-                "seconds": every * step + evaluation,
-                "bare_seconds": every * bare + alone,
-                "overhead": both,
-            },
+            _against(alone, evaluation, "evaluation, checkpoint and history"),
+            _against(loop, fit, f"{every} steps and an evaluation"),
         ]
     return found
 
@@ -61,6 +56,10 @@ def _helped(script: Path) -> dict[str, float]:
     start, before = perf_counter(), cpu()
     subprocess.run([sys.executable, str(script), "--help"], capture_output=True, check=True)
     return {"seconds": perf_counter() - start, "cpu_seconds": cpu() - before}
+
+
+def _against(bare: float, seconds: float, what: str) -> dict[str, Any]:
+    return {"what": what, "seconds": seconds, "bare_seconds": bare, "overhead": seconds / bare - 1}
 
 
 def _medians(found: list[dict[str, float]]) -> dict[str, float]:

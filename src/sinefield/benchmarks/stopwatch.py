@@ -39,6 +39,7 @@ class Stopwatch(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make the bare loop."""
+        self.found["every"] = trainer.datamodule.eval_every  # type: ignore[attr-defined]
         if self.bare:
             self.twin = _Twin(trainer, pl_module)
 
@@ -103,10 +104,10 @@ def watched(script: Path, *overrides: str, bare: bool = False) -> dict[str, Any]
     """What a run of train.py, the script, leaves in metrics.json and finds in the watch, seconds.
 
     Returns:
-        metrics.json's entries; steps, evaluations: of each that is not the first, an evaluation with the step after
-        it, its checkpoint and its row in history.csv; bare_steps, bare_evaluations: the same without Lightning, without
-        checkpoint and row; anonymous_mb: resident at the last step, but for what is mapped from files; first_step:
-        seconds from the command to its end, and the CPU's.
+        What metrics.json holds; steps, evaluations: of each but the first, an evaluation with the step after it, its
+        checkpoint and its row in history.csv; bare_steps, bare_evaluations: without Lightning, and without checkpoint
+        and row; every: steps between evaluations; anonymous_mb: resident at the last step, but for what is mapped from
+        files; first_step: seconds from the command to its end, and the CPU's.
     """
     with tempfile.TemporaryDirectory() as scratch:
         path, folder = Path(scratch) / "watch.json", Path(scratch) / "run"
