@@ -86,12 +86,10 @@ TINY = ["field.width=8", "field.depth=1", "logger=none", "data.batch_size=16", "
 def test_scale(tmp_path) -> None:
     """A row per knob, value and loss, beside that of a small picture in memory; a plot of them."""
     plot = tmp_path / "plots" / "scale.png"
-    small = [
-        *["--sides", "--widths", "8", "--depths", "--points", "--losses", "value", "--steps", "6", "--plot"],
-        str(plot),
-        *TINY[1:],
-    ]
-    rows = benchmark(tmp_path, "scale", *small)
+    empty, network = ["--sides", "--depths", "--points"], ["--widths", "8"]
+    rows = benchmark(
+        tmp_path, "scale", *empty, *network, "--losses", "value", "--steps", "6", "--plot", str(plot), *TINY[1:]
+    )
     assert [(row["knob"], row["value"]) for row in rows] == [("in memory", 256), ("width", 8)]
     assert rows[0]["parameters"] > rows[1]["parameters"]
     for row in rows:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -95,9 +95,10 @@ class SignalData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The coordinates of the evaluation grid, in blocks: the signal's overview, and between where that is known."""
-        return DataLoader(self._evaluated(1 if self.signal.refined() is None else 2), batch_size=None)
+        blocks = self._evaluated(1 if self.signal.refined() is None else 2)
+        return DataLoader(blocks, batch_size=None)  # type: ignore[arg-type]  # any sequence will do
 
-    def _evaluated(self, fineness: int) -> Any:
+    def _evaluated(self, fineness: int) -> tuple[Tensor, ...]:
         """The points of the evaluation grid, (N, D), in blocks."""
         return self.signal.overview(fineness).flatten(0, -2).split(_EVALUATED)
 

@@ -157,7 +157,7 @@ class TestRefusals:
         ],
     )
     def test_a_tiff_that_would_have_to_be_decoded(self, saved, layout, reason):
-        with pytest.raises(UserError, match=rf"{reason}.*tiffcp") as caught:
+        with pytest.raises(UserError, match=rf"{reason}.*vips tiffsave") as caught:
             Large(saved(20, 30, **layout)[0])
         assert "\n" not in str(caught.value)
 

@@ -14,6 +14,7 @@ from sinefield.signals.pixels import locate
 
 _KEPT = 2**28  # bytes of a file that may stay resident; of a larger one, what a call has touched is let go after it
 _DAMAGE = (tifffile.TiffFileError, struct.error, OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError)
+_CURE = "rewrite it as grey or RGB of 8 or 16 bits in tiles, as `vips tiffsave FILE NEW.tif --tile` does"
 
 
 class Mapped:
@@ -68,9 +69,6 @@ class Mapped:
         if self._pixels.nbytes > _KEPT:  # what was read stays in the system's cache, and is no longer resident here
             self._map.madvise(mmap.MADV_DONTNEED)
         return found
-
-
-_CURE = "`tiffcp -c none -t FILE.tif NEW.tif` (libtiff) or `vips tiffsave FILE NEW.tif --tile` makes one that can"
 
 
 def _plain(page: tifffile.TiffPage, name: str) -> None:
