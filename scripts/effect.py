@@ -1,10 +1,10 @@
 """What a choice does between the samples: `python scripts/effect.py outputs/… baseline="loss=value …"`."""
 
-import sys
 from pathlib import Path
 
-from sinefield.errors import UserError, require
+from sinefield.errors import require
 from sinefield.report import effect
+from sinefield.script import run, split
 
 USAGE = """\
 Paired differences of a sweep's runs to a baseline, at equal steps, at equal time and to the spline, as a table and a
@@ -19,8 +19,7 @@ out=FILE.png    the figure; default: effect.png in the folder
 
 def main(arguments: list[str]) -> None:
     """Print the table and draw the figure."""
-    options = dict(argument.split("=", 1) for argument in arguments if argument.startswith(("baseline=", "out=")))
-    folders = [argument for argument in arguments if not argument.startswith(("baseline=", "out="))]
+    options, folders = split(arguments, "baseline", "out")
     require(len(folders) == 1, "give one folder of a sweep")
     folder = Path(folders[0])
     runs = effect.read(folder)
@@ -31,9 +30,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if set(sys.argv[1:]) & {"-h", "--help"} or len(sys.argv) == 1:
-        sys.exit(USAGE)
-    try:
-        main(sys.argv[1:])
-    except (UserError, OSError) as mistake:
-        sys.exit(f"error: {mistake}")
+    run(main, USAGE)

@@ -1,7 +1,6 @@
 """Render a finished run: `python scripts/render.py run=outputs/… scale=4`; without arguments, all there is to say."""
 
 import json
-import sys
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -9,6 +8,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from sinefield.errors import UserError, require
+from sinefield.script import run
 
 USAGE = """\
 A finished run as a continuous picture.
@@ -101,12 +101,4 @@ def as_table(points: list[list[float]], jet: Any, units: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    if set(sys.argv[1:]) & {"-h", "--help"}:
-        print(USAGE, OPTIONS, sep="\n", end="")
-        sys.exit()
-    if len(sys.argv) == 1:
-        sys.exit(f"{USAGE}\n{OPTIONS}")
-    try:
-        main(sys.argv[1:])
-    except (UserError, OSError) as mistake:
-        sys.exit(f"error: {mistake}")
+    run(main, f"{USAGE}\n{OPTIONS}")

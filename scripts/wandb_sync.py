@@ -1,9 +1,8 @@
 """Uploads runs that W&B logged offline: `python scripts/wandb_sync.py outputs/…`."""
 
-import sys
 from pathlib import Path
 
-from sinefield.errors import UserError
+from sinefield.script import run
 from sinefield.tracking.sync import sync
 
 USAGE = """\
@@ -16,18 +15,13 @@ became of it. Can be repeated: what is already there is not sent again.
 
 
 def main(arguments: list[str]) -> bool:
-    """A line per run; whether all are on the server."""
-    whole = True
+    """A line per run; whether one is not on the server."""
+    missing = False
     for outcome in sync([Path(argument) for argument in arguments]):
         print(f"{outcome.state:13}  {outcome.folder}" + (f"  ({outcome.reason})" if outcome.reason else ""), flush=True)
-        whole &= outcome.state in ("uploaded", "already there")
-    return whole
+        missing |= outcome.state not in ("uploaded", "already there")
+    return missing
 
 
 if __name__ == "__main__":
-    if set(sys.argv[1:]) & {"-h", "--help"} or len(sys.argv) == 1:
-        sys.exit(USAGE)
-    try:
-        sys.exit(not main(sys.argv[1:]))
-    except (UserError, OSError) as mistake:
-        sys.exit(f"error: {mistake}")
+    run(main, USAGE)

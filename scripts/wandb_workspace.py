@@ -1,11 +1,11 @@
 """Creates the W&B workspace of this project: `python scripts/wandb_workspace.py entity=NAME`."""
 
 import json
-import sys
 from pathlib import Path
 
 from sinefield.errors import UserError, require
 from sinefield.files import write_whole
+from sinefield.script import run, split
 
 USAGE = """\
 Creates a saved view in a W&B project: learning curves, parallel coordinates, parameter importance, pictures, and
@@ -21,9 +21,8 @@ out=FILE.json  write what would be sent, and send nothing
 
 def main(arguments: list[str]) -> None:
     """Save the view, or write it to a file."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    unknown = {argument.split("=", 1)[0] for argument in arguments} - {"entity", "project", "out"}
-    require(not unknown, f"unknown option {', '.join(sorted(unknown))}; the options are entity=, project= and out=")
+    options, unknown = split(arguments, "entity", "project", "out")
+    require(not unknown, f"unknown option {', '.join(unknown)}; the options are entity=, project= and out=")
     require("entity" in options, "say whose project it is: entity=NAME")
     try:
         from sinefield.tracking import workspace  # noqa: PLC0415  an optional dependency
@@ -38,9 +37,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if set(sys.argv[1:]) & {"-h", "--help"} or len(sys.argv) == 1:
-        sys.exit(USAGE)
-    try:
-        main(sys.argv[1:])
-    except (UserError, OSError) as mistake:
-        sys.exit(f"error: {mistake}")
+    run(main, USAGE)

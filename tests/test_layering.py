@@ -29,6 +29,7 @@ MAY = {
     "callbacks": {"torch", "pytorch_lightning", "tqdm", "environment", "files", "module"},
     "interrupts": set(),
     "checkpoints": {"torch", "pytorch_lightning", "files", "interrupts", "data", "module"},
+    "script": set(),
     "state": {"files"},
     "loggers": {"pytorch_lightning", "wandb"},
     "tracking": {"wandb", "wandb_workspaces", "report"},

@@ -19,7 +19,7 @@ from sinefield.environment import leading
 from sinefield.errors import UserError, require
 from sinefield.interrupts import Interrupted
 from sinefield.run import train
-from sinefield.state import read
+from sinefield.state import read, wait_until_free
 
 
 def main(config: DictConfig, folder: Path) -> float:
@@ -42,7 +42,8 @@ def main(config: DictConfig, folder: Path) -> float:
             sys.exit(f"error: {error}")
         raise CompactHydraException(str(error)) from error  # a job of a sweep must not end the others
     except Interrupted as signalled:
-        if worker:  # of a pool, which would give it the next job
+        if worker:  # of a pool, which would give it the next job, and kills the other workers when this one ends:
+            wait_until_free(folder.parent.glob("*/"))  # they have been told as well, and write their checkpoints
             sys.stderr.flush()
             os._exit(int(str(signalled.code)))
         raise

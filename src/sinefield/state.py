@@ -6,7 +6,9 @@ import fcntl
 import json
 import os
 import socket
+import time
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any, BinaryIO, Self
 from sinefield.errors import UserError
 from sinefield.files import write_whole
 
+GRACE = 120  # seconds that a run has to end its step and write its checkpoint
 ENDED = {KeyboardInterrupt: "interrupted", SystemExit: "interrupted"}  # a signal; every other exception is a failure
 
 
@@ -109,11 +112,18 @@ def locked(folder: Path) -> bool:
     try:
         with (folder / ".lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
     return False
+
+
+def wait_until_free(folders: Iterable[Path], seconds: float = GRACE) -> None:
+    """Return when no process is running in any of the folders, or after some seconds."""
+    waited_for, end = list(folders), time.monotonic() + seconds
+    while any(locked(folder) for folder in waited_for) and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _saved(folder: Path) -> dict[str, Any]:

@@ -57,8 +57,7 @@ def test_nothing_is_left_running_and_everything_goes_on(tmp_path) -> None:
         jobs = list(folder.glob("seed=*"))
         assert not any(locked(job) for job in jobs)
         beyond(folder, times)  # what was written in leaving
-        # joblib may kill a worker before it has left by itself; it goes on from its latest evaluation then
-        assert {read(job)["state"] for job in jobs} <= {"interrupted", "killed"}, (name, out, err)
+        assert {read(job)["state"] for job in jobs} == {"interrupted"}, (name, out, err)
     done = run(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for job in (tmp_path / "serial").glob("seed=*"):

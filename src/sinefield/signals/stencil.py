@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +29,9 @@ class Stencil(Image):
     Between the samples each of them is the spline through its own values at the samples.
 
     Args:
-        path, size, holdout, degree, allow_huge: as `Image` takes them.
+        path: as `Image` takes it.
         across: weights of the three rows that a derivative is averaged over; divided by their sum.
+        picture: what else `Image` takes.
 
     Raises:
         UserError: as `Image`, and for weights that are not three numbers with a positive sum.
@@ -38,22 +40,14 @@ class Stencil(Image):
     potential = False
     derived: Tensor
 
-    def __init__(
-        self,
-        path: str | Path,
-        size: int | None = 256,
-        holdout: bool = True,
-        degree: int = 3,
-        allow_huge: bool = False,
-        across: Sequence[float] = (1, 2, 1),
-    ) -> None:
-        super().__init__(path, size, holdout, degree, allow_huge)
+    def __init__(self, path: str | Path, *, across: Sequence[float] = (1, 2, 1), **picture: Any) -> None:
+        super().__init__(path, **picture)
         numbers = isinstance(across, list | tuple) and all(type(w) in (int, float) for w in across)
         valid = numbers and len(across) == 3 and sum(across) > 0
         require(valid, f"signal.across must be three numbers with a positive sum, [1,2,1], not {across!r}")
         samples = super().samples().value.double().numpy().reshape(*self.shape, -1)
         found = np.stack(differences(samples, across), axis=2)
-        derived = spline.coefficients(found.reshape(*self.shape, -1), degree)
+        derived = spline.coefficients(found.reshape(*self.shape, -1), self.degree)
         self.register_buffer("derived", torch.from_numpy(derived).to(self.c.dtype))
 
     def jet(self, x: Tensor, order: int) -> Jet:

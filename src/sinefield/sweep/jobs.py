@@ -6,16 +6,14 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sinefield.state import locked, read
+from sinefield.state import locked, read, wait_until_free
 
 OPEN = ("new", "interrupted", "killed")  # not settled: neither finished nor failed
-GRACE = 120  # seconds that a job has to end its step and write its checkpoint
 
 
 @dataclass
@@ -86,7 +84,5 @@ def stop(jobs: Iterable[Job]) -> None:
                 os.kill(owner["pid"], signal.SIGTERM)
             except ProcessLookupError:
                 continue
-            told.append(job)
-    end = time.monotonic() + GRACE
-    while any(locked(job.folder) for job in told) and time.monotonic() < end:
-        time.sleep(0.05)
+            told.append(job.folder)
+    wait_until_free(told)

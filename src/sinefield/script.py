@@ -1,0 +1,37 @@
+"""What the scripts have in common: their usage on demand, options as key=value, a mistake as one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from sinefield.errors import UserError
+
+
+def run(main: Callable[[list[str]], object], usage: str) -> None:
+    """Call `main` with the command line's arguments; ends with status 1 where it fails or returns something.
+
+    Without arguments the usage goes to stderr, as a mistake; with -h or --help it is what was asked for.
+    """
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        print(usage, end="")
+        sys.exit()
+    if not arguments:
+        sys.exit(usage)
+    try:
+        failed = main(arguments)
+    except (UserError, OSError) as mistake:
+        sys.exit(f"error: {mistake}")
+    sys.exit(1 if failed else 0)
+
+
+def split(arguments: Sequence[str], *names: str) -> tuple[dict[str, str], list[str]]:
+    """The options of these names, key: value, and everything else; the name of a folder may hold "=" too.
+
+    >>> split(["outputs/a=1", "out=page.html"], "out")
+    ({'out': 'page.html'}, ['outputs/a=1'])
+    """
+    options = [argument.split("=", 1) for argument in arguments]
+    found = {option[0]: option[1] for option in options if len(option) == 2 and option[0] in names}
+    return found, [argument for argument in arguments if argument.split("=", 1)[0] not in found]
