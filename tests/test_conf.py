@@ -40,11 +40,8 @@ def test_a_yaml_makes_a_finished_run(choice, fit, tmp_path) -> None:
     small = SMALL
     if str(choice) in UNSIZED:
         Image.fromarray(camera()[:33, :31]).save(tmp_path / "a.tif")
-        small = [
-            f"signal.path={tmp_path / 'a.tif'}",
-            "signal.scored=200",
-            *(part for part in SMALL if "signal.size" not in part),
-        ]
+        small = [part for part in SMALL if "signal.size" not in part]
+        small += [f"signal.path={tmp_path / 'a.tif'}", "signal.scored=200"]
     metrics = fit(*NEEDS.get(group, []), f"{group}={name}", *small)
     assert metrics["steps"] == 2
     assert json.loads((metrics["folder"] / "metrics.json").read_text())["psnr"] == metrics["psnr"]
