@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
     scale.set_defaults(measure=measure_scale)
 
     overhead = commands.add_parser("overhead", help="what comes with a step: start-up, Lightning's loop, evaluations")
-    overhead.add_argument("--steps", type=int, default=250, help="of the run whose every step is taken by both loops")
+    overhead.add_argument("--steps", type=int, default=550, help="of the run whose every step is taken by both loops")
     overhead.add_argument("--repeats", type=int, default=3, help="starts, of which the median counts")
     overhead.add_argument("overrides", nargs="*", help="of the runs: logger=none")
     overhead.set_defaults(measure=measure_overhead)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from sinefield.benchmarks.stopwatch import watched
+from sinefield.errors import require
 
 SIDE = "picture side"
 KNOBS = {"width": "field.width", "depth": "field.depth", "points": "data.batch_size"}
@@ -44,8 +45,9 @@ def rows(
         grown: the values of each knob, by its name in `DEFAULT`.
         losses: those compared.
         overrides: further ones, of all runs.
-        steps: per run, of which the median counts.
+        steps: per run, of which the median counts, but for the first few.
     """
+    require(steps > _SKIPPED, f"--steps must be at least {_SKIPPED + 1}, since the first {_SKIPPED} do not count")
     for side in {DEFAULT[SIDE], *grown[SIDE]}:
         write_picture(scratch / f"{side}.tif", side)
     cases = [("in memory", 256)] + [(knob, value) for knob, values in grown.items() for value in values]
@@ -123,7 +125,7 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
             column[1].minorticks_off()
             column[1].set_xlabel(knob)
         panels[0, 0].set(ylabel="ms per step", yscale="log")
-        panels[1, 0].set(ylabel="peak memory / MiB", ylim=(0, None))
+        panels[1, 0].set(ylabel="peak memory / MiB", ylim=(0, 1.1 * max(row["peak_memory_mb"] for row in found)))
         panels[0, 0].legend(fontsize=8, frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         canvas.print_png(path)
