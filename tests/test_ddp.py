@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
-from conftest import SMALL
+from conftest import ROOT, SMALL
 from processes import run
 
 STEPS = [*SMALL, "trainer.max_steps=8", "data.eval_every=4", "data.batch_size=51", "trainer.precision=64-true"]
@@ -21,9 +23,24 @@ def test_two_processes_find_what_one_finds(loss, tmp_path) -> None:
         assert done.stdout.count("PSNR on samples") == 1
         found[trainer] = json.loads((folder / "metrics.json").read_text())
         assert json.loads((folder / "status.json").read_text())["state"] == "finished"
-    for key in ("loss", "psnr", "psnr_off_grid", "best_psnr"):
-        assert found["ddp"][key] == pytest.approx(found["default"][key], rel=1e-7), key
+    assert_alike(found["ddp"], found["default"])
     assert (tmp_path / "ddp" / "history.csv").read_text().count("\n") == 3
+
+
+def test_torchrun_starts_the_processes_too(tmp_path) -> None:
+    alone = run(*STEPS, f"hydra.run.dir={tmp_path / 'default'}", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*torchrun, str(ROOT / "train.py"), *STEPS, "trainer=ddp", f"hydra.run.dir={tmp_path / 'ddp'}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("PSNR on samples") == 1
+    assert_alike(*(json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("ddp", "default")))
+
+
+def assert_alike(found: dict, wanted: dict) -> None:
+    for key in ("loss", "psnr", "psnr_off_grid", "best_psnr"):
+        assert found[key] == pytest.approx(wanted[key], rel=1e-7), key
 
 
 def test_a_sweep_on_this_machine_refuses_further_processes(tmp_path) -> None:

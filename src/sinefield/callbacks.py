@@ -102,6 +102,7 @@ class Progress(ProgressBar):
             total=trainer.max_steps,
             initial=trainer.global_step,
             desc="fit",
+            disable=not leading(),
             unit="step",
             bar_format=bar,
             smoothing=0.1,

@@ -8,11 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import SMALL
+from conftest import ROOT, SMALL
 from processes import assert_same, known, run, start, wait_for
 
 from sinefield.state import read
@@ -76,3 +77,17 @@ def test_six_jobs_on_two_nodes_are_all_accounted_for(cluster, tmp_path) -> None:
     for disturbed in (preempted, killed):
         assert_same(known(tmp_path / "serial" / disturbed.name), known(disturbed))
     assert {json.loads(path.read_text())["seed"] for path in folder.glob("*/metrics.json")} == set(range(1, 7))
+
+
+def test_one_run_on_two_nodes_finds_what_one_process_finds(cluster, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")  # no name server knows the virtual nodes
+    steps = [*SMALL, "trainer.max_steps=8", "data.batch_size=51", "trainer.precision=64-true"]
+    alone = run(*steps, f"hydra.run.dir={tmp_path / 'alone'}", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    several = [*steps, "trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2", f"hydra.run.dir={tmp_path / 'ddp'}"]
+    command = ["srun", "--nodes=2", "--ntasks-per-node=1", sys.executable, str(ROOT / "train.py"), *several]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("alone", "ddp"))
+    for key in ("loss", "psnr", "psnr_off_grid", "best_psnr"):
+        assert two[key] == pytest.approx(one[key], rel=1e-7), key

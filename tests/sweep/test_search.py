@@ -43,3 +43,13 @@ def test_a_search_is_killed_goes_on_and_ends_bad_trials_early(tmp_path) -> None:
     more = run(*command, "hydra.sweeper.trials=11", cwd=tmp_path)
     assert more.returncode == 0, more.stderr
     assert more.stdout.count("finished before") == 10
+
+
+def test_trials_run_side_by_side(tmp_path) -> None:
+    beside = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.max_batch_size=2"]
+    done = run(*SEARCH, *beside, "hydra.sweeper.trials=4", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    status = [json.loads(path.read_text()) for path in tmp_path.glob("*/status.json")]
+    assert [found["state"] for found in status] == ["finished"] * 4
+    assert len({found["pid"] for found in status}) == 2
+    assert all(trial.state.is_finished() for trial in study(tmp_path).trials)
