@@ -14,7 +14,8 @@ from typing import Any
 
 from sinefield.errors import UserError
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+ROOT = Path(__file__).resolve().parents[1]
+CONF, TRAIN = ROOT / "conf", ROOT / "train.py"
 
 
 def main(arguments: list[str]) -> None:
@@ -46,7 +47,24 @@ def main(arguments: list[str]) -> None:
     quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
     quality.set_defaults(measure=measure_quality)
 
-    for command in (steps, quality, fields):
+    scale = commands.add_parser("scale", help="what a step costs as picture, network and number of points grow")
+    scale.add_argument("--sides", nargs="*", type=int, default=[256, 1024, 4096, 16384], help="pixels of the picture")
+    scale.add_argument("--widths", nargs="*", type=int, default=[64, 128, 256, 512])
+    scale.add_argument("--depths", nargs="*", type=int, default=[1, 3, 6], help="hidden layers behind the first")
+    scale.add_argument("--points", nargs="*", type=int, default=[1024, 4096, 16384, 65536], help="per step")
+    scale.add_argument("--losses", nargs="+", default=["value", "laplacian"])
+    scale.add_argument("--steps", type=int, default=20, help="per run, of which the median counts")
+    scale.add_argument("--plot", type=Path, help="a PNG for the same as curves")
+    scale.add_argument("overrides", nargs="*", help="of all runs: trainer.accelerator=cpu")
+    scale.set_defaults(measure=measure_scale)
+
+    overhead = commands.add_parser("overhead", help="what comes with a step: start-up, Lightning's loop, evaluations")
+    overhead.add_argument("--steps", type=int, default=550, help="of the run whose every step is taken by both loops")
+    overhead.add_argument("--repeats", type=int, default=3, help="starts, of which the median counts")
+    overhead.add_argument("overrides", nargs="*", help="of the runs: logger=none")
+    overhead.set_defaults(measure=measure_overhead)
+
+    for command in (steps, quality, fields, scale, overhead):
         command.add_argument("--out", type=Path, help="a JSON file for the rows")
     options = vars(parser.parse_args(arguments))
     del options["command"]
@@ -104,6 +122,37 @@ def measure_quality(
             settle(config)
             found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats)
             print(quality.table(found), flush=True)
+    return found
+
+
+def measure_scale(
+    sides: list[int],
+    widths: list[int],
+    depths: list[int],
+    points: list[int],
+    losses: list[str],
+    steps: int,
+    plot: Path | None,
+    overrides: list[str],
+) -> list[dict[str, Any]]:
+    """The rows of `sinefield.benchmarks.scale`."""
+    from sinefield.benchmarks import scale  # noqa: PLC0415
+
+    grown = {scale.SIDE: sides, "width": widths, "depth": depths, "points": points}
+    with tempfile.TemporaryDirectory() as scratch:
+        found = list(scale.rows(TRAIN, Path(scratch), grown, losses, overrides, steps))
+    print(scale.table(found))
+    if plot is not None:
+        scale.plot(found, plot)
+    return found
+
+
+def measure_overhead(steps: int, repeats: int, overrides: list[str]) -> list[dict[str, Any]]:
+    """The rows of `sinefield.benchmarks.overhead`."""
+    from sinefield.benchmarks import overhead  # noqa: PLC0415
+
+    found = overhead.rows(TRAIN, overrides, steps, repeats)
+    print(overhead.table(found))
     return found
 
 
