@@ -53,7 +53,8 @@ MAY = {
     "pruning": {"pytorch_lightning", "optuna", "module"},
     "sweep": {"state", "interrupts", "report"},
     "run": {"*"},
-    "command": {"hydra", "omegaconf", "environment", "interrupts", "run", "state"},
+    "saved": {"hydra", "omegaconf", "report"},
+    "command": {"hydra", "omegaconf", "environment", "interrupts", "run", "saved", "state"},
     "__init__": {"jet", "field", "run"},
 }
 

@@ -17,13 +17,15 @@ from sinefield.field import CoordinateMLP, Siren
 from sinefield.jet import Jet, autograd_jet
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import nn
 
 __all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "load"]
 
 
-def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
+def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
     """The field of a finished run as a plain module; see `sinefield.run.load`."""
     from sinefield.run import load as load_run  # noqa: PLC0415  Lightning and Hydra wait until they are needed
 
-    return load_run(folder, checkpoint)
+    return load_run(folder, checkpoint, trust)

@@ -9,27 +9,26 @@ import shutil
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.checkpoints import Checkpoints, Continue, WholeFiles
 from sinefield.configuration import build, mendable, settle
 from sinefield.data import SignalData
 from sinefield.drawing import draw
 from sinefield.environment import Usage, environment, leading
-from sinefield.errors import UserError, require
+from sinefield.errors import require
 from sinefield.files import write_whole
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
 from sinefield.state import Elsewhere, Status, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from torch import nn
 
@@ -100,10 +99,10 @@ def _train(
     if first:
         write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
     history = History(folder / "history.csv")
-    checkpoints = Checkpoints(folder / "checkpoints", interrupts)
-    callbacks = [Progress(), history, checkpoints]  # in this order: a checkpoint holds the row of its evaluation
+    keeper = checkpoints.Checkpoints(folder / "checkpoints", interrupts)
+    callbacks = [Progress(), history, keeper]  # in this order: a checkpoint holds the row of its evaluation
     if last is not None:
-        callbacks.insert(0, Continue(last, watchers=[history, checkpoints]))
+        callbacks.insert(0, checkpoints.Continue(last, watchers=[history, keeper]))
     if config.get("watcher") is not None:
         callbacks.insert(0, build(config.watcher))
     with logging_to(config.logger if first else None, folder) as logger:
@@ -112,7 +111,7 @@ def _train(
             logger=logger or False,
             callbacks=callbacks,
             enable_checkpointing=False,
-            plugins=[WholeFiles()],
+            plugins=[checkpoints.WholeFiles()],
         )
         placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
         require(
@@ -151,32 +150,27 @@ def _train(
     return metrics
 
 
-def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
+def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
     """The field of a finished run, as a plain module in evaluation mode on the CPU.
 
     Args:
         folder: the run folder.
         checkpoint: "last" for the final weights, "best" for those with the highest PSNR on the samples.
+        trust: packages beside this one whose classes the folder's configuration may ask for.
 
     Returns:
         A module that maps (..., D) coordinates to (..., C) values in [-1, 1] and answers ``jet(x, order)``.
 
     Raises:
-        UserError: the folder holds no finished run, or the checkpoint cannot be read.
+        UserError: the folder holds no finished run, it asks for what no run needs, or the checkpoint cannot be read.
     """
     folder = Path(folder)
     require((folder / "metrics.json").is_file(), f"{folder} holds no finished run (no metrics.json in it)")
     file = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    require(file.is_file(), f"{file} does not exist; the checkpoints of a run are called last and best")
-    field = cast("nn.Module", build(OmegaConf.load(folder / "config.yaml").field))
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    state = checkpoints.read(file)["state_dict"]
+    field = cast("nn.Module", build(saved.part(folder, "field", trust)))
+    with checkpoints.belonging(file):
         field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
-    except (UnpicklingError, OSError, EOFError, LookupError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{file} is not a whole checkpoint of this run's field ({reason}); try the other one"
-        ) from error
     return field.eval()
 
 
