@@ -124,7 +124,8 @@ def test_a_folder_cannot_look_at_the_environment(text, folder) -> None:
 @pytest.mark.parametrize(
     "content",
     ["", "[]", "3", "a: &a [*a]", "a: &a [x]\nb: [*a, *a]", "[" * 100_000, "{" * 50_000, "- " * 100_000, "field: 3",
-     "a: ${a}\nfield: {width: '${a}'}", "field: ${nothing}", "field: '???'", "\0", "!!python/object/apply:os.system [x]"],
+     "a: ${a}\nfield: {width: '${a}'}", "field: ${nothing}", "field: '???'",
+     "\0", "!!python/object/apply:os.system [x]"],
     ids=range(14),
 )  # fmt: skip
 def test_a_configuration_that_is_none_is_one_line(content, folder) -> None:

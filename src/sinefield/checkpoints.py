@@ -57,12 +57,12 @@ class Checkpoints(pl.Callback):
         """Hold the signals, over the handlers of Lightning."""
         self.interrupts.hold()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **more: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
         """A moment at which a signal is obeyed: between two steps, unless an evaluation is due, whose row is kept."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SignalData)
         if not data.due(trainer.global_step) and self._stopping(trainer):
-            trainer.save_checkpoint(self.folder / "last.ckpt")
+            self._save(trainer, pl_module, "last")
             self.interrupts.obey()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,10 +72,15 @@ class Checkpoints(pl.Callback):
         assert psnr is not None
         if psnr > self.best:
             self.best = psnr
-            trainer.save_checkpoint(self.folder / "best.ckpt")
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+            self._save(trainer, pl_module, "best")
+        self._save(trainer, pl_module, "last")
         if self._stopping(trainer):
             self.interrupts.obey()
+
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule, name: str) -> None:
+        assert isinstance(module, FieldModule)
+        module.guard.keep(trainer.global_step, module.field)
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The last checkpoint stands: nothing is lost any more."""

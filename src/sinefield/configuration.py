@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from hydra.errors import CompactHydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sinefield.errors import UserError, require
+
+_COMPLAINTS = (TypeError, ValueError, ArithmeticError, RuntimeError)
 
 OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
 
@@ -29,15 +32,40 @@ def mendable(where: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (CompactHydraException, TypeError, ValueError) as error:
-        cause: BaseException = error
-        while isinstance(cause, CompactHydraException) and cause.__cause__ is not None:
-            cause = cause.__cause__
+    except (CompactHydraException, *_COMPLAINTS) as error:
+        cause = _cause(error)
         if isinstance(cause, UserError):
             raise cause from error
-        if not isinstance(cause, CompactHydraException | TypeError | ValueError):
+        if not isinstance(cause, CompactHydraException | _COMPLAINTS) or _memory(cause):
             raise
         raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Turn the end of memory, of the machine's or of an accelerator's, into a `UserError` that names what takes it."""
+    try:
+        yield
+    except (CompactHydraException, MemoryError, RuntimeError) as error:
+        cause = _cause(error)
+        if not _memory(cause):
+            raise
+        said = " ".join(str(cause).split()).partition(". ")[0][:200]
+        raise UserError(
+            f"out of memory ({said}); chunk=1024 takes little at a time, half of data.batch_size, field.width or "
+            "signal.size takes half or less"
+        ) from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What Hydra tells of."""
+    while isinstance(error, CompactHydraException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def settle(node: DictConfig | ListConfig, path: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sinefield.data import Batch, SignalData
-from sinefield.errors import UserError, whole
+from sinefield.errors import require, whole
+from sinefield.guard import Guard
 from sinefield.jet import Jet
 from sinefield.metrics import score
 from sinefield.pieces import Pieces
@@ -20,6 +22,8 @@ from sinefield.pieces import Pieces
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.field import CoordinateMLP
     from sinefield.losses.base import Loss
+
+log = logging.getLogger(__name__)
 
 
 class FieldModule(pl.LightningModule):
@@ -54,6 +58,7 @@ class FieldModule(pl.LightningModule):
         self.terms: dict[str, Tensor] = {}  # of the latest step
         self.scores: dict[str, float | None] = {}  # of the latest evaluation
         self.predicted: list[Tensor] = []
+        self.guard = Guard()
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its schedule where there is one."""
@@ -61,28 +66,52 @@ class FieldModule(pl.LightningModule):
         return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
 
     def on_fit_start(self) -> None:
-        """Take the power along to the device."""
+        """Take the power along to the device, and see how many points fit it."""
         self.power = self.power.map(lambda part: part.to(self.device))
+        self.guard.precision = str(self.trainer.precision)
+        if "16" in self.guard.precision and self.trainer.is_global_zero:
+            log.warning(
+                "trainer.precision=%s caps the fit near 38 to 40 dB: omega0 multiplies the rounding of what the sines "
+                "are taken of; end with 32-true where that is not enough",
+                self.guard.precision,
+            )
+        self._data.settle(lambda batch: self._backward(self.trainer.precision_plugin.convert_input(batch)))
 
     def training_step(self, batch: Batch, index: int) -> None:
         """One optimizer step; L-BFGS asks for the closure several times, the others once."""
         optimizer, scheduler = self.optimizers(), self.lr_schedulers()
         assert not isinstance(optimizer, list)
 
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            if self.trainer.world_size == 1:
-                return self._checked(self._backward(batch))
-            with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
-                return self._checked(self._summed(self._backward(batch)))
+        losses: list[Tensor] = []  # of a line search all but the first may well be bad
 
+        def closure() -> Tensor:
+            if self.trainer.world_size == 1:
+                self.terms = self._backward(batch)
+            else:
+                with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
+                    self.terms = self._summed(self._backward(batch))
+            losses.append(torch.stack(list(self.terms.values())).sum())
+            return losses[-1]
+
+        step = self.trainer.global_step
         optimizer.step(closure)
+        self.guard.see(step, losses[0])
         if isinstance(scheduler, LRScheduler):
             scheduler.step()
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Add the gradient of the loss over this process's points to the parameters'; the terms, () each."""
-        return self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
+        """The gradient of the loss over this process's points becomes the parameters'; the terms, () each.
+
+        What does not fit the device's memory is done in smaller pieces from then on, which changes the speed alone.
+        """
+        while True:
+            self.field.zero_grad()
+            try:
+                return self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
+            except torch.OutOfMemoryError:
+                if not self.pieces.halve(self.device):
+                    raise
+            torch.cuda.empty_cache()
 
     def _summed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """The terms of all processes, summed as the gradients are: what one process with all points would have."""
@@ -97,30 +126,18 @@ class FieldModule(pl.LightningModule):
             parameter.grad = gradient
         return dict(zip(terms, summed[len(parameters) :], strict=True))
 
-    def _checked(self, terms: dict[str, Tensor]) -> Tensor:
-        """The loss, (), whose terms are kept."""
-        total = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(total):
-            raise UserError(
-                f"the loss became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
-                "activation.omega0 or activation.scale"
-            )
-        self.terms = terms
-        return total
-
     def validation_step(self, x: Tensor, index: int) -> None:
         """The field's values at one block of the evaluation grid."""
         self.predicted.append(self.pieces.values(x))
 
     def on_validation_epoch_end(self) -> None:
         """Score the evaluation grid and log it, with the latest training terms, under the names of metrics.json."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, SignalData)
-        truth, fineness = data.truth()
+        truth, fineness = self._data.truth()
         prediction = torch.cat(self.predicted).to(truth.dtype).reshape(truth.shape)
         self.predicted = []
-        if not torch.isfinite(prediction).all():
-            raise UserError(f"the field is no longer finite at step {self.trainer.global_step}; lower optimizer.lr")
+        self.guard.look()
+        step = self.trainer.global_step
+        require(bool(prediction.isfinite().all()), f"the field is not finite at step {step}; {self.guard.advice}")
         self.scores = score(prediction, truth, fineness, self.loss.freedom)
         shown = {name: value for name, value in self.scores.items() if value is not None}
         terms = {f"loss/{name}": value for name, value in self.terms.items()}
@@ -128,11 +145,21 @@ class FieldModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the latest step and evaluation found goes along."""
-        checkpoint["found"] = {"terms": self.terms, "scores": self.scores}
+        found = {"terms": self.terms, "scores": self.scores, "first": self.guard.first}
+        checkpoint["found"] = found | {"batch_size": self._data.batch_size}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """As if they had just been found."""
-        self.terms, self.scores = checkpoint["found"]["terms"], checkpoint["found"]["scores"]
+        found = checkpoint["found"]
+        self.terms, self.scores = found["terms"], found["scores"]
+        self.guard.first, self.guard.kept = found["first"], checkpoint["global_step"]
+        self._data.batch_size, self._data.auto = found["batch_size"], False
+
+    @property
+    def _data(self) -> SignalData:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SignalData)
+        return data
 
     @property
     def total(self) -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss
 
 _IN_CACHE = 2**18  # numbers in one layer's values of a piece, 1 MiB: some ten of them are in use at a time
+_FEWEST = 2**10  # points of a piece: fewer would save next to nothing beside the weights
 _ON_DEVICE = 2**26  # the same on an accelerator, which wants few large pieces: bounds its memory
 
 
@@ -74,6 +75,7 @@ class Pieces:
     def __init__(self, field: CoordinateMLP, points: int | None = None) -> None:
         self.field = field
         self.points = points
+        self.shrink = points is None
         self.pool: ThreadPoolExecutor | None = None
         self.threads = 1
 
@@ -146,6 +148,13 @@ class Pieces:
         if self.points is not None:
             return self.points
         return max(1, (_IN_CACHE if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features)
+
+    def halve(self, device: torch.device) -> bool:
+        """Take half as many points from here on; False where they are few already, or the user's choice."""
+        if not self.shrink or self.size(device) < 2 * _FEWEST:
+            return False
+        self.points = self.size(device) // 2
+        return True
 
     def _terms(self, piece: Piece, power: Jet) -> dict[str, Tensor]:
         """The terms of a piece, weighted by its share of the batch."""

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.configuration import build, mendable, settle
+from sinefield.configuration import build, mendable, settle, within_memory
 from sinefield.data import SignalData
 from sinefield.drawing import draw
 from sinefield.environment import Usage, environment, leading
@@ -61,7 +61,7 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
     require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
     left = last.exists() and state != "failed"
     require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
-    with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status:
+    with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status, within_memory():
         return _train(config, folder, last if resume and last.exists() else None, interrupts, status, alone)
 
 
