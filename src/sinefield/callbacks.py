@@ -74,8 +74,11 @@ class History(pl.Callback):
         return {"rows": self.rows, "fit_seconds": self.fit_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The rows and the time so far, from the checkpoint."""
-        self.rows, self._seconds = state_dict["rows"], state_dict["fit_seconds"]
+        """The rows and the time so far, from the checkpoint; ValueError where they are none."""
+        self.rows, self._seconds = list(state_dict["rows"]), float(state_dict["fit_seconds"])
+        kept = (int, float, type(None))
+        if not all(isinstance(value, kept) for row in self.rows for value in (row["step"], *row.values())):
+            raise ValueError("its history is none")
 
     def _write(self) -> None:
         if not leading():

@@ -96,7 +96,7 @@ class Checkpoints(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The best score, from the checkpoint."""
-        self.best = state_dict["best"]
+        self.best = float(state_dict["best"])
 
 
 class Continue(pl.Callback):
@@ -120,7 +120,7 @@ class Continue(pl.Callback):
         with belonging(self.file):
             pl_module.load_state_dict(self.state["state_dict"])
             pl_module.on_load_checkpoint(self.state)
-            loop, step = trainer.fit_loop.epoch_loop, whole("its step", self.state["global_step"], least=0)
+            loop, step = trainer.fit_loop.epoch_loop, whole("its step", self.state["global_step"], 0, trainer.max_steps)
             loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
             loop._batches_that_stepped = step  # what loggers are told
             for watcher in self.watchers:

@@ -14,31 +14,32 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sinefield.errors import UserError, require
 
-_COMPLAINTS = (TypeError, ValueError, ArithmeticError, RuntimeError)
-
 OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
 
 
 def build(node: Any, **more: Any) -> Any:
-    """The object a config node describes; what its constructor finds wrong becomes one line."""
-    with mendable(str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""):
+    """The object a config node describes, None for none; what its constructor finds wrong becomes one line."""
+    described = node is None or (isinstance(node, DictConfig) and "_target_" in node)
+    require(described, f"{node!r} stands where a choice belongs, with a _target_; take one of those in conf/")
+    with mendable(str(node._get_full_key(None)) if node is not None else ""):
         return instantiate(node, _convert_="all", **more)
 
 
 @contextmanager
 def mendable(where: str) -> Iterator[None]:
-    """Turn the complaints of constructors about their arguments into a `UserError` that says where."""
+    """Turn whatever constructors raise over their arguments into a `UserError` that says where."""
     try:
         yield
     except UserError:
         raise
-    except (CompactHydraException, *_COMPLAINTS) as error:
+    except Exception as error:
         cause = _cause(error)
         if isinstance(cause, UserError):
             raise cause from error
-        if not isinstance(cause, CompactHydraException | _COMPLAINTS) or _memory(cause):
+        if _memory(cause):
             raise
-        raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
+        kind = "" if isinstance(cause, CompactHydraException | ValueError) else f"{type(cause).__name__}: "
+        raise UserError(f"{where}: {kind}{' '.join(str(cause).split())[:500]}") from error
 
 
 @contextmanager

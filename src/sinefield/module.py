@@ -151,9 +151,11 @@ class FieldModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """As if they had just been found."""
         found = checkpoint["found"]
-        self.terms, self.scores = found["terms"], found["scores"]
-        self.guard.first, self.guard.kept = found["first"], checkpoint["global_step"]
-        self._data.batch_size, self._data.auto = found["batch_size"], False
+        self.terms = {name: term.reshape(()) for name, term in found["terms"].items()}
+        self.scores = {name: value if value is None else float(value) for name, value in found["scores"].items()}
+        self.guard.first = None if found["first"] is None else float(found["first"])
+        self.guard.kept = checkpoint["global_step"]
+        self._data.batch_size, self._data.auto = whole("its batch_size", found["batch_size"], least=1), False
 
     @property
     def _data(self) -> SignalData:

@@ -63,6 +63,8 @@ class Picture:
         require(there or device != "cuda", "torch finds no CUDA device here; use device=cpu")
         self.device = torch.device("cuda" if there and device != "cpu" else "cpu")
         self.field: Any = load(folder, checkpoint, trust).to(self.device)
+        there = (self.folder / "ground_truth.png").is_file()  # a pipe would be waited for
+        require(there, f"{folder} is not the run of a picture: no ground_truth.png in it")
         try:
             with Image.open(self.folder / "ground_truth.png") as truth:
                 self.shape = (truth.height, truth.width)

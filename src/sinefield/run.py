@@ -21,7 +21,7 @@ from sinefield.configuration import build, mendable, settle, within_memory
 from sinefield.data import SignalData
 from sinefield.drawing import draw
 from sinefield.environment import Usage, environment, leading
-from sinefield.errors import require
+from sinefield.errors import require, whole
 from sinefield.files import write_whole
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
@@ -59,10 +59,10 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
     """
     state, last = read(folder)["state"], folder / "checkpoints" / "last.ckpt"
     require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
-    left = last.exists() and state != "failed"
+    left = last.is_file() and state != "failed"
     require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
     with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status, within_memory():
-        return _train(config, folder, last if resume and last.exists() else None, interrupts, status, alone)
+        return _train(config, folder, last if resume and last.is_file() else None, interrupts, status, alone)
 
 
 def _train(
@@ -70,8 +70,12 @@ def _train(
 ) -> dict[str, Any]:
     """`train`, once it is known that the folder is free, and from which checkpoint to go on."""
     usage = Usage()
-    settle(config)
-    pl.seed_everything(config.seed, verbose=False)
+    with mendable("the configuration"):
+        settle(config)
+        OmegaConf.to_container(config, resolve=True)
+    for name in ("signal", "field", "loss", "optimizer", "trainer", "data"):
+        require(config.get(name) is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
+    pl.seed_everything(whole("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
     signal = build(config.signal)
     config.facts = {"dims": signal.dims, "channels": signal.channels, "samples": max(signal.shape)}
@@ -83,10 +87,9 @@ def _train(
         f"{type(field.activation).__name__} vanish almost everywhere from order {field.smoothness + 1} on; "
         f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.laplacian=null)",
     )
-    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
-    with mendable("optimizer"):
-        optimizer([torch.zeros(1, requires_grad=True)])  # its own checks, before anything is written
-    data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
+    optimizer, scheduler = _optimizer(config)
+    with mendable("data"):
+        data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
     module = FieldModule(field, loss, signal.power(loss.order), optimizer, scheduler, chunk=config.chunk)
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,18 +109,10 @@ def _train(
     if config.get("watcher") is not None:
         callbacks.insert(0, build(config.watcher))
     with logging_to(config.logger if first else None, folder) as logger:
-        trainer = build(
-            config.trainer,
-            logger=logger or False,
-            callbacks=callbacks,
-            enable_checkpointing=False,
-            plugins=[checkpoints.WholeFiles()],
-        )
-        placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
+        trainer = _trainer(config, logger, callbacks, alone)
+        same = data.max_steps == trainer.max_steps  # else Lightning asks for steps for ever
         require(
-            alone or placed,
-            "a job of a sweep on this machine cannot start further processes: they would run the whole sweep; "
-            "use trainer=default, one run without -m, or hydra/launcher=slurm",
+            same, f"data.max_steps is {data.max_steps}; leave it to trainer.max_steps, which is {trainer.max_steps}"
         )
         if logger:
             logger.log_hyperparams(resolved)
@@ -148,6 +143,40 @@ def _train(
     }  # JSON has no inf
     write_whole(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())
     return metrics
+
+
+def _optimizer(config: DictConfig) -> tuple[Any, Any]:
+    """What makes the optimizer and, or None, its schedule; both tried on nothing, before anything is written."""
+    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
+    with mendable("optimizer and scheduler"):
+        tried = optimizer([torch.zeros(1, requires_grad=True)])
+        schedule = None if scheduler is None else scheduler(tried)
+        tried.step(lambda: torch.zeros(()))
+        if schedule is not None:
+            schedule.step()
+    return optimizer, scheduler
+
+
+def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool) -> pl.Trainer:
+    """Lightning's, with what it does not check of its knobs until it trips over them."""
+    trainer = build(
+        config.trainer,
+        logger=logger or False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        plugins=[checkpoints.WholeFiles()],
+    )
+    for name, least in (("max_epochs", 1), ("num_sanity_val_steps", 0), ("log_every_n_steps", 0)):
+        value = config.trainer.get(name)
+        if value is not None and value != -1:
+            whole(f"trainer.{name}", value, least)
+    placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
+    require(
+        alone or placed,
+        "a job of a sweep on this machine cannot start further processes: they would run the whole sweep; "
+        "use trainer=default, one run without -m, or hydra/launcher=slurm",
+    )
+    return trainer
 
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
