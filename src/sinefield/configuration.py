@@ -25,6 +25,18 @@ def build(node: Any, **more: Any) -> Any:
         return instantiate(node, _convert_="all", **more)
 
 
+def build_optimizer(config: DictConfig) -> tuple[Any, Any]:
+    """What makes the optimizer and, or None, its schedule; both tried on nothing, before anything is written."""
+    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
+    with mendable("optimizer and scheduler"):
+        tried = optimizer([torch.zeros(1, requires_grad=True)])
+        schedule = None if scheduler is None else scheduler(tried)
+        tried.step(lambda: torch.zeros(()))
+        if schedule is not None:
+            schedule.step()
+    return optimizer, scheduler
+
+
 @contextmanager
 def mendable(where: str) -> Iterator[None]:
     """Turn whatever constructors raise over their arguments into a `UserError` that says where."""

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.configuration import build, mendable, settle, within_memory
+from sinefield.configuration import build, build_optimizer, mendable, settle, within_memory
 from sinefield.data import SignalData
 from sinefield.drawing import draw
 from sinefield.environment import Usage, environment, leading
@@ -77,17 +77,8 @@ def _train(
         require(config.get(name) is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
     pl.seed_everything(whole("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
-    signal = build(config.signal)
-    config.facts = {"dims": signal.dims, "channels": signal.channels, "samples": max(signal.shape)}
-    field = build(config.field)
-    loss = build(config.loss)
-    require(
-        loss.order <= field.smoothness,
-        f"this loss looks at derivatives of order {loss.order}, and those of "
-        f"{type(field.activation).__name__} vanish almost everywhere from order {field.smoothness + 1} on; "
-        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.laplacian=null)",
-    )
-    optimizer, scheduler = _optimizer(config)
+    signal, field, loss = _parts(config)
+    optimizer, scheduler = build_optimizer(config)
     with mendable("data"):
         data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
     module = FieldModule(field, loss, signal.power(loss.order), optimizer, scheduler, chunk=config.chunk)
@@ -145,16 +136,22 @@ def _train(
     return metrics
 
 
-def _optimizer(config: DictConfig) -> tuple[Any, Any]:
-    """What makes the optimizer and, or None, its schedule; both tried on nothing, before anything is written."""
-    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
-    with mendable("optimizer and scheduler"):
-        tried = optimizer([torch.zeros(1, requires_grad=True)])
-        schedule = None if scheduler is None else scheduler(tried)
-        tried.step(lambda: torch.zeros(()))
-        if schedule is not None:
-            schedule.step()
-    return optimizer, scheduler
+def _parts(config: DictConfig) -> tuple[Any, Any, Any]:
+    """Signal, field and loss, which fit each other."""
+    signal = build(config.signal)
+    config.facts = {"dims": signal.dims, "channels": signal.channels, "samples": max(signal.shape)}
+    field = build(config.field)
+    with mendable("field"):
+        channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
+    require(channels == signal.channels, f"field.out_features is {channels}, and the signal has {signal.channels}")
+    loss = build(config.loss)
+    require(
+        loss.order <= field.smoothness,
+        f"this loss looks at derivatives of order {loss.order}, and those of "
+        f"{type(field.activation).__name__} vanish almost everywhere from order {field.smoothness + 1} on; "
+        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.laplacian=null)",
+    )
+    return signal, field, loss
 
 
 def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool) -> pl.Trainer:

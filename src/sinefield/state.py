@@ -129,5 +129,5 @@ def _saved(folder: Path) -> dict[str, Any]:
         return {}
     kinds = {"state": str, "error": str | None, "host": str, "pid": int, "since": str}
     given = found.items() if isinstance(found, dict) else ()
-    known = {key: value for key, value in given if key in kinds and isinstance(value, kinds[key])}
+    known: dict[str, Any] = {key: value for key, value in given if key in kinds and isinstance(value, kinds[key])}
     return known if known.get("pid", 1) > 0 else {}  # a signal to any other would reach more than a process

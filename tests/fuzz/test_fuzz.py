@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from properties import TARGETS, seen
 
-DAILY = {"picture": 300, "knob": 40, "folder": 25, "checkpoint": 25}
+DAILY = {"picture": 300, "knob": 30, "folder": 15, "checkpoint": 15}
 NIGHTLY = {"picture": 50_000, "knob": 5_000, "folder": 3_000, "checkpoint": 3_000}
 
 
