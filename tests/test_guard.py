@@ -157,7 +157,7 @@ def test_an_automatic_batch_is_as_large_as_fits_and_stays_so(fit, little, tmp_pa
 
 def test_memory_that_the_machine_does_not_have_is_named(fit) -> None:
     with pytest.raises(UserError, match="out of memory"):
-        fit(*SMALL, "logger=none", "data.continuous=true", "data.batch_size=1000000000000000")
+        fit(*SMALL, "logger=none", "data.continuous=true", "data.batch_size=1000000000000")
 
 
 def test_weights_that_are_not_finite_are_not_kept() -> None:
