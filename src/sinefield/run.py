@@ -78,9 +78,9 @@ def _train(
     pl.seed_everything(whole("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
     signal, field, loss = _parts(config)
-    optimizer, scheduler = build_optimizer(config)
     with mendable("data"):
         data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
+    optimizer, scheduler = build_optimizer(config)
     module = FieldModule(field, loss, signal.power(loss.order), optimizer, scheduler, chunk=config.chunk)
 
     folder.mkdir(parents=True, exist_ok=True)
