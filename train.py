@@ -1,17 +1,23 @@
 """Fit one signal: `python train.py loss=laplacian signal.path=cat.jpg`; every knob is in conf/.
 
-`python train.py resume=outputs/…` continues an interrupted run.
+`python train.py resume=outputs/…` continues an interrupted run; `debug=true` shows the traceback of an error.
 """
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+
+FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" or "debug=true" in sys.argv
+KNOWN = (CompactHydraException, OSError)  # what the user or the machine is to mend; sinefield's own come as the former
 
 
 @hydra.main(config_path="conf", config_name="train", version_base="1.3")
@@ -19,37 +25,51 @@ def main(config: DictConfig) -> float:
     """Train with the composed configuration, in the folder Hydra made for it."""
     from sinefield.command import main as run  # noqa: PLC0415  --help and typos need no torch
 
-    return run(config, Path(HydraConfig.get().runtime.output_dir))
+    alone = HydraConfig.get().mode == RunMode.RUN  # else the sweep tells what became of its jobs
+    with told() if alone else nullcontext():
+        return run(config, Path(HydraConfig.get().runtime.output_dir))
 
 
 def resume(arguments: list[str]) -> None:
     """Continue the run in a folder, past Hydra, which would compose another configuration for it."""
-    if len(arguments) > 1:
+    options = dict(argument.partition("=")[::2] for argument in arguments)
+    if not options.keys() <= {"resume", "trust"}:
         sys.exit("error: a run is resumed with its own saved configuration; leave out all but resume=FOLDER")
     from sinefield.command import resume as run  # noqa: PLC0415
+    from sinefield.saved import packages  # noqa: PLC0415
 
-    run(Path(arguments[0].removeprefix("resume=")))
+    run(Path(options["resume"]), packages(options.get("trust")))
 
 
 def explain(error: Exception) -> str:
-    """One line for a mistake in the command line: what is wrong, and the choices there are."""
+    """One line for what ended the command: what is wrong, and the choices there are."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"there is no {error.missing_cfg_file}; choose from: {', '.join(error.options)}"
-    cause = error.__cause__
+    cause, said = error.__cause__, " ".join(str(error).split())
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         return f"there is no {cause.full_key}; choose from: {', '.join(map(str, cause.parent_node))}"
-    return " ".join(str(error).split())
+    if isinstance(error, KNOWN):
+        return said
+    return f"{type(error).__name__}: {said} (a defect of sinefield or of your own class; debug=true shows where)"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """End the command by one line and a status: 1 for what can be mended, 70 (EX_SOFTWARE) for a defect."""
+    try:
+        yield
+    except Exception as error:
+        if FULL:
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, KNOWN) else 70)
 
 
 if __name__ == "__main__":
-    if any(argument.startswith("resume=") for argument in sys.argv[1:]):
-        resume(sys.argv[1:])
-        sys.exit()
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands every exception on to here instead of printing it
-    try:
-        main()
-    except CompactHydraException as mistake:
-        if full:
-            raise
-        sys.exit(f"error: {explain(mistake)}")
+    sys.argv = [argument for argument in sys.argv if argument not in ("debug=true", "debug=false")]
+    with told():
+        if any(argument.startswith("resume=") for argument in sys.argv):
+            resume(sys.argv[1:])
+        else:
+            main()

@@ -26,7 +26,8 @@ MAY = {
     "metrics": {"torch", "torchmetrics", "numpy", "jet"},
     "data": {"torch", "pytorch_lightning", "jet", "metrics"},
     "pieces": {"torch", "jet", "stack"},
-    "module": {"torch", "pytorch_lightning", "jet", "metrics", "data", "pieces"},
+    "guard": {"torch"},
+    "module": {"torch", "pytorch_lightning", "jet", "metrics", "data", "guard", "pieces"},
     "callbacks": {"torch", "pytorch_lightning", "tqdm", "environment", "files", "metrics", "module"},
     "interrupts": set(),
     "checkpoints": {"torch", "pytorch_lightning", "files", "interrupts", "data", "module"},
@@ -35,7 +36,7 @@ MAY = {
     "loggers": {"pytorch_lightning", "wandb"},
     "tracking": {"wandb", "wandb_workspaces", "report"},
     "environment": {"torch", "pytorch_lightning"},
-    "configuration": {"hydra", "omegaconf"},
+    "configuration": {"torch", "hydra", "omegaconf"},
     "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},
     "raster": {"numpy", "tifffile"},
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
@@ -73,7 +74,8 @@ MAY = {
     "pruning": {"pytorch_lightning", "optuna", "module"},
     "sweep": {"state", "interrupts", "report"},
     "run": {"*"},
-    "command": {"hydra", "omegaconf", "environment", "interrupts", "run", "state"},
+    "saved": {"hydra", "omegaconf", "report"},
+    "command": {"hydra", "omegaconf", "environment", "interrupts", "run", "saved", "state"},
     "__init__": {"jet", "field", "run"},
 }
 

@@ -7,14 +7,17 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from sinefield import saved
 from sinefield.environment import leading
 from sinefield.errors import UserError, require
 from sinefield.interrupts import Interrupted
@@ -28,19 +31,16 @@ def main(config: DictConfig, folder: Path) -> float:
     A job of a sweep that was interrupted goes on where it stood; one that failed starts anew.
 
     Raises:
-        CompactHydraException: a `UserError` as Hydra's one line without a traceback.
+        CompactHydraException: a `UserError`, as Hydra's own mistakes are told; a job of a sweep ends no others by it.
     """
     alone = HydraConfig.get().mode == RunMode.RUN
     worker = multiprocessing.current_process().name != "MainProcess"
     if worker:
         _end_with_parent()
     try:
-        again = not alone and read(folder)["state"] in ("interrupted", "killed")
-        metrics = train(config, folder, resume=again, alone=alone)
-    except UserError as error:
-        if alone:
-            sys.exit(f"error: {error}")
-        raise CompactHydraException(str(error)) from error  # a job of a sweep must not end the others
+        with _told():
+            again = not alone and read(folder)["state"] in ("interrupted", "killed")
+            metrics = train(config, folder, resume=again, alone=alone)
     except Interrupted as signalled:
         if worker:  # of a pool, which would give it the next job, and kills the other workers when this one ends:
             wait_until_free(folder.parent.glob("*/"))  # they have been told as well, and write their checkpoints
@@ -57,17 +57,26 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG of <sys/prctl.h>
 
 
-def resume(folder: Path) -> None:
-    """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s."""
-    try:
+def resume(folder: Path, trust: Collection[str] = ()) -> None:
+    """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
+
+    Args:
+        folder: the run folder.
+        trust: packages beside this one whose classes its configuration may ask for.
+    """
+    with _told():
         state = read(folder)["state"]
         require(state != "finished", f"{folder} is finished; there is nothing to resume")
-        saved = [file for file in (folder / "config.yaml", folder / ".hydra" / "config.yaml") if file.is_file()]
-        require(bool(saved), f"{folder} holds no run to resume (no config.yaml in it)")
-        metrics = train(cast("DictConfig", OmegaConf.load(saved[0])), folder, resume=True)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+        metrics = train(saved.read(folder, trust), folder, resume=True)
     _show(metrics, folder)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise CompactHydraException(str(error)) from error
 
 
 def _show(metrics: dict[str, Any], folder: Path) -> None:

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 
+def waitless(path: str, flags: int) -> int:
+    """An opener for `open` that neither follows a link nor waits at a pipe: an OSError, where there is one."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` so that a kill at any moment leaves the old file, or none, but never half of the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
