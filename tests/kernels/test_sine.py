@@ -2,16 +2,24 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from discover import distance
 
 from sinefield.jet import Jet, coordinates, elementwise, linear
-from sinefield.kernels import sine
+from sinefield.kernels import loops, sine, tensors
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = pytest.mark.usefixtures("float64", "passes")
 
 W, TOLERANCE = 30.0, 1e-12
+
+
+@pytest.fixture(params=[loops, tensors], ids=["loops", "tensors"])
+def passes(request, monkeypatch):
+    """What the CPU does, and what an accelerator does."""
+    monkeypatch.setattr(sine, "_passes", lambda like: request.param)
+    return request.param
 
 
 def inputs(order: int, constant: bool, requires_grad: bool = True) -> tuple[Jet, torch.Tensor, torch.Tensor]:
@@ -91,3 +99,35 @@ def test_autocast_rounds_the_factors_of_products_alone(order):
             assert part.dtype == torch.float64
             assert 1e-6 < distance(part, other) < 0.05
     assert distance(given, wanted) < 0.05
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1.5e-7), (torch.float64, 3e-16)])
+@pytest.mark.parametrize("span", [1.0, 1e3, 1e9])  # the last beyond what the loops reduce themselves
+def test_sines_are_exact_to_rounding(passes, dtype, tolerance, span):
+    """Against the sine of numpy in its longest numbers."""
+    angle = torch.linspace(-span, span, 60_000, dtype=dtype).reshape(600, 100)
+    z, none = angle.clone(), angle.new_empty(0, 1, 100)
+    value, cosine, *_ = passes.forward(z, angle.new_zeros(100), none, none, 1.0)
+    exact = angle.numpy().astype(np.longdouble)
+    assert np.abs(value.numpy() - np.sin(exact)).max() <= tolerance
+    assert np.abs(cosine.numpy() - np.cos(exact)).max() <= tolerance
+
+
+def test_what_is_no_number_stays_none(passes):
+    z, none = torch.tensor([[1.0, torch.nan, torch.inf]]), torch.empty(0, 1, 3)
+    value, cosine, *_ = passes.forward(z, torch.zeros(3), none, none, 1.0)
+    assert value.isnan().tolist() == cosine.isnan().tolist() == [[False, True, True]]
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_numbers_stay_short(order):
+    """In float32 nothing is computed in more, and the result is that of float64 to its rounding."""
+    jet, weight, bias = inputs(order, constant=False)
+    leaves = [part for part in (*jet, weight, bias) if part is not None]
+    exact = torch.autograd.grad(scalar(sine.layer(jet, weight, bias, W)), leaves)
+    short = [part.detach().float().requires_grad_() for part in leaves]
+    *parts, weight, bias = short
+    found = torch.autograd.grad(scalar(sine.layer(Jet(*parts), weight, bias, W)), short)
+    for part, other in zip(found, exact, strict=True):
+        assert part.dtype == torch.float32
+        assert distance(part.double(), other) < 1e-5

@@ -1,12 +1,12 @@
 """A layer of sines with its jet as one operation, whose derivative is written out instead of recorded.
 
-With ``a = w (W h + b)``, ``A_d = w W dh/dx_d`` and ``B = w W lap h`` the layer's jet is
+With ``z = W h + b``, ``Z_d = W dh/dx_d``, ``Y = W lap h`` and ``c = w cos(w z)`` the layer's jet is
 
-    s = sin a        ds/dx_d = cos a A_d        lap s = cos a B - sin a q        q = sum_d A_d^2 .
+    s = sin(w z)        ds/dx_d = c Z_d        lap s = c Y - w^2 s q        q = sum_d Z_d^2 .
 
-For the derivatives g, G_d, l of a scalar by these three, those by a, A_d and B are
+For the derivatives g, G_d, l of a scalar by these three, those by z, Z_d and Y are
 
-    cos a (g - l q) - sin a (sum_d G_d A_d + l B)        cos a G_d - 2 l sin a A_d        cos a l ,
+    c (g - w^2 l q) - w^2 s (sum_d G_d Z_d + l Y)        c G_d - 2 w^2 l s Z_d        c l ,
 
 the chain rule by hand. Recorded operation by operation it takes twice the passes over memory, and every sine and cosine
 anew. Where a derivative of these derivatives is wanted, autograd records the plain rules of jets instead. All
@@ -16,7 +16,9 @@ shapes may have K in front, for K networks at once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -24,6 +26,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from sinefield.jet import Derivatives, Jet, affine, elementwise, linear
+from sinefield.kernels import tensors
 
 
 def sines(z: Tensor, order: int, w: float) -> Derivatives:
@@ -63,24 +66,13 @@ class _Layer(Function):
         ctx: Any, w: float, h: Tensor, dh: Tensor | None, lh: Tensor | None, weight: Tensor, bias: Tensor
     ) -> tuple[Tensor | None, ...]:
         ctx.w, ctx.dtype = w, _autocast(h)
-        with torch.autocast(h.device.type, enabled=False):
-            scaled = (w * weight).mT
-            angle = _product(h, scaled, ctx.dtype).add_(w * bias.unsqueeze(-2))
-            value = angle.sin()
-            if dh is None:
-                ctx.save_for_backward(h, dh, lh, weight, bias, angle)
-                return value, None, None
-            cosine, slopes = angle.cos_(), _product(_once(dh), scaled, ctx.dtype)
-            gradient = cosine.unsqueeze(-3) * slopes
-            if lh is None:
-                ctx.save_for_backward(h, dh, lh, weight, bias, value, cosine, slopes)
-                return value, gradient, None
-            first, *others = slopes.unbind(-3)
-            curve, squares = _product(_once(lh), scaled, ctx.dtype), first.square()
-            for slope in others:
-                squares.addcmul_(slope, slope)
-            ctx.save_for_backward(h, dh, lh, weight, bias, value, cosine, slopes, curve, squares)
-            return value, gradient, (cosine * curve).addcmul_(value, squares, value=-1)
+        with _as_they_are(h):
+            z, none = _product(h, weight.mT, ctx.dtype), _none(weight)
+            slopes = none if dh is None else _product(_once(dh), weight.mT, ctx.dtype)
+            curve = none if lh is None else _product(_once(lh), weight.mT, ctx.dtype).unsqueeze(-3)
+            value, cosine, gradient, laplacian = _passes(h).forward(z, bias.detach(), slopes, curve, w)
+        ctx.save_for_backward(h, dh, lh, weight, bias, value, cosine, slopes, curve)
+        return value, None if dh is None else gradient, None if lh is None else laplacian.squeeze(-3)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -88,55 +80,32 @@ class _Layer(Function):
         if torch.is_grad_enabled():
             return None, *_recorded(partial(_plain, ctx.w), (h, dh, lh, weight, bias), grads)
         by_value, by_gradient, by_laplacian = grads
-        # what went into the matrix product, with the derivative by what came out
-        pairs = [(h, _angles(by_value, by_gradient, by_laplacian, *saved))]
-        if dh is not None:
-            sine, cosine, slopes = saved[:3]
-            by_slopes = cosine.unsqueeze(-3) * by_gradient
+        none = by_value.unsqueeze(-3)[..., :0, :, :]
+        by_gradient = none if dh is None else by_gradient
+        by_laplacian = none if lh is None else by_laplacian.unsqueeze(-3)
+        with _as_they_are(h):
+            by_z, by_slopes, by_curve, by_bias = _passes(h).backward(*saved, by_value, by_gradient, by_laplacian, ctx.w)
+            by_weight, by_inputs = _product(by_z.mT, h, ctx.dtype), []
+            by_products = (by_z, by_slopes, None if lh is None else by_curve.squeeze(-3))
+            for needed, by_product in zip(ctx.needs_input_grad[1:], by_products, strict=False):
+                by_inputs.append(_product(by_product, weight, ctx.dtype) if needed else None)
+            if dh is not None:
+                rows = _once(dh).flatten(-3, -2)
+                by_weight += _product(by_slopes.flatten(-3, -2).mT, rows, ctx.dtype)
             if lh is not None:
-                by_slopes.addcmul_((by_laplacian * sine).unsqueeze(-3), slopes, value=-2)
-            pairs.append((dh, by_slopes))
-        if lh is not None:
-            pairs.append((lh, cosine * by_laplacian))
-        with torch.autocast(h.device.type, enabled=False):
-            scaled, by_weight, by_inputs = ctx.w * weight, torch.zeros_like(weight), []
-            for needed, (part, by_part) in zip(ctx.needs_input_grad[1:], pairs, strict=False):
-                by_inputs.append(_product(by_part, scaled, ctx.dtype) if needed else None)
-                rows = _once(part)
-                by_rows = by_part if rows is part else by_part.sum(-2, keepdim=True)
-                if part is dh:
-                    rows, by_rows = rows.flatten(-3, -2), by_rows.flatten(-3, -2)
-                by_weight += _product(by_rows.mT, rows, ctx.dtype)
-        by_inputs += [None] * (3 - len(by_inputs))
-        return None, *by_inputs, by_weight.mul_(ctx.w), pairs[0][1].sum(-2).mul_(ctx.w)
-
-
-def _angles(by_value: Tensor, by_gradient: Tensor | None, by_laplacian: Tensor | None, *saved: Tensor) -> Tensor:
-    """The derivative by a, as in the module's equations."""
-    if by_gradient is None:
-        return saved[0].cos().mul_(by_value)
-    sine, cosine, slopes = saved[:3]
-    (by_first, *by_others), (first, *others) = by_gradient.unbind(-3), slopes.unbind(-3)
-    against = by_first * first
-    for by_slope, slope in zip(by_others, others, strict=True):
-        against.addcmul_(by_slope, slope)
-    if by_laplacian is None:
-        return (cosine * by_value).addcmul_(sine, against, value=-1)
-    curve, squares = saved[3:]
-    against.addcmul_(by_laplacian, curve)
-    along = torch.addcmul(by_value, by_laplacian, squares, value=-1)
-    return along.mul_(cosine).addcmul_(sine, against, value=-1)
+                by_weight += _product(by_curve.squeeze(-3).mT, _once(lh), ctx.dtype)
+        return None, *by_inputs, by_weight, by_bias
 
 
 class _Slope(Function):
-    """h to (sin a, w cos a)."""
+    """h to (sin(w z), w cos(w z)), the second of which is the layer's jet along ``dz = 1``."""
 
     @staticmethod
     def forward(ctx: Any, w: float, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         ctx.w, ctx.dtype = w, _autocast(h)
-        with torch.autocast(h.device.type, enabled=False):
-            angle = _product(h, (w * weight).mT, ctx.dtype).add_(w * bias.unsqueeze(-2))
-            value, slope = angle.sin(), angle.cos_().mul_(w)
+        with _as_they_are(h):
+            z, none = _product(h, weight.mT, ctx.dtype), _none(weight)
+            value, slope, *_ = _passes(h).forward(z, bias.detach(), none, none, w)
         ctx.save_for_backward(h, weight, bias, value, slope)
         return value, slope
 
@@ -145,17 +114,43 @@ class _Slope(Function):
         h, weight, bias, value, slope = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, *_recorded(partial(_plain_slope, ctx.w), (h, weight, bias), grads)
-        by_value, by_slope = grads
-        by_z = (slope * by_value).addcmul_(value, by_slope, value=-(ctx.w**2))
-        with torch.autocast(h.device.type, enabled=False):
+        (by_value, by_slope), none = grads, _none(weight)
+        along, by_slope = none.new_ones(*none.shape[:-3], 1, *none.shape[-2:]), by_slope.unsqueeze(-3)
+        with _as_they_are(h):
+            given = (along, none, by_value, by_slope, by_slope[..., :0, :, :])
+            by_z, *_, by_bias = _passes(h).backward(value, slope, *given, ctx.w)
             by_h = _product(by_z, weight, ctx.dtype) if ctx.needs_input_grad[1] else None
-            return None, by_h, _product(by_z.mT, h, ctx.dtype), by_z.sum(-2)
+            return None, by_h, _product(by_z.mT, h, ctx.dtype), by_bias
+
+
+def _passes(like: Tensor) -> ModuleType:
+    """What does the elementwise part."""
+    if like.device.type != "cpu":
+        return tensors
+    from sinefield.kernels import loops  # noqa: PLC0415  its compiler takes a while to load
+
+    return loops if like.dtype in loops.PRECISIONS else tensors
+
+
+def _none(weight: Tensor) -> Tensor:
+    """(0, 1, W): the derivatives along no direction."""
+    return weight.new_empty(*weight.shape[:-2], 0, 1, weight.shape[-2])
+
+
+def _once(part: Tensor) -> Tensor:
+    """(..., 1, C) of (..., N, C) that is alike at all points."""
+    return part[..., :1, :] if part.stride(-2) == 0 else part
 
 
 def _autocast(like: Tensor) -> torch.dtype | None:
     """The precision that autocast wants matrix products in; None where it is off."""
     kind = like.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+
+
+def _as_they_are(like: Tensor) -> AbstractContextManager[Any]:
+    """Operations in the precision of their operands."""
+    return nullcontext() if _autocast(like) is None else torch.autocast(like.device.type, enabled=False)
 
 
 def _product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -166,11 +161,6 @@ def _product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
     flat = a.flatten(-3, -2) if a.dim() > b.dim() else a
     found = flat @ b if dtype is None else (flat.to(dtype) @ b.to(dtype)).to(a.dtype)
     return found.unflatten(-2, a.shape[-3:-1]) if a.dim() > b.dim() else found
-
-
-def _once(part: Tensor) -> Tensor:
-    """(..., 1, C) of (..., N, C) that is alike at all points."""
-    return part[..., :1, :] if part.stride(-2) == 0 else part
 
 
 def _recorded(rule: Callable[..., list[Tensor]], inputs: tuple[Tensor | None, ...], grads: Any) -> list[Tensor | None]:
