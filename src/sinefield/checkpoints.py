@@ -17,7 +17,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from sinefield.data import SignalData
 from sinefield.errors import UserError
-from sinefield.files import write_whole
+from sinefield.files import write_whole, writing
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
 
@@ -29,7 +29,8 @@ class WholeFiles(TorchCheckpointIO):
         """Serialise in memory, then write and rename."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with writing(Path(path)):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_whole(Path(path), buffer.getvalue())
 
 

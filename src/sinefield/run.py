@@ -23,7 +23,7 @@ from sinefield.data import SignalData
 from sinefield.drawing import draw
 from sinefield.environment import Usage, environment, leading
 from sinefield.errors import UserError, require
-from sinefield.files import write_whole
+from sinefield.files import UnwritableError, write_whole, writing
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
 from sinefield.state import Elsewhere, Status, read
@@ -57,13 +57,17 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
 
     Raises:
         UserError: for anything the user can mend, before the first step where it can be known by then.
+        UnwritableError: a file cannot be written; the run can be resumed.
     """
     state, last = read(folder)["state"], folder / "checkpoints" / "last.ckpt"
     require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
     left = last.exists() and state != "failed"
     require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
-    with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status:
-        return _train(config, folder, last if resume and last.exists() else None, interrupts, status, alone)
+    try:
+        with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status:
+            return _train(config, folder, last if resume and last.exists() else None, interrupts, status, alone)
+    except UnwritableError as error:
+        raise UnwritableError(f"{error}; once that is mended, resume={folder} goes on where it stood") from error
 
 
 def _train(
@@ -90,15 +94,18 @@ def _train(
     data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
     module = FieldModule(field, loss, signal.power(loss.order), optimizer, scheduler, chunk=config.chunk)
 
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     status.running()
     resolved = OmegaConf.to_container(config, resolve=True)
     first = leading()
-    if first and last is None:  # what a failed run may have left
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        (folder / "history.csv").unlink(missing_ok=True)
+    if first and last is None:  # what a failed run may have left; its checkpoint never meets this configuration
+        (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     if first:
         write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
+    if first and last is None:
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        (folder / "history.csv").unlink(missing_ok=True)
     history = History(folder / "history.csv")
     checkpoints = Checkpoints(folder / "checkpoints", interrupts)
     callbacks = [Progress(), history, checkpoints]  # in this order: a checkpoint holds the row of its evaluation
