@@ -31,13 +31,13 @@ MAY = {
     "checkpoints": {"torch", "pytorch_lightning", "files", "interrupts", "data", "module"},
     "script": set(),
     "state": {"files"},
-    "loggers": {"pytorch_lightning", "wandb"},
+    "loggers": {"pytorch_lightning", "wandb", "yaml", "files"},
     "tracking": {"wandb", "wandb_workspaces", "report"},
     "environment": {"torch", "pytorch_lightning"},
     "configuration": {"hydra", "omegaconf"},
     "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},
     "raster": {"numpy", "tifffile"},
-    "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
+    "render": {"torch", "numpy", "PIL", "tqdm", "jet", "files", "raster", "report", "run"},
     "benchmarks": {
         "torch",
         "tqdm",
@@ -54,7 +54,8 @@ MAY = {
     "pruning": {"pytorch_lightning", "optuna", "module"},
     "sweep": {"state", "interrupts", "report"},
     "run": {"*"},
-    "command": {"hydra", "omegaconf", "environment", "interrupts", "run", "state"},
+    "repeats": {"torch", "checkpoints"},
+    "command": {"hydra", "omegaconf", "environment", "files", "interrupts", "repeats", "run", "state"},
     "__init__": {"jet", "field", "run"},
 }
 

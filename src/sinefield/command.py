@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,9 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinefield.environment import leading
 from sinefield.errors import UserError, require
+from sinefield.files import write_whole, writing
 from sinefield.interrupts import Interrupted
+from sinefield.repeats import compare, said
 from sinefield.run import train
 from sinefield.state import read, wait_until_free
+
+REPORT = "repeat.json"  # marks a run as the repetition of another, and says in the end what came out differently
 
 
 def main(config: DictConfig, folder: Path) -> float:
@@ -62,12 +69,58 @@ def resume(folder: Path) -> None:
     try:
         state = read(folder)["state"]
         require(state != "finished", f"{folder} is finished; there is nothing to resume")
-        saved = [file for file in (folder / "config.yaml", folder / ".hydra" / "config.yaml") if file.is_file()]
-        require(bool(saved), f"{folder} holds no run to resume (no config.yaml in it)")
-        metrics = train(cast("DictConfig", OmegaConf.load(saved[0])), folder, resume=True)
+        metrics = train(_saved(folder), folder, resume=True)
+        _show(metrics, folder)
+        if leading() and (folder / REPORT).is_file():
+            _report(folder)
     except UserError as error:
         sys.exit(f"error: {error}")
-    _show(metrics, folder)
+
+
+def repeat(folder: Path, into: Path | None) -> None:
+    """Run a finished run's exact configuration once more; repeat.json and a line say what came out differently.
+
+    Args:
+        folder: of the finished run.
+        into: the new folder; None for the usual place. Interrupted, it is resumed as any other.
+    """
+    try:
+        config = _saved(folder)
+        require(
+            read(folder)["state"] == "finished",
+            f"{folder} is not finished, so there is nothing to compare with; resume={folder} goes on with it",
+        )
+        into = into or Path("outputs", config.name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
+        require(not into.exists(), f"{into} is there already; choose another hydra.run.dir")
+        with writing(into):
+            into.mkdir(parents=True)
+            if (folder / ".hydra").is_dir():  # what was typed, for the dashboard
+                shutil.copytree(folder / ".hydra", into / ".hydra")
+        write_whole(into / REPORT, json.dumps({"of": str(folder.resolve())}).encode())
+        write_whole(into / "config.yaml", OmegaConf.to_yaml(config).encode())
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    resume(into)
+
+
+def _report(folder: Path) -> None:
+    """Compare a finished repetition with what it repeats."""
+    of = json.loads((folder / REPORT).read_text())["of"]
+    require(
+        read(Path(of))["state"] == "finished", f"{of}, which this run repeats, is gone; there is nothing to compare"
+    )
+    differences = compare(Path(of), folder)
+    write_whole(folder / REPORT, (json.dumps({"of": of, **differences}, indent=2) + "\n").encode())
+    print(f"repeats            {of}", said(differences), sep="\n")
+
+
+def _saved(folder: Path) -> DictConfig:
+    """The configuration of a run: its own, or Hydra's of a run that was killed before it wrote one."""
+    hydra = folder / ".hydra"
+    whole = [hydra / "config.yaml"] if (hydra / "hydra.yaml").is_file() else []  # written after it
+    saved = [file for file in (folder / "config.yaml", *whole) if file.is_file()]
+    require(bool(saved), f"{folder} holds no run (no config.yaml in it)")
+    return cast("DictConfig", OmegaConf.load(saved[0]))
 
 
 def _show(metrics: dict[str, Any], folder: Path) -> None:
