@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import errno
+import fcntl
 import json
 import os
 import signal
 import socket
+import threading
 
 import pytest
 import torch
@@ -118,6 +120,15 @@ def test_a_folder_is_one_run_s_at_a_time(fit, tmp_path) -> None:
         with pytest.raises(UserError, match=f"being run by process {os.getpid()} on {socket.gethostname()}"):
             fit(*SMALL)
     assert not locked(folder)
+
+
+def test_whoever_only_looks_keeps_no_run_out(tmp_path) -> None:
+    (tmp_path / ".lock").touch()
+    with (tmp_path / ".lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.2, looking.close).start()
+        with Status(tmp_path):
+            assert read(tmp_path)["state"] == "running"
 
 
 def test_a_process_that_is_killed_or_told_to_stop_is_resumed_from_the_command_line(fit, tmp_path) -> None:

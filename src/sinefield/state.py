@@ -52,15 +52,13 @@ class Status:
             return
         with writing(self.folder):
             file = (self.folder / ".lock").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _acquired(file):
             file.close()
             owner = _saved(self.folder)
             raise UserError(
                 f"{self.folder} is being run by process {owner.get('pid')} on {owner.get('host')}; wait for it, or "
                 "choose another hydra.run.dir"
-            ) from error
+            )
         self._lock = file
         remove_drafts(self.folder)
         self._write("running", None)
@@ -126,6 +124,20 @@ def locked(folder: Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def _acquired(file: BinaryIO) -> bool:
+    """Lock a file; tried for a second, since whoever asks whether it is `locked` locks it for a moment."""
+    end = time.monotonic() + 1
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def wait_until_free(folders: Iterable[Path], seconds: float = GRACE) -> None:
