@@ -1,7 +1,7 @@
 # Two commands, each of which does all its own set-up and can be repeated:
 #   make train [ARGS="loss=laplacian"]    fit a picture
 #   make test                             run the tests
-.PHONY: train test lint clean
+.PHONY: train test nightly lint clean
 PYTHON ?= python3
 ARGS ?=
 
@@ -11,6 +11,10 @@ train: .venv/installed
 # Two workers with a thread each: small matrices gain nothing from more.
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+# What takes too long for every day: kills at every moment, long runs; about an hour. docs/reliability.md has the figures.
+nightly: .venv/installed-dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m nightly -rs -s $(ARGS)
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
