@@ -15,15 +15,8 @@ from conftest import ROOT
 
 # What a run's time, place, memory and checkout make of metrics.json and the logger's file; nothing else may differ.
 FLEETING = {
-    "fit_seconds",
-    "wall_seconds",
-    "steps_per_second",
-    "peak_memory_mb",
-    "folder",
-    "command",
-    "device",
-    "git_commit",
-}
+    "fit_seconds", "wall_seconds", "steps_per_second", "peak_memory_mb", "folder", "command", "device", "git_commit",
+}  # fmt: skip
 
 
 class Process(subprocess.Popen):

@@ -6,14 +6,16 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from folders import assert_whole, drafts
 from lives import Ended, Signalled, begin, end, live
-from processes import assert_same, known
+from processes import assert_same, known, start, wait_for
+from processes import run as run_whole
 
-from sinefield.state import read
+from sinefield.state import locked, read
 
 RUN = [
     "signal.size=16", "field.width=8", "field.depth=0", "data.batch_size=16", "trainer.accelerator=cpu",
@@ -39,15 +41,18 @@ def command(place: Path, run: list[str] = RUN) -> list[str]:
     return [f"resume={folder}"] if (folder / "config.yaml").exists() else [*run, f"hydra.run.dir={folder}"]
 
 
-def check(place: Path, ended: Ended, signum: signal.Signals) -> None:
-    """After a signal: the exit status is the conventional one, and the folder says what is true."""
+def check(place: Path, ended: Ended, signum: signal.Signals, before: str) -> None:
+    """After a signal: the exit status is the conventional one, and the folder says what is true.
+
+    `before` is the state it was in: a signal may come before a life has said anything of itself.
+    """
     folder = place / "run"
     assert ended.status in ENDS[signum], ended.said
     assert_whole(folder)
     state = read(folder)["state"]
     assert state in ("new", "killed", "interrupted", "finished"), ended.said
     assert (state == "finished") == (folder / "metrics.json").exists()
-    if signum != signal.SIGKILL:
+    if signum != signal.SIGKILL and before != "killed":
         assert not drafts(folder)
         assert state != "killed"
 
@@ -72,19 +77,19 @@ def stories(tmp_path: Path, seed: int, kills: int, undisturbed: tuple[dict, int]
         number += 1
         place = tmp_path / str(number)
         place.mkdir()
-        while read(place / "run")["state"] != "finished":
+        while (before := read(place / "run")["state"]) != "finished":
             at, signum = draw.randint(1, moments), draw.choice(list(ENDS))
             ended = live(*command(place), place=place, at=at, fault=Signalled(signum))
             if ended.status == 0:  # there were not so many moments left
                 break
             survived += 1
             print(f"{number}.{survived:<3} {signum.name:8} {ended.moments[at - 1]}")
-            check(place, ended, signum)
+            check(place, ended, signum, before)
         finish(place, expected)
 
 
 def test_runs_killed_at_random_moments_by_signals_of_all_kinds(undisturbed, tmp_path) -> None:
-    stories(tmp_path, SEED, 10, undisturbed)
+    stories(tmp_path, SEED, 8, undisturbed)
 
 
 @pytest.mark.nightly
@@ -100,7 +105,7 @@ def test_a_run_killed_at_each_of_its_moments_in_turn(undisturbed, tmp_path) -> N
         place.mkdir()
         ended = live(*command(place), place=place, at=at, fault=Signalled(signal.SIGKILL))
         print(f"{at}/{moments}", ended.moments[-1])
-        check(place, ended, signal.SIGKILL)
+        check(place, ended, signal.SIGKILL, before="new")
         finish(place, expected)
 
 
@@ -121,5 +126,38 @@ def test_runs_killed_after_random_times(tmp_path) -> None:
         ended = end(process, place)
         print(f"{number} {signum.name:8} {ended.status}", *ended.moments[-1:])
         if ended.status:
-            check(place, ended, signum)
+            check(place, ended, signum, "new")
         finish(place, expected, long)
+
+
+def working(folder: Path) -> list[Path]:
+    """The jobs of a sweep that a living process is at."""
+    return [job for job in folder.glob("*/") if locked(job)]
+
+
+@pytest.mark.nightly
+def test_a_sweep_side_by_side_whose_processes_are_killed_as_if_out_of_memory(tmp_path) -> None:
+    jobs = ["-m", *RUN, "trainer.max_steps=300", "data.eval_every=20", "logger=none", "seed=1,2,3,4"]
+    whole, folder, draw = tmp_path / "whole", tmp_path / "killed", random.Random(SEED + 3)
+    done = run_whole(*jobs, f"hydra.sweep.dir={whole}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    command = [*jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={folder}"]
+    survived = 0
+    while survived < 8 and len(list(folder.glob("*/metrics.json"))) < 4:
+        with (tmp_path / "said").open("w") as said, start(*command, cwd=tmp_path, stdout=said, stderr=said) as process:
+            wait_for(lambda process=process: working(folder) or process.poll() is not None)
+            time.sleep(draw.uniform(0, 2))
+            pids = [read(job)["pid"] for job in working(folder)]
+            victim = draw.choice([*pids, process.pid])
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                survived += 1
+                print(survived, "the parent" if victim == process.pid else "a worker")
+            process.wait()
+        wait_for(lambda: not working(folder), seconds=20)
+        for job in folder.glob("*/"):
+            assert_whole(job)
+    done = run_whole(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for job in whole.glob("seed=*"):
+        assert_same(known(job), known(folder / job.name))
