@@ -23,7 +23,9 @@ class WholeCsv(ExperimentWriter):
     """Lightning's writer, whose files are whole at any moment."""
 
     def save(self) -> None:
-        """All rows so far; a column for whatever any of them has."""
+        """All rows so far, if there are any; a column for whatever any of them has."""
+        if not self.metrics:
+            return
         self._record_new_keys()
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=self.metrics_keys)

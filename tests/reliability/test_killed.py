@@ -94,7 +94,7 @@ def test_runs_killed_at_random_moments_by_signals_of_all_kinds(undisturbed, tmp_
 
 @pytest.mark.nightly
 def test_many_more_of_them(undisturbed, tmp_path) -> None:
-    stories(tmp_path, SEED + 1, 100, undisturbed)
+    stories(tmp_path, SEED + 1, 60, undisturbed)
 
 
 @pytest.mark.nightly
