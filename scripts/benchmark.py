@@ -7,12 +7,15 @@ import csv
 import json
 import sys
 import tempfile
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sinefield.errors import UserError
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+ROOT = Path(__file__).resolve().parents[1]
+CONF, TRAIN = ROOT / "conf", ROOT / "train.py"
 
 
 def main(arguments: list[str]) -> None:
@@ -21,15 +24,20 @@ def main(arguments: list[str]) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
 
     steps = commands.add_parser("steps", help="what an optimiser step costs, against nested autograd and the peers")
-    steps.add_argument("--cases", nargs="+", choices=("value", "gradient", "laplacian", "sobolev"))
     steps.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"))
     steps.add_argument("--channels", nargs="+", type=int, help="1 for grey, 3 for RGB")
-    steps.add_argument("--points", type=int, default=65_536)
-    steps.add_argument("--width", type=int, default=256)
-    steps.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
-    steps.add_argument("--repeats", type=int, default=5, help="steps per path, of which the median counts")
-    steps.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    steps.set_defaults(measure=measure_steps)
+
+    fields = commands.add_parser("fields", help="what a step of many fields at once costs, against one after the other")
+    fields.add_argument("--counts", nargs="+", type=int, help="fields at once")
+
+    for command, module, points in ((steps, "steps", 65_536), (fields, "fields", 4096)):
+        command.add_argument("--cases", nargs="+", choices=("value", "gradient", "laplacian", "sobolev"))
+        command.add_argument("--points", type=int, default=points)
+        command.add_argument("--width", type=int, default=256)
+        command.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
+        command.add_argument("--repeats", type=int, default=5, help="steps of each kind, of which the median counts")
+        command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+        command.set_defaults(measure=partial(measure_steps, f"sinefield.benchmarks.{module}"))
 
     quality = commands.add_parser("quality", help="how soon a picture is fitted, against the paper's recipe")
     quality.add_argument("--pictures", nargs="+", default=["skimage:camera", "skimage:astronaut"])
@@ -39,7 +47,24 @@ def main(arguments: list[str]) -> None:
     quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
     quality.set_defaults(measure=measure_quality)
 
-    for command in (steps, quality):
+    scale = commands.add_parser("scale", help="what a step costs as picture, network and number of points grow")
+    scale.add_argument("--sides", nargs="*", type=int, default=[256, 1024, 4096, 16384], help="pixels of the picture")
+    scale.add_argument("--widths", nargs="*", type=int, default=[64, 128, 256, 512])
+    scale.add_argument("--depths", nargs="*", type=int, default=[1, 3, 6], help="hidden layers behind the first")
+    scale.add_argument("--points", nargs="*", type=int, default=[1024, 4096, 16384, 65536], help="per step")
+    scale.add_argument("--losses", nargs="+", default=["value", "laplacian"])
+    scale.add_argument("--steps", type=int, default=20, help="per run, of which the median counts")
+    scale.add_argument("--plot", type=Path, help="a PNG for the same as curves")
+    scale.add_argument("overrides", nargs="*", help="of all runs: trainer.accelerator=cpu")
+    scale.set_defaults(measure=measure_scale)
+
+    overhead = commands.add_parser("overhead", help="what comes with a step: start-up, Lightning's loop, evaluations")
+    overhead.add_argument("--steps", type=int, default=550, help="of the run whose every step is taken by both loops")
+    overhead.add_argument("--repeats", type=int, default=3, help="starts, of which the median counts")
+    overhead.add_argument("overrides", nargs="*", help="of the runs: logger=none")
+    overhead.set_defaults(measure=measure_overhead)
+
+    for command in (steps, quality, fields, scale, overhead):
         command.add_argument("--out", type=Path, help="a JSON file for the rows")
     options = vars(parser.parse_args(arguments))
     del options["command"]
@@ -51,19 +76,20 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_steps(
-    points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any] | None
+    module: str, points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any] | None
 ) -> list[dict[str, Any]]:
-    """The rows of `sinefield.benchmarks.steps`."""
+    """The rows of a module that measures steps."""
     import torch  # noqa: PLC0415  --help needs none of these
 
-    from sinefield.benchmarks import paths, steps  # noqa: PLC0415
+    from sinefield.benchmarks import paths  # noqa: PLC0415
     from sinefield.environment import environment  # noqa: PLC0415
 
     problem = paths.Problem("value", points=points, width=width, depth=depth, device=device)
     print(environment(torch.device(device))["device"], flush=True)
     given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items() if value is not None}
-    found = list(steps.rows(problem, **given, repeats=repeats))
-    print(steps.table(found))
+    measuring = import_module(module)
+    found = list(measuring.rows(problem, **given, repeats=repeats))
+    print(measuring.table(found))
     return found
 
 
@@ -96,6 +122,37 @@ def measure_quality(
             settle(config)
             found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats)
             print(quality.table(found), flush=True)
+    return found
+
+
+def measure_scale(
+    sides: list[int],
+    widths: list[int],
+    depths: list[int],
+    points: list[int],
+    losses: list[str],
+    steps: int,
+    plot: Path | None,
+    overrides: list[str],
+) -> list[dict[str, Any]]:
+    """The rows of `sinefield.benchmarks.scale`."""
+    from sinefield.benchmarks import scale  # noqa: PLC0415
+
+    grown = {scale.SIDE: sides, "width": widths, "depth": depths, "points": points}
+    with tempfile.TemporaryDirectory() as scratch:
+        found = list(scale.rows(TRAIN, Path(scratch), grown, losses, overrides, steps))
+    print(scale.table(found))
+    if plot is not None:
+        scale.plot(found, plot)
+    return found
+
+
+def measure_overhead(steps: int, repeats: int, overrides: list[str]) -> list[dict[str, Any]]:
+    """The rows of `sinefield.benchmarks.overhead`."""
+    from sinefield.benchmarks import overhead  # noqa: PLC0415
+
+    found = overhead.rows(TRAIN, overrides, steps, repeats)
+    print(overhead.table(found))
     return found
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 SMALL = ["--points", "64", "--width", "8", "--depth", "1", "--channels", "1", "3", "--repeats", "1"]
 STEPS = {
@@ -62,6 +63,21 @@ def test_quality(tmp_path) -> None:
             assert math.isfinite(row["psnr_off_grid"])
 
 
+def test_fields(tmp_path) -> None:
+    """A row per case and count, the ratio that of the two times."""
+    small = "--points 64 --width 8 --depth 1 --repeats 1 --cases value laplacian --counts 1 3"
+    rows = benchmark(tmp_path, "fields", *small.split())
+    assert [(row["case"], row["fields"]) for row in rows] == [
+        ("value", 1),
+        ("value", 3),
+        ("laplacian", 1),
+        ("laplacian", 3),
+    ]
+    for row in rows:
+        assert min(row["ms_per_step"], row["ms_one_after_the_other"]) > 0
+        assert row["ratio"] == pytest.approx(row["ms_per_step"] / row["ms_one_after_the_other"])
+
+
 @pytest.mark.parametrize("path", ["nested_autograd", "siren_pytorch", "jet_for_pytorch"])
 @pytest.mark.parametrize("case", ["value", "gradient", "laplacian", "sobolev"])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -77,3 +93,44 @@ def test_all_paths_take_the_same_step(path, case, channels) -> None:
     assert losses[0][0] != losses[2][0]
     for mine, theirs in losses:
         assert mine == pytest.approx(theirs, rel=1e-4)
+
+
+TINY = ["field.width=8", "field.depth=1", "logger=none", "data.batch_size=16", "trainer.accelerator=cpu"]
+
+
+def test_scale(tmp_path) -> None:
+    """A row per knob, value and loss, beside that of a small picture in memory; a plot of them."""
+    plot = tmp_path / "plots" / "scale.png"
+    empty, network = ["--sides", "--depths", "--points"], ["--widths", "8"]
+    rows = benchmark(
+        tmp_path, "scale", *empty, *network, "--losses", "value", "--steps", "6", "--plot", str(plot), *TINY[1:]
+    )
+    assert [(row["knob"], row["value"]) for row in rows] == [("in memory", 256), ("width", 8)]
+    assert rows[0]["parameters"] > rows[1]["parameters"]
+    for row in rows:
+        assert row["ms_per_step"] > 0
+        assert row["peak_memory_mb"] >= row["anonymous_mb"] > 10
+    with Image.open(plot) as picture:
+        assert picture.format == "PNG"
+
+
+def test_overhead(tmp_path) -> None:
+    """Start-up in seconds and in the CPU's; a step, an evaluation and both, against a bare loop."""
+    rows = benchmark(tmp_path, "overhead", "--steps", "14", "--repeats", "1", "data.eval_every=5", *TINY)
+    start, own = rows[:2], rows[2:]
+    assert [row["what"] for row in own] == ["step", "evaluation, checkpoint and history", "5 steps and an evaluation"]
+    for row in start:
+        assert row["seconds"] > 0.5 * row["cpu_seconds"] > 0.1
+    for row in own:
+        assert row["overhead"] == pytest.approx(row["seconds"] / row["bare_seconds"] - 1)
+
+
+def test_the_large_picture_is_written_in_tiles(tmp_path) -> None:
+    """Grey, of the size asked for, with something in every part of it, and readable in place."""
+    from sinefield.benchmarks.scale import write_picture
+    from sinefield.signals.large import Large
+
+    write_picture(tmp_path / "a.tif", 600)
+    signal = Large(tmp_path / "a.tif", holdout=False)
+    assert signal.shape == (600, 600)
+    assert signal.samples().value.reshape(10, 20, 10, 20).std(dim=(1, 3)).min() > 0.1

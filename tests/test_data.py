@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sinefield.data import SignalData
+from sinefield.errors import UserError
 from sinefield.losses.anchors import Border
 from sinefield.losses.laplacian import Laplacian
 from sinefield.losses.value import Value
@@ -50,3 +51,18 @@ def test_every_part_of_a_loss_has_its_points_and_targets(signal) -> None:
     assert len(weak.x) == 5 * 9
     assert torch.equal(border.target.value, signal.jet(border.x, 0).value)
     assert (border.x.abs().amax(dim=1) == 1).all()
+
+
+def test_of_a_very_large_grid_any_samples_are_drawn(monkeypatch) -> None:
+    """Each as likely as any other, a function of seed and step; to take them all in every step is refused."""
+    monkeypatch.setattr("sinefield.data._SHUFFLED", 100)
+    signal = Analytic(size=12)
+    first, later = (SignalData(signal, Value(), 72) for _ in range(2))
+    drawn = [first.batch(step)[0].x for step in range(400)]
+    assert torch.equal(later.batch(399)[0].x, drawn[399])
+    points, counts = torch.unique(torch.cat(drawn), dim=0, return_counts=True)
+    assert torch.equal(points, torch.unique(signal.grid(), dim=0))
+    # 144 counts of mean 200 and variance 200: chi squared of 143 degrees of freedom lies below 200 in all but 0.1 %
+    assert ((counts - 200.0).square() / 200).sum() < 200
+    with pytest.raises(UserError, match=r"data\.batch_size=null would take 144 samples"):
+        SignalData(signal, Value(), None)

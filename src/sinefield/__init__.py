@@ -10,16 +10,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from sinefield.field import CoordinateMLP, Siren
-from sinefield.jet import Jet, autograd_jet
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sinefield.field import CoordinateMLP, Siren
+    from sinefield.jet import Jet, autograd_jet
+
 __all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "load"]
+
+_HOMES = {"CoordinateMLP": "field", "Siren": "field", "Jet": "jet", "autograd_jet": "jet"}
+
+
+def __getattr__(name: str) -> Any:
+    """What lives in a module that needs torch, once it is asked for: Hydra loads this package before any --help."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:

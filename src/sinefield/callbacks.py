@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from sinefield.environment import leading
 from sinefield.files import write_whole
+from sinefield.metrics import mean
 from sinefield.module import FieldModule
 
 
@@ -28,11 +29,13 @@ class History(pl.Callback):
     Attributes:
         fit_seconds: spent in steps, evaluations left out.
         rows: step, seconds (those above), loss and its terms, scores; one dict per evaluation.
+        each: the same for every field of a stack, whose means `rows` holds; one list of dicts per field.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
+        self.each: list[list[dict[str, Any]]] = []
         self._seconds = 0.0  # up to when the clock was started
         self._started: float | None = None
 
@@ -64,27 +67,33 @@ class History(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row."""
         assert isinstance(pl_module, FieldModule)
-        terms = {f"loss/{name}": value.item() for name, value in pl_module.terms.items()}
-        row = {"step": trainer.global_step, "seconds": round(self.fit_seconds, 4), "loss": pl_module.total}
-        self.rows.append(row | terms | pl_module.scores)
+        when, figures = {"step": trainer.global_step, "seconds": round(self.fit_seconds, 4)}, pl_module.figures
+        self.rows.append(when | mean(figures))
+        self.each = self.each or [[] for _ in figures]
+        for rows, found in zip(self.each, figures, strict=True):
+            rows.append(when | found)
         self._write()
 
     def state_dict(self) -> dict[str, Any]:
         """The rows and the time so far, for the checkpoint."""
-        return {"rows": self.rows, "fit_seconds": self.fit_seconds}
+        return {"rows": self.rows, "each": self.each, "fit_seconds": self.fit_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The rows and the time so far, from the checkpoint."""
-        self.rows, self._seconds = state_dict["rows"], state_dict["fit_seconds"]
+        self.rows, self.each, self._seconds = state_dict["rows"], state_dict["each"], state_dict["fit_seconds"]
 
     def _write(self) -> None:
-        if not leading():
-            return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_whole(self.path, text.getvalue().encode())
+        if leading():
+            write_rows(self.path, self.rows)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A history.csv, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 class Progress(ProgressBar):

@@ -141,8 +141,10 @@ def table(metrics: dict[str, Any]) -> str:
         value = metrics[key]
         return f"{name:18} {'-' if value is None else format(value, form)}"
 
+    several = [row("means of fields", "fields", "d")] if "fields" in metrics else []
     return "\n".join(
         [
+            *several,
             row("PSNR on samples", "psnr", ".2f") + " dB",
             row("PSNR between", "psnr_off_grid", ".2f") + (" dB" if metrics["psnr_off_grid"] is not None else ""),
             row("  of the spline", "psnr_off_grid_spline", ".2f")

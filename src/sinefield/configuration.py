@@ -41,12 +41,14 @@ def mendable(where: str) -> Iterator[None]:
 
 
 def settle(node: DictConfig | ListConfig, path: str = "") -> None:
-    """Read the word none as null, and refuse NaN and infinity, anywhere in the configuration."""
+    """Read the word none as null, and refuse NaN, infinity and what is still missing, anywhere in the configuration."""
     keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
     for key in keys:
-        if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key):
+        name = f"{path}{key}"
+        require(not OmegaConf.is_missing(node, key), f"{name} has no default; add {name}=… to the command")
+        if OmegaConf.is_interpolation(node, key):
             continue
-        value, name = node[key], f"{path}{key}"
+        value = node[key]
         if isinstance(value, DictConfig | ListConfig):
             settle(value, f"{name}.")
         elif value == "none":

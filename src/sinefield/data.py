@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from sinefield.errors import whole
+from sinefield.errors import require, whole
 from sinefield.jet import Jet
 from sinefield.metrics import score
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # handed in, not imported
     from sinefield.signals.base import Signal
 
 _EVALUATED = 65_536  # points per block of the evaluation grid: bounds memory, far above the cost of a call
+_SHUFFLED = 2**24  # samples, at most, that are taken in a shuffled order, whose numbers take 8 bytes each
 
 
 class Samples(NamedTuple):
@@ -48,7 +49,7 @@ class SignalData(pl.LightningDataModule):
     Args:
         signal: the truth.
         loss: says how deep the jets go and which points its anchor wants.
-        batch_size: points per step; None for all samples of the grid.
+        batch_size: points per step; None for all samples of the grid, where they are not too many.
         continuous: draw the points from the whole box instead of from the samples.
         eval_every: steps per epoch: the distance between two evaluations.
         max_steps: steps in all; the last epoch ends there.
@@ -68,6 +69,10 @@ class SignalData(pl.LightningDataModule):
         super().__init__()
         self.signal = signal
         self.loss = loss
+        require(
+            batch_size is not None or len(signal) <= _SHUFFLED,
+            f"data.batch_size=null would take {len(signal):,} samples in every step; give a number of points",
+        )
         self.batch_size = len(signal) if batch_size is None else whole("data.batch_size", batch_size, least=1)
         self.continuous = continuous
         self.eval_every = whole("data.eval_every", eval_every, least=1)
@@ -89,28 +94,9 @@ class SignalData(pl.LightningDataModule):
         return DataLoader(_Steps(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """The coordinates of the evaluation grid, in blocks: all samples, and the points between where known."""
-        fineness = 1 if self.signal.refined() is None else 2
-        return DataLoader(self.signal.grid(fineness=fineness).split(_EVALUATED), batch_size=None)
-
-    def truth(self) -> tuple[Tensor, int]:
-        """The values on the evaluation grid (H', W', C), and its fineness: 2 where the truth between is known."""
-        fine = self.signal.refined()
-        if fine is not None:
-            return fine, 2
-        return self.signal.samples().value.unflatten(0, self.signal.shape), 1
-
-    def interpolated(self) -> float | None:
-        """The PSNR in dB of the signal itself between the samples: what a spline through them makes of the rest.
-
-        None where nothing is known between the samples.
-        """
-        truth, fineness = self.truth()
-        if fineness == 1:
-            return None
-        grid = self.signal.grid(fineness=fineness).split(_EVALUATED)
-        values = torch.cat([self.signal.jet(x, 0).value for x in grid]).reshape(truth.shape)
-        return score(values, truth, fineness, torch.zeros_like)["psnr_off_grid"]
+        """The coordinates of the evaluation grid, in blocks: the signal's overview, and between where that is known."""
+        blocks = _evaluated(self.signal, 1 if self.signal.refined() is None else 2)
+        return DataLoader(blocks, batch_size=None)  # type: ignore[arg-type]  # any sequence will do
 
     def batch(self, step: int) -> Batch:
         """The points of one step, for each part of the loss."""
@@ -137,19 +123,49 @@ class SignalData(pl.LightningDataModule):
         return own, len(own) / len(x)
 
     def _drawn(self, step: int, generator: torch.Generator) -> Tensor:
-        """(N, D) the points of one step: continuous, the whole grid, or the next piece of a shuffled grid."""
+        """(N, D) the points of one step: continuous, the whole grid, or the next piece of a shuffled grid.
+
+        Of a very large grid any samples, whatever other steps took: a run would hardly come to the end of a pass.
+        """
         device = self.signal.extent.device
         count, batch = len(self.signal), self.batch_size
         if self.continuous:
             return self.signal.uniform(batch, generator)
         if batch >= count:
             return self.signal.grid()
+        if count > _SHUFFLED:
+            return self.signal.grid(torch.randint(count, (batch,), generator=generator, device=device))
         per_pass = count // batch  # the few samples left over take their turn in another pass
         number, start = step // per_pass, step % per_pass * batch
         if self._pass[0] != number:
             shuffled = torch.randperm(count, generator=_generator(device, self.seed, number), device=device)
             self._pass = (number, shuffled)
         return self.signal.grid(self._pass[1][start : start + batch])
+
+
+def truth(signal: Signal) -> tuple[Tensor, int]:
+    """The values on the evaluation grid (H', W', C), and its fineness: 2 where the truth between is known."""
+    fine = signal.refined()
+    if fine is not None:
+        return fine, 2
+    return signal.samples().value.unflatten(0, signal.overview().shape[:-1]), 1
+
+
+def interpolated(signal: Signal) -> float | None:
+    """The PSNR in dB of the signal itself between the samples: what a spline through them makes of the rest.
+
+    None where nothing is known between the samples.
+    """
+    known, fineness = truth(signal)
+    if fineness == 1:
+        return None
+    values = torch.cat([signal.jet(x, 0).value for x in _evaluated(signal, fineness)]).reshape(known.shape)
+    return score(values, known, fineness, torch.zeros_like)["psnr_off_grid"]
+
+
+def _evaluated(signal: Signal, fineness: int) -> tuple[Tensor, ...]:
+    """The points of the evaluation grid, (N, D), in blocks."""
+    return signal.overview(fineness).flatten(0, -2).split(_EVALUATED)
 
 
 class _Steps(IterableDataset[Batch]):

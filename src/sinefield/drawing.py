@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING
 import torch
 
 from sinefield.jet import Jet
-from sinefield.module import FieldModule
 from sinefield.report.pictures import View, write_pictures
 
 if TYPE_CHECKING:
     from sinefield.field import CoordinateMLP
+    from sinefield.losses.base import Loss
     from sinefield.signals.base import Signal
 
 
-def draw(folder: Path, signal: Signal, module: FieldModule) -> dict[str, Path]:
-    """Write the run's pictures: signal and field at the samples, the field less what its loss leaves free."""
-    module.to(signal.extent.device)  # Lightning takes it back to the CPU after a fit
-    signal.to(module.dtype)
-    truth, found = signal.samples(order=2), sampled(module.field, signal)
-    shape = (*signal.shape, signal.channels)
-    free = module.loss.freedom((found.value - truth.value).reshape(shape))
+def draw(
+    folder: Path, signal: Signal, field: CoordinateMLP, loss: Loss, scores: dict[str, float | None]
+) -> dict[str, Path]:
+    """Write the run's pictures: signal and field at the samples scored, the field less what its loss leaves free."""
+    field.to(signal.extent.device)  # Lightning takes it back to the CPU after a fit
+    signal.to(field.head.weight.dtype)
+    truth, found = signal.samples(order=2), sampled(field, signal)
+    shape = (*signal.overview().shape[:-1], signal.channels)
+    free = loss.freedom((found.value - truth.value).reshape(shape))
     found = found._replace(value=found.value - free.flatten(0, 1))
-    decibels = {name: f"{value:.2f} dB" for name, value in module.scores.items() if value is not None}
-    names = f"{type(module.loss).__name__} loss, {type(module.field.activation).__name__} activation"
-    caption = f"{names}: PSNR {decibels['psnr']} on the samples"
+    decibels = {name: f"{value:.2f} dB" for name, value in scores.items() if value is not None}
+    names = f"{type(loss).__name__} loss, {type(field.activation).__name__} activation"
+    seen = "the samples" if signal.every == 1 else f"one in {signal.every}² samples"
+    caption = f"{names}: PSNR {decibels['psnr']} on {seen}"
     if "psnr_off_grid" in decibels:
         caption += f", {decibels['psnr_off_grid']} between them"
     if free.any():
@@ -38,8 +41,8 @@ def draw(folder: Path, signal: Signal, module: FieldModule) -> dict[str, Path]:
 
 @torch.no_grad()
 def sampled(field: CoordinateMLP, signal: Signal) -> Jet:
-    """The field's jet of order 2 at the samples, in blocks of bounded memory."""
-    jets = [field.jet(x, order=2) for x in signal.grid().split(8192)]
+    """The field's jet of order 2 at the samples scored, in blocks of bounded memory."""
+    jets = [field.jet(x, order=2) for x in signal.overview().flatten(0, -2).split(8192)]
     return Jet(*(torch.cat(parts) for parts in zip(*jets, strict=True)))
 
 

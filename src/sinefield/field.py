@@ -11,14 +11,13 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sinefield.activations.base import Activation
 from sinefield.activations.sine import Sine
 from sinefield.encodings.base import Encoding
 from sinefield.encodings.identity import Identity
 from sinefield.errors import whole
-from sinefield.jet import Jet, coordinates, linear
+from sinefield.jet import Jet, affine, coordinates, linear
 
 
 class CoordinateMLP(nn.Module):
@@ -55,6 +54,11 @@ class CoordinateMLP(nn.Module):
         activation.initialize_head(self.head)
 
     @property
+    def stack(self) -> torch.Size:
+        """(K,) for K networks at once, with this axis in front of every tensor and answer (stack.py); () for one."""
+        return self.head.weight.shape[:-2]
+
+    @property
     def smoothness(self) -> int:
         """How many of the field's derivatives carry information: 1 where the Laplacian is zero almost everywhere."""
         return 2 if self.encoding.curved else self.activation.smoothness
@@ -68,7 +72,7 @@ class CoordinateMLP(nn.Module):
         """
         if order == 1 and self.head.out_features < x.shape[1]:
             return self.swept(x)
-        jet = self.encoding(coordinates(x, order))
+        jet = self.encoding(coordinates(x.expand(*self.stack, *x.shape), order))
         for i, layer in enumerate(self.linear_maps()):
             jet = self.activation.layer(jet, layer.weight, layer.bias, first=i == 0)
         return linear(jet, self.head.weight, self.head.bias)
@@ -81,17 +85,18 @@ class CoordinateMLP(nn.Module):
         Ordinary forward code, so one backward pass trains through it. Source: reverse accumulation, Griewank & Walther
         (2008), sec. 3.2.
         """
-        inputs = self.encoding(coordinates(x, 1))
+        inputs = self.encoding(coordinates(x.expand(*self.stack, *x.shape), 1))
         h, slopes = inputs.value, []
         for i, layer in enumerate(self.linear_maps()):
             h, slope = self.activation.value_and_slope(h, layer.weight, layer.bias, first=i == 0)
             slopes.append(slope)
-        sweep = self.head.weight.unsqueeze(1)  # (C, 1, width), then (C, N, features)
+        sweep = self.head.weight.unsqueeze(-2)  # (C, 1, width), then (C, N, features)
         for layer, slope in zip(reversed(self.linear_maps()), reversed(slopes), strict=True):
-            sweep = (sweep * slope) @ layer.weight
+            sweep = sweep * slope.unsqueeze(-3)
+            sweep = (sweep.flatten(-3, -2) @ layer.weight).unflatten(-2, sweep.shape[-3:-1])
         assert inputs.gradient is not None
-        gradient = torch.einsum("cnf,nfd->ncd", sweep, inputs.gradient)
-        return Jet(functional.linear(h, self.head.weight, self.head.bias), gradient)
+        gradient = torch.einsum("...cnf,...nfd->...ncd", sweep, inputs.gradient)
+        return Jet(affine(h, self.head.weight, self.head.bias), gradient)
 
     def linear_maps(self) -> list[nn.Linear]:
         """The layers in front of the activations, in order."""
@@ -100,7 +105,7 @@ class CoordinateMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """f(x): (..., C) at coordinates x: (..., D)."""
         value = self.jet(x.reshape(-1, x.shape[-1]), order=0).value
-        return value.reshape(*x.shape[:-1], value.shape[-1])
+        return value.reshape(*self.stack, *x.shape[:-1], value.shape[-1])
 
 
 class Siren(CoordinateMLP):

@@ -9,8 +9,9 @@ and through an elementwise function ``h = s(z)``
     h = s(z)           dh/dx_d = s'(z) dz/dx_d    lap h = s'(z) lap z + s''(z) |grad z|^2 .
 
 One pass gives all three, in ordinary forward code: it costs 1, 1 + D or 2 + D value passes, keeps memory flat
-and needs a single backward pass for training. Source: the chain rule; known as (collapsed) forward Taylor mode,
-Griewank & Walther, Evaluating Derivatives (2008), ch. 13, and as the forward Laplacian, arXiv 2307.08214.
+and needs a single backward pass for training. Every rule takes jets of K functions at once too, with an axis of
+length K in front (stack.py). Source: the chain rule; known as (collapsed) forward Taylor mode, Griewank & Walther,
+Evaluating Derivatives (2008), ch. 13, and as the forward Laplacian, arXiv 2307.08214.
 """
 
 from __future__ import annotations
@@ -62,13 +63,11 @@ def coordinates(x: Tensor, order: int) -> Jet:
     tensor([[1., 0.],
             [0., 1.]])
     """
-    n, d = x.shape
-    gradient = torch.eye(d, dtype=x.dtype, device=x.device).unsqueeze(1).expand(d, n, d) if order >= 1 else None
-    return Jet(
-        x,
-        None if gradient is None else gradient.permute(1, 2, 0),
-        x.new_zeros(1, d).expand(n, d) if order >= 2 else None,
-    )
+    *axes, n, d = x.shape
+    gradient = None
+    if order >= 1:
+        gradient = torch.eye(d, dtype=x.dtype, device=x.device).unsqueeze(1).expand(*axes, d, n, d).movedim(-3, -1)
+    return Jet(x, gradient, x.new_zeros(d).expand_as(x) if order >= 2 else None)
 
 
 def linear(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
@@ -76,14 +75,22 @@ def linear(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
 
     Args:
         jet: the jet of h, C_in channels.
-        weight: (C_out, C_in).
-        bias: (C_out,) or None; moves the value alone.
+        weight: (C_out, C_in), or (K, C_out, C_in) for K networks at once, whose jets are (K, N, C_in).
+        bias: (C_out,) or (K, C_out), or None; moves the value alone.
     """
     gradient = None
-    if jet.gradient is not None:  # (D, N, C) in memory: each partial derivative is one contiguous matmul operand
-        gradient = functional.linear(jet.gradient.permute(2, 0, 1), weight).permute(1, 2, 0)
-    laplacian = None if jet.laplacian is None else functional.linear(jet.laplacian, weight)
-    return Jet(functional.linear(jet.value, weight, bias), gradient, laplacian)
+    if jet.gradient is not None:  # (D, N, C) in memory: all partial derivatives are one contiguous matmul operand
+        partials = jet.gradient.movedim(-1, -3)
+        gradient = affine(partials.flatten(-3, -2), weight).unflatten(-2, partials.shape[-3:-1]).movedim(-3, -1)
+    laplacian = None if jet.laplacian is None else affine(jet.laplacian, weight)
+    return Jet(affine(jet.value, weight, bias), gradient, laplacian)
+
+
+def affine(h: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``W h + b`` for h (N, C_in), or for K networks at once, (K, N, C_in); weight and bias as `linear` takes them."""
+    if weight.dim() == 2:
+        return functional.linear(h, weight, bias)
+    return h @ weight.mT if bias is None else torch.baddbmm(bias.unsqueeze(-2), h, weight.mT)
 
 
 def elementwise(jet: Jet, function: Callable[[Tensor, int], Derivatives]) -> Jet:
@@ -101,11 +108,11 @@ def elementwise(jet: Jet, function: Callable[[Tensor, int], Derivatives]) -> Jet
     value, *derivatives = function(jet.value, jet.order)
     if jet.gradient is None:
         return Jet(value)
-    partials = jet.gradient.permute(2, 0, 1)  # (D, N, C), as `linear` left them
-    gradient = (derivatives[0] * partials).permute(1, 2, 0)
+    partials = jet.gradient.movedim(-1, -3)  # (D, N, C), as `linear` left them
+    gradient = (derivatives[0].unsqueeze(-3) * partials).movedim(-3, -1)
     if jet.laplacian is None:
         return Jet(value, gradient)
-    return Jet(value, gradient, derivatives[0] * jet.laplacian + derivatives[1] * partials.square().sum(0))
+    return Jet(value, gradient, derivatives[0] * jet.laplacian + derivatives[1] * partials.square().sum(-3))
 
 
 def concatenate(jets: Sequence[Jet]) -> Jet:
@@ -116,9 +123,9 @@ def concatenate(jets: Sequence[Jet]) -> Jet:
     """
     values, gradients, laplacians = ([part for part in parts if part is not None] for parts in zip(*jets, strict=True))
     return Jet(
-        torch.cat(values, dim=1),
-        torch.cat(gradients, dim=1) if gradients else None,
-        torch.cat(laplacians, dim=1) if laplacians else None,
+        torch.cat(values, dim=-1),
+        torch.cat(gradients, dim=-2) if gradients else None,
+        torch.cat(laplacians, dim=-1) if laplacians else None,
     )
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from sinefield.data import Batch, SignalData
+from sinefield.data import Batch, SignalData, truth
 from sinefield.errors import UserError, whole
 from sinefield.jet import Jet
-from sinefield.metrics import score
+from sinefield.metrics import mean, score
 from sinefield.pieces import Pieces
 
 if TYPE_CHECKING:  # handed in, not imported
@@ -28,7 +28,7 @@ class FieldModule(pl.LightningModule):
     Args:
         field: a module that answers with its jet.
         loss: compares two jets.
-        power: the signal's mean squares, to which every term is relative.
+        power: the signal's mean squares, to which every term is relative; (K,) each for a stack of K fields.
         optimizer: takes the parameters, gives the optimizer.
         scheduler: takes the optimizer, gives the schedule, stepped once per step; None for a constant rate.
         chunk: points per forward and backward pass, which changes the speed alone; None for what the device does best.
@@ -52,7 +52,7 @@ class FieldModule(pl.LightningModule):
         self.make_scheduler = scheduler
         self.pieces = Pieces(field, None if chunk is None else whole("chunk", chunk, least=1))
         self.terms: dict[str, Tensor] = {}  # of the latest step
-        self.scores: dict[str, float | None] = {}  # of the latest evaluation
+        self.each: list[dict[str, float | None]] = []  # the scores of the latest evaluation, for every field
         self.predicted: list[Tensor] = []
 
     def configure_optimizers(self) -> Any:
@@ -98,11 +98,14 @@ class FieldModule(pl.LightningModule):
         return dict(zip(terms, summed[len(parameters) :], strict=True))
 
     def _checked(self, terms: dict[str, Tensor]) -> Tensor:
-        """The loss, (), whose terms are kept."""
-        total = torch.stack(list(terms.values())).sum()
+        """The loss, (), summed over the fields of a stack; its terms are kept."""
+        losses = torch.stack(list(terms.values())).sum(dim=0)
+        total = losses.sum()
         if not torch.isfinite(total):
+            lost = losses.isfinite().logical_not().nonzero().flatten().tolist()
+            whose = f"of the fields {lost} of 0 to {len(losses) - 1} " if self.field.stack else ""
             raise UserError(
-                f"the loss became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
+                f"the loss {whose}became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
                 "activation.omega0 or activation.scale"
             )
         self.terms = terms
@@ -116,25 +119,36 @@ class FieldModule(pl.LightningModule):
         """Score the evaluation grid and log it, with the latest training terms, under the names of metrics.json."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SignalData)
-        truth, fineness = data.truth()
-        prediction = torch.cat(self.predicted).to(truth.dtype).reshape(truth.shape)
+        known, fineness = truth(data.signal)
+        known = known.unflatten(-1, (self.field.stack.numel(), -1)).movedim(-2, 0)  # (K, H', W', C)
+        prediction = torch.cat(self.predicted, dim=-2).to(known.dtype).reshape(known.shape)
         self.predicted = []
         if not torch.isfinite(prediction).all():
             raise UserError(f"the field is no longer finite at step {self.trainer.global_step}; lower optimizer.lr")
-        self.scores = score(prediction, truth, fineness, self.loss.freedom)
-        shown = {name: value for name, value in self.scores.items() if value is not None}
-        terms = {f"loss/{name}": value for name, value in self.terms.items()}
-        self.log_dict({"loss": self.total, **terms, **shown})
+        self.each = [score(*pair, fineness, self.loss.freedom) for pair in zip(prediction, known, strict=True)]
+        self.log_dict({name: value for name, value in mean(self.figures).items() if value is not None})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the latest step and evaluation found goes along."""
-        checkpoint["found"] = {"terms": self.terms, "scores": self.scores}
+        checkpoint["found"] = {"terms": self.terms, "scores": self.each}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """As if they had just been found."""
-        self.terms, self.scores = checkpoint["found"]["terms"], checkpoint["found"]["scores"]
+        self.terms, self.each = checkpoint["found"]["terms"], checkpoint["found"]["scores"]
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Of the latest evaluation, the mean over the fields; {} before the first."""
+        return mean(self.each) if self.each else {}
+
+    @property
+    def figures(self) -> list[dict[str, float | None]]:
+        """The loss and its terms at the latest step, and the scores of the latest evaluation, for every field."""
+        terms = {f"loss/{name}": value.reshape(-1).tolist() for name, value in self.terms.items()}
+        losses = [dict(zip(terms, values, strict=True)) for values in zip(*terms.values(), strict=True)]
+        return [{"loss": sum(its.values()), **its, **scores} for its, scores in zip(losses, self.each, strict=True)]
 
     @property
     def total(self) -> float:
-        """The loss of the latest step; NaN before the first."""
-        return sum(value.item() for value in self.terms.values()) if self.terms else float("nan")
+        """The loss of the latest step, the mean over the fields; NaN before the first."""
+        return sum(value.mean().item() for value in self.terms.values()) if self.terms else float("nan")

@@ -4,6 +4,9 @@ The loss is a mean over points, or over groups of them, so its gradient is the w
 added in the order of the batch. On the CPU every thread takes a piece of its own and does all of it: nothing waits for
 anything within a piece, where one operation split over the threads waits for the slowest of them every time, some
 hundred times per step. On a machine that is busy otherwise too that is the difference between 1 and 10 times the time.
+
+A batch for a stack of K fields is cut along K too: a piece is of as many fields as stay in cache together. Their losses
+are summed, so that each field's gradient is what it would be alone.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import product
+from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sinefield.jet import Jet
+from sinefield.stack import taken
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.data import Batch
@@ -24,7 +30,10 @@ if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss
 
 _IN_CACHE = 2**18  # numbers in one layer's values of a piece, 1 MiB: some ten of them are in use at a time
+_SHARED = 2**17  # the same in a piece of several fields, each of which brings its weights along
 _ON_DEVICE = 2**26  # the same on an accelerator, which wants few large pieces: bounds its memory
+
+Which = int | slice | EllipsisType  # fields of a stack: one, some, or all there are, as those of a single field
 
 
 class Piece(NamedTuple):
@@ -96,58 +105,91 @@ class Pieces:
     def gradient(
         self, parts: Sequence[Loss], batch: Batch, power: Jet, backward: Callable[[Tensor], None] = Tensor.backward
     ) -> dict[str, Tensor]:
-        """Add the gradient of the loss over the batch to the parameters'; the weighted terms, (), by name.
+        """Add the gradient of the loss over the batch to the parameters'; the weighted terms by name.
 
         Args:
             parts: the losses, one for each entry of the batch.
-            power: mean squares of the signal, as the losses want them.
+            power: mean squares of the signal, () each, as the losses want them; of K signals for a stack, (K,) each.
             backward: takes the loss of a piece, (), and adds its gradient, where there are no threads.
+
+        Returns:
+            () each; (K,) for a stack, whose targets are those of K signals with their channels side by side, (N, K C).
         """
         pieces = cut(parts, batch, self.size(batch[0].x.device), self.threads)
+        for parameter in self.field.parameters() if self.field.stack else []:  # the parts of a stack add to it
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        jobs = list(product(self._fields(max(len(piece.x) for piece in pieces), batch[0].x.device), pieces))
         terms: dict[str, Tensor] = {}
 
-        def add(found: dict[str, Tensor]) -> None:
+        def add(which: Which, found: dict[str, Tensor]) -> None:
             for name, value in found.items():
-                terms[name] = terms.get(name, 0) + value.detach()
+                terms.setdefault(name, value.new_zeros(self.field.stack))[which] += value.detach()
 
         if self.pool is None:
-            for piece in pieces:
-                found = self._terms(piece, power)
+            for (which, field), piece in jobs:
+                found = self._terms(field, which, piece, power)
                 backward(torch.stack(list(found.values())).sum())
-                add(found)
+                add(which, found)
             return terms
-        parameters = list(self.field.parameters())
         precision = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
 
-        def work(piece: Piece) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        def work(job: tuple[tuple[Which, CoordinateMLP], Piece]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+            (which, field), piece = job
             with torch.autocast("cpu", precision, enabled=precision is not None):
-                found = self._terms(piece, power)
+                found = self._terms(field, which, piece, power)
             total = torch.stack(list(found.values())).sum()
-            return found, torch.autograd.grad(total, parameters, materialize_grads=True)
+            return found, torch.autograd.grad(total, list(field.parameters()), materialize_grads=True)
 
-        for found, gradients in self.pool.map(work, pieces):
-            add(found)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
+        for ((which, field), _), (found, gradients) in zip(jobs, self.pool.map(work, jobs), strict=True):
+            add(which, found)
+            for parameter, gradient in zip(field.parameters(), gradients, strict=True):
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
 
     def values(self, x: Tensor) -> Tensor:
-        """The field's values (N, C) at x (N, D); nothing is recorded."""
+        """The field's values (N, C) at x (N, D), those of a stack (K, N, C); nothing is recorded."""
 
-        def work(piece: Tensor) -> Tensor:
+        def work(job: tuple[tuple[Which, CoordinateMLP], Tensor]) -> Tensor:
             with torch.no_grad():
-                return self.field(piece)
+                return job[0][1](job[1])
 
-        pieces = x.split(self.size(x.device))
-        return torch.cat(list(map(work, pieces) if self.pool is None else self.pool.map(work, pieces)))
+        points = x.split(self.size(x.device))
+        jobs = list(product(self._fields(len(points[0]), x.device), points))
+        found = list(map(work, jobs) if self.pool is None else self.pool.map(work, jobs))
+        rows = [torch.cat(found[i : i + len(points)], dim=-2) for i in range(0, len(found), len(points))]
+        return torch.cat([row.flatten() for row in rows]).reshape(*self.field.stack, len(x), -1)
 
     def size(self, device: torch.device) -> int:
         """Points per piece."""
-        if self.points is not None:
-            return self.points
-        return max(1, (_IN_CACHE if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features)
+        return self._room(device, _IN_CACHE) if self.points is None else self.points
 
-    def _terms(self, piece: Piece, power: Jet) -> dict[str, Tensor]:
-        """The terms of a piece, weighted by its share of the batch."""
-        found = piece.part(self.field.jet(piece.x, piece.part.order), piece.target, power)
-        return {name: piece.share * value for name, value in found.items()}
+    def _room(self, device: torch.device, in_cache: int) -> int:
+        """How many points times fields a piece has room for."""
+        return max(1, (in_cache if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features)
+
+    def _fields(self, points: int, device: torch.device) -> list[tuple[Which, CoordinateMLP]]:
+        """The field, or the parts of a stack that are evaluated together at so many points, each with its place."""
+        count, together = self.field.stack.numel(), max(1, self._room(device, _SHARED) // points)
+        if together >= count:
+            return [(..., self.field)]
+        places = [start if together == 1 else slice(start, start + together) for start in range(0, count, together)]
+        return [(place, taken(self.field, place)) for place in places]
+
+    def _terms(self, field: CoordinateMLP, which: Which, piece: Piece, power: Jet) -> dict[str, Tensor]:
+        """The terms of a piece for some of the fields, weighted by its share of the batch."""
+        target, found = piece.target, field.jet(piece.x, piece.part.order)
+        if self.field.stack:
+            target = target.map(lambda t: t.unflatten(1, (*self.field.stack, -1)).movedim(1, 0)[which])
+        loss = _each(piece.part) if field.stack else piece.part
+        terms = loss(found, target, power.map(lambda t: t[which]))
+        return {name: piece.share * value for name, value in terms.items()}
+
+
+def _each(loss: Loss) -> Callable[[Jet, Jet, Jet], dict[str, Tensor]]:
+    """The loss of every field of a stack, (K,) a term, for jets and powers with K in front."""
+
+    def losses(*jets: Jet) -> dict[str, Tensor]:
+        there = [[part for part in jet if part is not None] for jet in jets]
+        return torch.vmap(lambda *parts: loss(*(Jet(*part) for part in parts)))(*there)
+
+    return losses

@@ -38,7 +38,7 @@ def compare(one: Path, other: Path) -> dict[str, Any]:
     history = sorted(_apart(_history(one), _history(other)))
     weights = {
         name: None if a is None or b is None or a.shape != b.shape else (a - b).abs().max().item()
-        for name, (a, b) in _apart(_weights(one), _weights(other)).items()
+        for name, (a, b) in _apart(*_weights(one, other)).items()
     }
     found = {"metrics": metrics, "history": history, "weights": weights}
     return {"identical": not any(found.values()), **found, "place": place}
@@ -73,6 +73,14 @@ def _history(folder: Path) -> dict[int, dict[str, str]]:
     return {int(row["step"]): {name: value for name, value in row.items() if name != "seconds"} for row in rows}
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
-    files = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
-    return {f"{file.stem}/{name}": tensor for file in files for name, tensor in read(file)["state_dict"].items()}
+def _weights(*folders: Path) -> list[dict[str, Tensor]]:
+    """The tensors of the checkpoints that all folders have; a field of a stack has no best.ckpt."""
+    names = [name for name in ("last", "best") if all((f / "checkpoints" / f"{name}.ckpt").is_file() for f in folders)]
+    return [
+        {f"{name}/{key}": tensor for name in names for key, tensor in _state(folder, name).items()}
+        for folder in folders
+    ]
+
+
+def _state(folder: Path, name: str) -> dict[str, Tensor]:
+    return dict(read(folder / "checkpoints" / f"{name}.ckpt")["state_dict"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import shutil
 import warnings
 from contextlib import contextmanager
@@ -20,18 +18,24 @@ from sinefield.callbacks import History, Progress
 from sinefield.checkpoints import Checkpoints, Continue, WholeFiles
 from sinefield.configuration import build, mendable, settle
 from sinefield.data import SignalData
-from sinefield.drawing import draw
 from sinefield.environment import Usage, environment, leading
 from sinefield.errors import UserError, require
 from sinefield.files import UnwritableError, write_whole, writing
 from sinefield.interrupts import Interrupts
+from sinefield.jet import Jet
 from sinefield.module import FieldModule
+from sinefield.results import conclude, write_metrics
+from sinefield.stack import stacked
 from sinefield.state import Elsewhere, Status, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import nn
+
+    from sinefield.field import CoordinateMLP
+    from sinefield.losses.base import Loss
+    from sinefield.signals.base import Signal
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices do not help a fit
 # Lightning 2.6 calls what torch 2.13 renamed; it is theirs to mend.
@@ -42,8 +46,7 @@ torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 2
 
 
 def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = True) -> dict[str, Any]:
-    """Fit one signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
-
+    """Fit a signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
     SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
 
     Args:
@@ -78,33 +81,27 @@ def _train(
     settle(config)
     pl.seed_everything(config.seed, verbose=False)
 
-    signal = build(config.signal)
-    config.facts = {"dims": signal.dims, "channels": signal.channels, "samples": max(signal.shape)}
-    field = build(config.field)
-    loss = build(config.loss)
-    require(
-        loss.order <= field.smoothness,
-        f"this loss looks at derivatives of order {loss.order}, and those of "
-        f"{type(field.activation).__name__} vanish almost everywhere from order {field.smoothness + 1} on; "
-        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.laplacian=null)",
-    )
+    signal, field, loss, power = _problem(config)
     optimizer, scheduler = build(config.optimizer), build(config.scheduler)
     with mendable("optimizer"):
-        optimizer([torch.zeros(1, requires_grad=True)])  # its own checks, before anything is written
+        made = optimizer([torch.zeros(1, requires_grad=True)])  # its own checks, before anything is written
+    apart = not (field.stack and isinstance(made, torch.optim.LBFGS))
+    require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
     data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
-    module = FieldModule(field, loss, signal.power(loss.order), optimizer, scheduler, chunk=config.chunk)
+    module = FieldModule(field, loss, power, optimizer, scheduler, chunk=config.chunk)
 
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     status.running()
-    resolved = OmegaConf.to_container(config, resolve=True)
+    resolved = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
     first = leading()
     if first and last is None:  # what a failed run may have left; its checkpoint never meets this configuration
         (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     if first:
         write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
     if first and last is None:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        for left in ("checkpoints", "fields"):
+            shutil.rmtree(folder / left, ignore_errors=True)
         (folder / "history.csv").unlink(missing_ok=True)
     history = History(folder / "history.csv")
     checkpoints = Checkpoints(folder / "checkpoints", interrupts)
@@ -133,29 +130,41 @@ def _train(
             trainer.fit(module, datamodule=data)
         if not trainer.is_global_zero:
             return dict(module.scores)
-        pictures = draw(folder, signal, module)
-        if logger:
-            logger.show(pictures)
-        metrics = {
-            **module.scores,
-            "psnr_off_grid_spline": data.interpolated(),
-            "best_psnr": max(row["psnr"] for row in history.rows),
-            "loss": module.total,
+        costs = {
             "steps": trainer.global_step,
             "fit_seconds": history.fit_seconds,
             "steps_per_second": trainer.global_step / history.fit_seconds,
-            "parameters": sum(p.numel() for p in field.parameters()),
             "seed": config.seed,
             **environment(module.device),
-            **usage.measured(module.device),
         }
+        metrics, pictures = conclude(folder, resolved, signal, module, history, costs, usage)
         if logger:
+            logger.show(pictures)
             logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, trainer.global_step)
-    finite = {
-        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()
-    }  # JSON has no inf
-    write_whole(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())
+    write_metrics(folder, metrics)
     return metrics
+
+
+def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
+    """What is fitted, by what, how it is compared, and the signal's mean squares; `config.facts` are filled in.
+
+    A signal of several that lie side by side is fitted by a stack of fields, which all start alike, from the seed.
+    """
+    signal = build(config.signal)
+    own = [part for part, _ in signal.apart().values()] or [signal]  # each for a field of its own
+    config.facts = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
+    field, loss = build(config.field), build(config.loss)
+    power = own[0].power(loss.order)
+    if signal.apart():
+        field = stacked([field] * len(own))
+        power = Jet(*map(torch.stack, zip(*(part.power(loss.order)[: loss.order + 1] for part in own), strict=True)))
+    require(
+        loss.order <= field.smoothness,
+        f"this loss looks at derivatives of order {loss.order}, and those of "
+        f"{type(field.activation).__name__} vanish almost everywhere from order {field.smoothness + 1} on; "
+        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.laplacian=null)",
+    )
+    return signal, field, loss, power
 
 
 def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
@@ -173,8 +182,10 @@ def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
     """
     folder = Path(folder)
     require((folder / "metrics.json").is_file(), f"{folder} holds no finished run (no metrics.json in it)")
+    several = folder / "fields"
+    require(not several.is_dir(), f"{folder} holds several fields; give the folder of one of those in {several}")
     file = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    require(file.is_file(), f"{file} does not exist; the checkpoints of a run are called last and best")
+    require(file.is_file(), f"{file} does not exist; a run has last and best, one field of many has last")
     field = cast("nn.Module", build(OmegaConf.load(folder / "config.yaml").field))
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]

@@ -24,7 +24,7 @@ def knobs(tmp_path_factory):
     """What every signal is built with: a small size, and colour pictures of 48 x 32 pixels, channels unlike."""
     y, x = np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 48), indexing="ij")
     waves = np.stack([np.sin(7 * x + 2 * y), np.cos(5 * x * y), x**2 - y], axis=-1)
-    paths = [str(tmp_path_factory.mktemp("signals") / name) for name in ("a.png", "b.png")]
+    paths = [str(tmp_path_factory.mktemp("signals") / name) for name in ("a.tif", "b.tif")]
     for path, values in zip(paths, (waves, waves[::-1]), strict=True):
         Picture.fromarray((127.5 + 127.5 * values).clip(0, 255).astype(np.uint8)).save(path)
     return {"size": SIZE, "path": paths[0], "paths": paths}

@@ -9,9 +9,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from sinefield.jet import Derivatives, Jet, elementwise, linear
+from sinefield.jet import Derivatives, Jet, affine, elementwise, linear
 
 
 class Activation(nn.Module, ABC):
@@ -34,7 +33,7 @@ class Activation(nn.Module, ABC):
 
     def value_and_slope(self, h: Tensor, weight: Tensor, bias: Tensor, first: bool = False) -> tuple[Tensor, Tensor]:
         """s(z) and s'(z) of ``z = W h + b``, (N, C_out) each, for h (N, C_in)."""
-        value, slope = self(functional.linear(h, weight, bias), 1, first)
+        value, slope = self(affine(h, weight, bias), 1, first)
         return value, slope
 
     def initialize(self, layer: nn.Linear, first: bool) -> None:

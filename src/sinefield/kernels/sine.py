@@ -9,7 +9,8 @@ For the derivatives g, G_d, l of a scalar by these three, those by a, A_d and B 
     cos a (g - l q) - sin a (sum_d G_d A_d + l B)        cos a G_d - 2 l sin a A_d        cos a l ,
 
 the chain rule by hand. Recorded operation by operation it takes twice the passes over memory, and every sine and cosine
-anew. Where a derivative of these derivatives is wanted, autograd records the plain rules of jets instead.
+anew. Where a derivative of these derivatives is wanted, autograd records the plain rules of jets instead. All
+shapes may have K in front, for K networks at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from sinefield.jet import Derivatives, Jet, elementwise, linear
+from sinefield.jet import Derivatives, Jet, affine, elementwise, linear
 
 
 def sines(z: Tensor, order: int, w: float) -> Derivatives:
@@ -43,9 +44,9 @@ def layer(jet: Jet, weight: Tensor, bias: Tensor, w: float) -> Jet:
         weight, bias: W (C_out, C_in) and b (C_out,).
         w: in radians per unit.
     """
-    gradient = None if jet.gradient is None else jet.gradient.permute(2, 0, 1)  # (D, N, C_in), as it lies in memory
+    gradient = None if jet.gradient is None else jet.gradient.movedim(-1, -3)  # (D, N, C_in), as it lies in memory
     value, gradient, laplacian = _Layer.apply(w, jet.value, gradient, jet.laplacian, weight, bias)
-    return Jet(value, None if gradient is None else gradient.permute(1, 2, 0), laplacian)
+    return Jet(value, None if gradient is None else gradient.movedim(-3, -1), laplacian)
 
 
 def value_and_slope(h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
@@ -63,19 +64,20 @@ class _Layer(Function):
     ) -> tuple[Tensor | None, ...]:
         ctx.w, ctx.dtype = w, _autocast(h)
         with torch.autocast(h.device.type, enabled=False):
-            scaled = (w * weight).t()
-            angle = _product(h, scaled, ctx.dtype).add_(w * bias)
+            scaled = (w * weight).mT
+            angle = _product(h, scaled, ctx.dtype).add_(w * bias.unsqueeze(-2))
             value = angle.sin()
             if dh is None:
                 ctx.save_for_backward(h, dh, lh, weight, bias, angle)
                 return value, None, None
-            cosine, slopes = angle.cos_(), _product(dh[:, :1] if dh.stride(1) == 0 else dh, scaled, ctx.dtype)
-            gradient = cosine * slopes
+            cosine, slopes = angle.cos_(), _product(_once(dh), scaled, ctx.dtype)
+            gradient = cosine.unsqueeze(-3) * slopes
             if lh is None:
                 ctx.save_for_backward(h, dh, lh, weight, bias, value, cosine, slopes)
                 return value, gradient, None
-            curve, squares = _product(lh[:1] if lh.stride(0) == 0 else lh, scaled, ctx.dtype), slopes[0].square()
-            for slope in slopes[1:]:
+            first, *others = slopes.unbind(-3)
+            curve, squares = _product(_once(lh), scaled, ctx.dtype), first.square()
+            for slope in others:
                 squares.addcmul_(slope, slope)
             ctx.save_for_backward(h, dh, lh, weight, bias, value, cosine, slopes, curve, squares)
             return value, gradient, (cosine * curve).addcmul_(value, squares, value=-1)
@@ -90,9 +92,9 @@ class _Layer(Function):
         pairs = [(h, _angles(by_value, by_gradient, by_laplacian, *saved))]
         if dh is not None:
             sine, cosine, slopes = saved[:3]
-            by_slopes = cosine * by_gradient
+            by_slopes = cosine.unsqueeze(-3) * by_gradient
             if lh is not None:
-                by_slopes.addcmul_(by_laplacian * sine, slopes, value=-2)
+                by_slopes.addcmul_((by_laplacian * sine).unsqueeze(-3), slopes, value=-2)
             pairs.append((dh, by_slopes))
         if lh is not None:
             pairs.append((lh, cosine * by_laplacian))
@@ -100,11 +102,13 @@ class _Layer(Function):
             scaled, by_weight, by_inputs = ctx.w * weight, torch.zeros_like(weight), []
             for needed, (part, by_part) in zip(ctx.needs_input_grad[1:], pairs, strict=False):
                 by_inputs.append(_product(by_part, scaled, ctx.dtype) if needed else None)
-                alike = part.stride(-2) == 0
-                rows, by_rows = (part[..., :1, :], by_part.sum(-2, keepdim=True)) if alike else (part, by_part)
-                by_weight += _product(by_rows.flatten(0, -2).t(), rows.flatten(0, -2), ctx.dtype)
+                rows = _once(part)
+                by_rows = by_part if rows is part else by_part.sum(-2, keepdim=True)
+                if part is dh:
+                    rows, by_rows = rows.flatten(-3, -2), by_rows.flatten(-3, -2)
+                by_weight += _product(by_rows.mT, rows, ctx.dtype)
         by_inputs += [None] * (3 - len(by_inputs))
-        return None, *by_inputs, by_weight.mul_(ctx.w), pairs[0][1].sum(0).mul_(ctx.w)
+        return None, *by_inputs, by_weight.mul_(ctx.w), pairs[0][1].sum(-2).mul_(ctx.w)
 
 
 def _angles(by_value: Tensor, by_gradient: Tensor | None, by_laplacian: Tensor | None, *saved: Tensor) -> Tensor:
@@ -112,8 +116,9 @@ def _angles(by_value: Tensor, by_gradient: Tensor | None, by_laplacian: Tensor |
     if by_gradient is None:
         return saved[0].cos().mul_(by_value)
     sine, cosine, slopes = saved[:3]
-    against = by_gradient[0] * slopes[0]
-    for by_slope, slope in zip(by_gradient[1:], slopes[1:], strict=True):
+    (by_first, *by_others), (first, *others) = by_gradient.unbind(-3), slopes.unbind(-3)
+    against = by_first * first
+    for by_slope, slope in zip(by_others, others, strict=True):
         against.addcmul_(by_slope, slope)
     if by_laplacian is None:
         return (cosine * by_value).addcmul_(sine, against, value=-1)
@@ -130,7 +135,7 @@ class _Slope(Function):
     def forward(ctx: Any, w: float, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         ctx.w, ctx.dtype = w, _autocast(h)
         with torch.autocast(h.device.type, enabled=False):
-            angle = _product(h, (w * weight).t(), ctx.dtype).add_(w * bias)
+            angle = _product(h, (w * weight).mT, ctx.dtype).add_(w * bias.unsqueeze(-2))
             value, slope = angle.sin(), angle.cos_().mul_(w)
         ctx.save_for_backward(h, weight, bias, value, slope)
         return value, slope
@@ -144,7 +149,7 @@ class _Slope(Function):
         by_z = (slope * by_value).addcmul_(value, by_slope, value=-(ctx.w**2))
         with torch.autocast(h.device.type, enabled=False):
             by_h = _product(by_z, weight, ctx.dtype) if ctx.needs_input_grad[1] else None
-            return None, by_h, _product(by_z.t(), h, ctx.dtype), by_z.sum(0)
+            return None, by_h, _product(by_z.mT, h, ctx.dtype), by_z.sum(-2)
 
 
 def _autocast(like: Tensor) -> torch.dtype | None:
@@ -154,10 +159,18 @@ def _autocast(like: Tensor) -> torch.dtype | None:
 
 
 def _product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """a b, (..., n, k) times (k, m), multiplied in `dtype`; sums and what follows stay in the precision of a."""
-    flat = a.flatten(0, -2)
-    found = torch.mm(flat, b) if dtype is None else torch.mm(flat.to(dtype), b.to(dtype)).to(a.dtype)
-    return found.unflatten(0, a.shape[:-1])
+    """a b, (n, k) or partials (D, n, k) times (k, m), with K in front of both for K networks.
+
+    Multiplied in `dtype`; sums and what follows stay in the precision of a.
+    """
+    flat = a.flatten(-3, -2) if a.dim() > b.dim() else a
+    found = flat @ b if dtype is None else (flat.to(dtype) @ b.to(dtype)).to(a.dtype)
+    return found.unflatten(-2, a.shape[-3:-1]) if a.dim() > b.dim() else found
+
+
+def _once(part: Tensor) -> Tensor:
+    """(..., 1, C) of (..., N, C) that is alike at all points."""
+    return part[..., :1, :] if part.stride(-2) == 0 else part
 
 
 def _recorded(rule: Callable[..., list[Tensor]], inputs: tuple[Tensor | None, ...], grads: Any) -> list[Tensor | None]:
@@ -170,12 +183,12 @@ def _recorded(rule: Callable[..., list[Tensor]], inputs: tuple[Tensor | None, ..
 
 def _plain(w: float, h: Tensor, dh: Tensor | None, lh: Tensor | None, weight: Tensor, bias: Tensor) -> list[Tensor]:
     """What `_Layer` computes, by the rules of jets."""
-    jet = linear(Jet(h, None if dh is None else dh.permute(1, 2, 0), lh), weight, bias)
+    jet = linear(Jet(h, None if dh is None else dh.movedim(-3, -1), lh), weight, bias)
     value, gradient, laplacian = elementwise(jet, partial(sines, w=w))
-    parts = (value, None if gradient is None else gradient.permute(2, 0, 1), laplacian)
+    parts = (value, None if gradient is None else gradient.movedim(-1, -3), laplacian)
     return [part for part in parts if part is not None]
 
 
 def _plain_slope(w: float, h: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
     """What `_Slope` computes, by torch's own rules."""
-    return list(sines(torch.nn.functional.linear(h, weight, bias), 1, w))
+    return list(sines(affine(h, weight, bias), 1, w))

@@ -61,8 +61,9 @@ class Mean(Loss):
         stride = 1
         while math.prod(-(-n // stride) for n in signal.shape) > self.count:
             stride += 1
-        every = tuple(slice(n // 2 % stride, None, stride) for n in signal.shape)
-        return signal.grid(_numbers(signal)[every].flatten())
+        device = signal.extent.device
+        numbers = [torch.arange(n // 2 % stride, n, stride, device=device) for n in signal.shape]
+        return signal.lattice(numbers).flatten(0, -2)
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"mean": ()}."""
@@ -78,13 +79,9 @@ class Pixel(Loss):
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(1, D) the middle sample."""
-        return signal.grid(_numbers(signal)[tuple(n // 2 for n in signal.shape)][None])
+        middle = [torch.tensor([n // 2], device=signal.extent.device) for n in signal.shape]
+        return signal.lattice(middle).flatten(0, -2)
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"pixel": ()}."""
         return {"pixel": self.weight * relative(field.value, signal.value, power.value)}
-
-
-def _numbers(signal: Signal) -> Tensor:
-    """The numbers of the samples in the grid's shape, rows first."""
-    return torch.arange(len(signal), device=signal.extent.device).reshape(signal.shape)

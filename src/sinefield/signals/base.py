@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +29,12 @@ class Signal(nn.Module, ABC):
 
     Attributes:
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
+        every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
+            very many samples. All of them are trained on.
     """
 
     potential: bool = True
+    every: int = 1
     extent: Tensor
 
     def __init__(self, shape: tuple[int, ...], channels: int) -> None:
@@ -47,11 +52,18 @@ class Signal(nn.Module, ABC):
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
 
     def refined(self) -> Tensor | None:
-        """(2H-1, 2W-1, C): the truth on a grid twice as fine, whose every second sample is one of this signal's.
+        """The truth on a grid twice as fine, whose every second sample is one of this signal's, at `overview(2)`.
 
-        None where nothing is known between the samples.
+        (2H-1, 2W-1, C) where all points are scored. None where nothing is known between the samples.
         """
         return None
+
+    def apart(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
+        """The signals that lie side by side in this one, with C / K channels each, for a field of their own each.
+
+        By name, in the order of their channels, with the arguments that make them; {} where one field is fitted to all.
+        """
+        return {}
 
     def extras(self) -> dict[str, Tensor]:
         """More pictures to show beside the truth, by name, (H, W, C) each: what a composite was made of."""
@@ -79,8 +91,23 @@ class Signal(nn.Module, ABC):
         shape = self.fine_shape(fineness)
         if index is None:
             index = torch.arange(math.prod(shape), device=self.extent.device)
-        rows_first = torch.stack(torch.unravel_index(index, shape), dim=-1)
-        return self.coordinates(rows_first.flip(-1).to(self.extent.dtype) / fineness)
+        return self._placed(torch.unravel_index(index, shape), fineness)
+
+    def lattice(self, numbers: Sequence[Tensor], fineness: int = 1) -> Tensor:
+        """(n_1, ..., n_D, D) coordinates of the grid's points with these numbers, (n_d,), along each axis."""
+        return self._placed(torch.meshgrid(*numbers, indexing="ij"), fineness)
+
+    def _placed(self, numbers: Sequence[Tensor], fineness: int) -> Tensor:
+        """(..., D) coordinates of the points of the grid with these numbers, (...), along each axis, rows first."""
+        return self.coordinates(torch.stack(tuple(numbers), dim=-1).flip(-1).to(self.extent.dtype) / fineness)
+
+    def overview(self, fineness: int = 1) -> Tensor:
+        """(H', W', D) coordinates of what is scored and drawn: the grid of that fineness, or every n-th point of it.
+
+        n is odd, so that at fineness 2 every second point is a sample and those between are between the samples.
+        """
+        counts = [(n - 1) // self.every * fineness + 1 for n in self.shape]
+        return self.lattice([self.every * torch.arange(n, device=self.extent.device) for n in counts], fineness)
 
     def uniform(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, D) coordinates drawn uniformly from the box between the outermost samples."""
@@ -105,8 +132,9 @@ class Signal(nn.Module, ABC):
         return self.jet(end, 0).value - self.jet(start, 0).value
 
     def samples(self, order: int = 0) -> Jet:
-        """The jet at all N samples, rows first; evaluated in blocks of bounded memory."""
-        values, gradients, laplacians = zip(*(self.jet(x, order) for x in self.grid().split(BLOCK)), strict=True)
+        """The jet at the N samples of the overview, rows first; evaluated in blocks of bounded memory."""
+        blocks = self.overview().flatten(0, -2).split(BLOCK)
+        values, gradients, laplacians = zip(*(self.jet(x, order) for x in blocks), strict=True)
         return Jet(
             torch.cat(values),
             torch.cat(gradients) if order >= 1 else None,

@@ -29,6 +29,7 @@ class Image(Signal):
         holdout: keep the pixels between the samples as the truth to score on, where the file is large enough.
         degree: p of the spline, odd, at least 3: its Laplacian is continuous from 3 on and smooth from 5 on.
         allow_huge: read pictures of more than 89 million pixels too.
+        square: take the largest square in the middle alone.
 
     Raises:
         UserError: the file cannot be read as a picture, or is too small.
@@ -44,10 +45,15 @@ class Image(Signal):
         holdout: bool = True,
         degree: int = 3,
         allow_huge: bool = False,
+        square: bool = False,
     ) -> None:
         whole("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
         pixels = decode(path, allow_huge=allow_huge)
+        if square:
+            side = min(pixels.shape[:2])
+            top, left = ((n - side) // 2 for n in pixels.shape[:2])
+            pixels = pixels[top : top + side, left : left + side]
         own = max(pixels.shape[:2])
         wanted = (own + 1) // 2 if holdout else own
         if size is not None:

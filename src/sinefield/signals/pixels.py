@@ -45,7 +45,7 @@ def decode(path: str | Path, *, allow_huge: bool = False) -> np.ndarray:
     >>> decode("skimage:camera").shape, decode("skimage:astronaut").shape
     ((512, 512, 1), (512, 512, 3))
     """
-    file, name = _locate(path), repr(str(path))
+    file, name = locate(path), repr(str(path))
     # A stream, not the path: Pillow 13 maps a path into memory and then scrambles a raw TIFF on its side.
     with _guarded(name, allow_huge), file.open("rb") as stream, Image.open(stream) as image:
         width, height = image.size
@@ -96,7 +96,7 @@ def _deep(image: Image.Image, name: str) -> np.ndarray:
     return values[..., None]
 
 
-def _locate(path: str | Path) -> Path:
+def locate(path: str | Path) -> Path:
     """The readable, non-empty file that `path` names."""
     text = isinstance(path, str | Path) and str(path).strip() != ""
     require(text, f"the path of a picture must be a file or a name like skimage:camera, not {path!r}")

@@ -1,0 +1,80 @@
+"""What a step of many fields at once costs, against the same steps one field after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sinefield.benchmarks.paths import CASES, Problem, Step, clock
+from sinefield.field import CoordinateMLP
+from sinefield.jet import Jet
+from sinefield.pieces import Pieces
+from sinefield.stack import stacked
+
+
+def rows(
+    problem: Problem, cases: tuple[str, ...] = ("value",), counts: tuple[int, ...] = (1, 4, 16, 64), repeats: int = 5
+) -> Iterator[dict[str, Any]]:
+    """One row per case and count; medians of repeats in which the stack and a field alone, K times, take turns.
+
+    Args:
+        problem: points, network and device.
+        cases: value, gradient, laplacian, sobolev.
+        counts: K, fields at once.
+        repeats: turns, after one that is not counted.
+    """
+    device = torch.device(problem.device)
+    for case, count in product(cases, counts):
+        here = replace(problem, case=case)
+        stack, one = together(here, count), together(here, None)
+        seconds = []
+        for _ in tqdm(range(repeats + 1), desc=f"{case}, {count} fields", leave=False):
+            seconds.append((clock(stack, device), clock(lambda: [one() for _ in range(count)], device)))  # noqa: B023
+        at_once, in_turn = (1e3 * median(column) for column in zip(*seconds[1:], strict=True))
+        yield {
+            "case": case,
+            "fields": count,
+            "points": problem.points,
+            "ms_per_step": at_once,
+            "ms_one_after_the_other": in_turn,
+            "ratio": at_once / in_turn,
+        }
+
+
+def together(problem: Problem, count: int | None) -> Step:
+    """A step of Adam of a stack of `count` fields at the same points; of a field that is no stack where None."""
+    samples, loss = problem.samples(), CASES[problem.case]()
+    field: CoordinateMLP = problem.field()
+    power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
+    if count is not None:
+        field = stacked([field] * count)
+        samples = samples._replace(target=samples.target.map(lambda part: torch.cat([part] * count, dim=1)))
+        power = power.map(lambda part: part.expand(count))
+    optimizer, pieces = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Pieces(field)
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        with pieces.working(samples.x.device):
+            terms = pieces.gradient(loss.parts, [samples], power)
+        optimizer.step()
+        return torch.stack(list(terms.values())).sum()
+
+    return step
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    lines = ["| case | fields | ms/step | one after the other | ratio |", "|---|---|---|---|---|"]
+    for row in found:
+        lines.append(
+            f"| {row['case']} | {row['fields']} | {row['ms_per_step']:,.1f} | {row['ms_one_after_the_other']:,.1f} "
+            f"| {row['ratio']:.3f} |"
+        )
+    return "\n".join(lines)

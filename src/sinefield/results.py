@@ -1,0 +1,94 @@
+"""What a fit leaves behind: pictures and figures, and for every field of a stack a run folder of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from sinefield.callbacks import History, write_rows
+from sinefield.checkpoints import WholeFiles
+from sinefield.data import interpolated
+from sinefield.drawing import draw
+from sinefield.environment import Usage
+from sinefield.files import write_whole, writing
+from sinefield.metrics import mean
+from sinefield.module import FieldModule
+from sinefield.stack import taken
+
+if TYPE_CHECKING:
+    from sinefield.field import CoordinateMLP
+    from sinefield.losses.base import Loss
+    from sinefield.signals.base import Signal
+
+Figures = dict[str, Any]
+
+
+def conclude(
+    folder: Path,
+    config: dict[str, Any],
+    signal: Signal,
+    module: FieldModule,
+    history: History,
+    costs: Figures,
+    usage: Usage,
+) -> tuple[Figures, dict[str, Path]]:
+    """Draw a finished fit; its figures, which are the means over the fields of a stack, and its pictures by name.
+
+    Each field k of a stack leaves ``fields/<name>/``: config.yaml, by which it would be fitted alone, history.csv,
+    checkpoints/last.ckpt, pictures and, last, metrics.json.
+
+    Args:
+        config: of the run, resolved.
+        costs, usage: what the run took, for all its fields together.
+    """
+    apart = signal.apart()
+    if not apart:
+        found, pictures = _one(folder, signal, module.field, module.loss, module.scores, history.rows)
+        return found | costs | usage.measured(module.device), pictures
+    costs = {"fields": len(apart), **costs}
+    figures, pictures = [], {}
+    for k, (name, (own, arguments)) in enumerate(apart.items()):
+        home, field = folder / "fields" / name, taken(module.field, k)
+        with writing(home):
+            home.mkdir(parents=True, exist_ok=True)
+        alone = {"_target_": f"{type(own).__module__}.{type(own).__qualname__}", **arguments}
+        write_whole(home / "config.yaml", OmegaConf.to_yaml({**config, "signal": alone}).encode())
+        write_rows(home / "history.csv", history.each[k])
+        state = {f"field.{part}": tensor.clone() for part, tensor in field.state_dict().items()}
+        WholeFiles().save_checkpoint({"state_dict": state}, home / "checkpoints" / "last.ckpt")
+        found, drawn = _one(home, own, field, module.loss, module.each[k], history.each[k])
+        write_metrics(home, found | costs | usage.measured(module.device))
+        figures.append(found)
+        pictures[name] = drawn["contact_sheet"]
+    total = {"parameters": sum(found["parameters"] for found in figures)}
+    return mean(figures) | total | costs | usage.measured(module.device), pictures
+
+
+def write_metrics(folder: Path, metrics: Figures) -> None:
+    """metrics.json, by which a run is a finished one; JSON has no infinity, so that becomes null."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+    write_whole(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())
+
+
+def _one(
+    folder: Path,
+    signal: Signal,
+    field: CoordinateMLP,
+    loss: Loss,
+    scores: dict[str, float | None],
+    rows: list[dict[str, Any]],
+) -> tuple[Figures, dict[str, Path]]:
+    """One field's figures and its pictures."""
+    pictures = draw(folder, signal, field, loss, scores)
+    figures = {
+        **scores,
+        "psnr_off_grid_spline": interpolated(signal),
+        "best_psnr": max(row["psnr"] for row in rows),
+        "loss": rows[-1]["loss"],
+        "parameters": sum(p.numel() for p in field.parameters()),
+    }
+    return figures, pictures

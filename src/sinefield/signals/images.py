@@ -1,0 +1,87 @@
+"""Many pictures of one shape, each to be fitted by a field of its own at the same points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from PIL import Image as Pillow
+
+from sinefield.errors import require
+from sinefield.signals.base import Signal
+from sinefield.signals.image import Image
+
+
+class Images(Image):
+    """K picture files with values in [-1, 1], their channels side by side: K C in all.
+
+    Args:
+        paths: a folder, whose pictures are taken in the order of their names, or a list of files.
+        square: take the square in the middle of each alone.
+        picture: what else `Image` takes.
+
+    Raises:
+        UserError: as `Image`; or there are no pictures, or they differ in shape, in channels or in whether pixels are
+            held out.
+    """
+
+    def __init__(self, paths: str | Path | Sequence[str | Path], *, square: bool = True, **picture: Any) -> None:
+        files = _listed(paths)
+        arguments = [{"path": str(file), "square": square, **picture} for file in files]
+        pictures = [Image(**its) for its in arguments]
+        first = _kind(pictures[0])
+        for path, kind in zip(files, map(_kind, pictures), strict=True):
+            mend = "take a smaller signal.size, signal.holdout=false, or other pictures"
+            require(kind == first, f"signal.paths: {files[0]} is {first}, but {path} {kind}; {mend}")
+        Signal.__init__(self, pictures[0].shape, len(files) * pictures[0].channels)  # past Image, which reads one file
+        self.degree = pictures[0].degree
+        self.register_buffer("c", torch.cat([own.c for own in pictures], dim=-1))
+        fine = [own.fine for own in pictures if own.fine is not None]
+        self.register_buffer("fine", torch.cat(fine, dim=-1) if fine else None)
+        self.pictures = torch.nn.ModuleList(pictures)
+        self.arguments = dict(zip(_names(files), arguments, strict=True))
+
+    def apart(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
+        """The pictures, and what `Image` makes each of, by the names of their files.
+
+        >>> list(Images(["skimage:camera", "skimage:moon", "skimage:camera"], size=16).apart())
+        ['camera', 'moon', 'camera-2']
+        """
+        pictures = cast("list[Signal]", list(self.pictures))
+        return {name: (own, self.arguments[name]) for name, own in zip(self.arguments, pictures, strict=True)}
+
+
+def _names(files: Sequence[str | Path]) -> list[str]:
+    """The files' names without folders and endings, numbered where one comes again."""
+    names: list[str] = []
+    for file in files:
+        stem = name = Path(file).stem.removeprefix("skimage:")
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names.append(name)
+    return names
+
+
+def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    """The files that `paths` means, one at least."""
+    if isinstance(paths, str | Path):
+        folder = Path(paths)
+        require(folder.is_dir(), f"signal.paths must be a folder or a list, [a.jpg,b.jpg]; {str(paths)!r} is neither")
+        endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in Pillow.OPEN}
+        inside = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+        paths = sorted(file for file in inside if file.suffix.lower() in endings)
+        require(len(paths) > 0, f"there are no pictures in the folder {folder}; give another signal.paths")
+    listed = isinstance(paths, list | tuple) and len(paths) > 0
+    require(listed, f"signal.paths must be a folder or a list of at least one picture, not {paths!r}")
+    return paths
+
+
+def _kind(picture: Image) -> str:
+    """What pictures that are fitted together must have in common, in words."""
+    colours = "grey" if picture.channels == 1 else "colour"
+    held = "no pixels" if picture.fine is None else "pixels"
+    return f"{picture.shape[1]} x {picture.shape[0]} samples in {colours}, with {held} held out between them"

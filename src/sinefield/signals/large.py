@@ -1,0 +1,132 @@
+"""A picture larger than memory: the cubic spline through its pixels, solved anew around every point that is asked for.
+
+Interpolation couples all pixels of a row, but the weight of a pixel n samples away falls as z^n, z = sqrt(3) - 2, that
+is 0.27^n. So the spline at a point is that through the 2n x 2n samples S around it, to 0.27^n of their contrast. With
+W_d the d-th derivatives of the B-splines at the point, and I the inverse of the interpolation system of 2n samples,
+which is the same for all windows,
+
+    d^(a+b) s / dx^a dy^b = (W_b I) S (W_a I)^T
+
+At the border of the picture the window ends where the picture does, with the same end condition as `image` has there.
+Source: Unser, Splines: a perfect fit for signal and image processing (1999), box 2 (the pole z).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sinefield.errors import require, whole
+from sinefield.jet import Jet
+from sinefield.signals import spline
+from sinefield.signals.base import Signal
+from sinefield.signals.mapped import Mapped
+
+_DEGREE = 3
+_AT_ONCE = 4096  # points whose windows are held at a time: 16 x 16 samples each, of 12 bytes with their places, 13 MB
+
+
+class Large(Signal):
+    """An uncompressed TIFF as `Image` with all its pixels would show it, which is never read as a whole.
+
+    Scores and pictures look at an overview: every n-th sample along each axis, n odd. Those are true samples, not
+    means over n x n of them, so the PSNR is an estimate of that over all; SSIM is that of the overview as a picture.
+
+    Args:
+        path: an uncompressed TIFF, in tiles or strips, grey or RGB, of 8 or 16 bits.
+        holdout: train on every second pixel and keep those between as the truth to score on.
+        reach: samples to each side of a point that its spline sees; at 8 the rest is less than a hundredth of one of
+            255 levels. The cost of derivatives and of points between the samples grows as its square.
+        scored: points of the overview, at most.
+
+    Raises:
+        UserError: the file cannot be mapped into memory, or is too small.
+    """
+
+    down: Tensor
+    across: Tensor
+    fine: Tensor | None
+
+    def __init__(self, path: str | Path, holdout: bool = True, reach: int = 8, scored: int = 2**18) -> None:
+        file, step = Mapped(path), 2 if holdout else 1
+        height, width = (-(-n // step) for n in file.shape[:2])
+        require(min(height, width) > _DEGREE, f"{path} has {width} x {height} samples; take a picture with more")
+        super().__init__((height, width), file.shape[2])
+        self.file, self.step = file, step
+        self.reach = whole("signal.reach", reach, least=_DEGREE)
+        whole("signal.scored", scored, least=64)
+        while math.prod((n - 1) // self.every * self.step + 1 for n in self.shape) > scored:
+            self.every += 2
+        dtype = torch.get_default_dtype()
+        for name, n in zip(("down", "across"), self.shape, strict=True):
+            inverse = spline.coefficients(np.eye(min(n, 2 * reach)), _DEGREE)
+            self.register_buffer(name, torch.from_numpy(inverse).to(dtype))
+        self.register_buffer("fine", self._held_out() if holdout else None)
+
+    def jet(self, x: Tensor, order: int) -> Jet:
+        """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
+        parts = zip(*(self._jet(block, order) for block in x.split(_AT_ONCE)), strict=True)
+        return Jet(*(torch.cat(part) for part in parts))
+
+    def refined(self) -> Tensor | None:
+        """The pixels at `overview(2)`; None where none are held out."""
+        return self.fine
+
+    def _jet(self, x: Tensor, order: int) -> tuple[Tensor, ...]:
+        """The parts of the jet at a block of points."""
+        u = self.pixels(x).flip(-1)
+        nearest = u.round()
+        # Coordinates at samples are so to their own rounding, and the spline's values there are the samples.
+        rounding = 4 * max(self.shape) * torch.finfo(x.dtype).eps
+        if order == 0 and not x.requires_grad and bool(((u - nearest).abs() <= rounding).all()):
+            row, column = nearest.long().split(1, dim=1)
+            return (self._scaled(self._read(row, column, x)[:, 0, 0]) - 1,)
+        rows, down = _weights(u[:, 0], self.shape[0], self.down, self.reach, order)
+        columns, across = _weights(u[:, 1], self.shape[1], self.across, self.reach, order)
+        window = self._read(rows, columns, x)
+        along = [self._scaled(torch.einsum("nijc,nj->nic", window, w)) for w in across]
+
+        def derivative(a: int, b: int) -> Tensor:
+            """The a-th along x of the b-th along y, per spacing, (N, C)."""
+            return torch.einsum("nic,ni->nc", along[a], down[b])
+
+        value, h = derivative(0, 0) - 1, self.spacing
+        if order == 0:
+            return (value,)
+        gradient = torch.stack([derivative(1, 0), derivative(0, 1)], dim=-1) / h
+        return (value, gradient) if order == 1 else (value, gradient, (derivative(2, 0) + derivative(0, 2)) / h**2)
+
+    def _read(self, rows: Tensor, columns: Tensor, like: Tensor) -> Tensor:
+        """(N, a, b, C) stored values where rows (N, a) and columns (N, b) of samples cross; on `like`'s device."""
+        numbers = ((self.step * part).cpu().numpy() for part in (rows, columns))
+        return torch.from_numpy(self.file(*numbers)).to(like)
+
+    def _scaled(self, stored: Tensor) -> Tensor:
+        """From black at 0 to white at 2; to be shifted by -1 where it is no derivative."""
+        return stored * (2 / self.file.peak)
+
+    def _held_out(self) -> Tensor:
+        """(H', W', C): the pixels at `overview(2)`."""
+        rows, columns = (self.every * torch.arange((n - 1) // self.every * self.step + 1)[None] for n in self.shape)
+        rows_of_pixels = [self.file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)]
+        return self._scaled(torch.from_numpy(np.concatenate(rows_of_pixels)).to(self.extent)) - 1
+
+
+def _weights(u: Tensor, n: int, inverse: Tensor, reach: int, order: int) -> tuple[Tensor, list[Tensor]]:
+    """Which samples count at the positions u (N,) along an axis of n samples, and how much.
+
+    Returns:
+        Their numbers (N, L), and (N, L) weights for each derivative up to `order`, per spacing; L = min(n, 2 reach).
+    """
+    known, seen = inverse.shape
+    cell = u.floor().clamp(0, n - 2)
+    start = (cell - reach + 1).clamp(0, n - seen).long()
+    t, first = u - cell, cell.long() - start
+    taps = first[:, None] + torch.arange(_DEGREE + 1, device=u.device)
+    none = torch.zeros(len(u), known, dtype=u.dtype, device=u.device)
+    splines = [none.scatter(1, taps, spline.weights(t, _DEGREE, d)) for d in range(order + 1)]
+    return start[:, None] + torch.arange(seen, device=u.device), [b @ inverse.to(u.dtype) for b in splines]

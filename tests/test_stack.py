@@ -1,0 +1,126 @@
+"""K networks as one: jets and gradients are those of each network alone, whatever it is made of and fitted to."""
+
+import pytest
+import torch
+from discover import build, concrete, described, distance
+
+from sinefield.activations.base import Activation
+from sinefield.activations.sine import Sine
+from sinefield.data import Samples
+from sinefield.field import CoordinateMLP, Siren
+from sinefield.jet import Jet
+from sinefield.losses.base import Loss
+from sinefield.pieces import Pieces
+from sinefield.signals.analytic import Analytic
+from sinefield.stack import stacked, taken
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+K = 3
+
+
+def fields(channels: int = 3, **parts) -> list[CoordinateMLP]:
+    """K networks with weights and features of their own."""
+    return [CoordinateMLP(2, channels, 8, 1, **{name: make() for name, make in parts.items()}) for _ in range(K)]
+
+
+def points(n: int) -> torch.Tensor:
+    return 2 * torch.rand(n, 2) - 1
+
+
+def flat(tensors: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+@pytest.mark.parametrize("cls", concrete(Activation))
+@pytest.mark.parametrize("encoding", described("encoding"))
+@pytest.mark.parametrize(("order", "channels"), [(0, 3), (1, 1), (1, 3), (2, 3)])
+def test_a_jet_is_that_of_every_field(cls, encoding, order, channels):
+    """(K, N, C), (K, N, C, D), (K, N, C); and so are the derivatives by the weights."""
+    node = described("encoding")[encoding]
+    single = fields(channels, activation=cls, encoding=lambda: build(node, dims=2, channels=channels, samples=64))
+    stack, x = stacked(single), points(5)
+    jet = stack.jet(x, order)
+    weights = [torch.randn_like(part) for part in jet if part is not None]
+    sum((part * weight).sum() for part, weight in zip(jet, weights, strict=False)).backward()
+    for k, field in enumerate(single):
+        own = field.jet(x, order)
+        for part, other in zip(jet, own, strict=True):
+            assert distance(None if part is None else part[k], other) < 1e-12
+        sum((part * weight[k]).sum() for part, weight in zip(own, weights, strict=False)).backward()
+        for parameter, its in zip(stack.parameters(), field.parameters(), strict=True):
+            if its.grad is None:  # the head's bias, of derivatives alone
+                assert parameter.grad is None
+            else:
+                assert distance(parameter.grad[k], its.grad) < 1e-10
+
+
+@pytest.mark.parametrize("which", [1, slice(1, 3)])
+def test_what_is_taken_is_trained_with_the_stack(which):
+    """Its weights and gradients are views: a step on either is a step on both."""
+    stack = stacked([Siren(2, 1, width=8, depth=1) for _ in range(K)])
+    for parameter in stack.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    part, x = taken(stack, which), points(5)
+    part(x).sum().backward()
+    torch.optim.SGD(stack.parameters(), lr=0.1).step()
+    assert distance(part(x), stack(x)[which]) < 1e-14
+    for parameter in stack.parameters():
+        assert parameter.grad[which].any()
+        assert not parameter.grad[0].any()
+
+
+def test_a_stack_keeps_its_own_weights():
+    """Those it was made of stay as they are."""
+    single = Siren(2, 1, width=8, depth=1)
+    stack, x = stacked([single] * K), points(5)
+    before = single(x)
+    with torch.no_grad():
+        for parameter in stack.parameters():
+            parameter.mul_(2)
+    assert torch.equal(single(x), before)
+    assert not torch.allclose(stack(x)[0], before)
+
+
+def test_a_loaded_state_is_every_field():
+    single = fields(activation=concrete(Activation)[0])
+    stack = stacked(single)
+    other = stacked([fields(activation=concrete(Activation)[0])[0]] * K)
+    other.load_state_dict(stack.state_dict())
+    x = points(5)
+    assert torch.equal(other(x), stack(x))
+
+
+@pytest.mark.parametrize("cls", concrete(Loss))
+@pytest.mark.parametrize("together", [1, 2, K])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_loss_is_that_of_every_field(cls, together, threads, monkeypatch):
+    """Each against its own channels and power: terms (K,), gradients, values; in pieces of all, some or one field."""
+    size, width = 600, 8
+    monkeypatch.setattr("sinefield.pieces._SHARED", together * size * width)
+    loss, signal = cls(), Analytic(size=12, channels=2 * K)
+    single = fields(channels=2, activation=Sine)
+    stack = stacked(single)
+    power = Jet(*(torch.rand(K) + 1 for _ in range(3)))
+    batch = []
+    for part in loss.parts:
+        x = part.points(signal, torch.Generator().manual_seed(0))
+        x = points(1200) if x is None else x
+        batch.append(Samples(x, part.target(signal, x)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with (pieces := Pieces(stack, size)).working(torch.device("cpu")):
+            terms, values = pieces.gradient(loss.parts, batch, power), pieces.values(batch[0].x)
+    finally:
+        torch.set_num_threads(before)
+    for k, field in enumerate(single):
+        own = [samples._replace(target=samples.target.map(lambda t: t[:, 2 * k : 2 * k + 2])) for samples in batch]  # noqa: B023
+        expected = Pieces(field).gradient(loss.parts, own, power.map(lambda t: t[k]))  # noqa: B023
+        assert terms.keys() == expected.keys()
+        for name, term in terms.items():
+            assert term.shape == (K,)
+            assert distance(term[k], expected[name]) < 1e-12
+        own_gradient = [torch.zeros_like(p) if p.grad is None else p.grad for p in field.parameters()]
+        assert distance(flat([p.grad[k] for p in stack.parameters()]), flat(own_gradient)) < 1e-12
+        assert distance(values[k], field(batch[0].x).detach()) < 1e-12
