@@ -35,6 +35,7 @@ json: false      # true: print them as JSON
 zoom: null       # [column, row, size] of a place, or auto: write a figure of it, magnified three ways
 checkpoint: last # last or best
 device: auto     # cpu, cuda or auto
+trust: null      # packages, a,b, whose classes the folder may ask for beside this project's own
 tile: 8192       # points evaluated at once: what bounds the memory
 """
 
@@ -43,8 +44,9 @@ def main(arguments: list[str]) -> None:
     """Do what the arguments say; UserError where they make no sense."""
     options = read(arguments)
     from sinefield import render  # noqa: PLC0415  a typo needs no torch
+    from sinefield.saved import packages  # noqa: PLC0415
 
-    picture = render.Picture(options["run"], options["device"], options["checkpoint"])
+    picture = render.Picture(options["run"], options["device"], options["checkpoint"], packages(options["trust"]))
     if options["at"] is not None:
         jet = render.at(picture, options["at"], options["part"], options["units"])
         points = options["at"] if isinstance(options["at"][0], list) else [options["at"]]

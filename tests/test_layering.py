@@ -26,7 +26,8 @@ MAY = {
     "metrics": {"torch", "torchmetrics", "numpy", "jet"},
     "data": {"torch", "pytorch_lightning", "jet", "metrics"},
     "pieces": {"torch", "jet", "stack"},
-    "module": {"torch", "pytorch_lightning", "jet", "metrics", "data", "pieces"},
+    "guard": {"torch"},
+    "module": {"torch", "pytorch_lightning", "jet", "metrics", "data", "guard", "pieces"},
     "callbacks": {"torch", "pytorch_lightning", "tqdm", "environment", "files", "metrics", "module"},
     "interrupts": set(),
     "checkpoints": {"torch", "pytorch_lightning", "files", "interrupts", "data", "module"},
@@ -35,7 +36,7 @@ MAY = {
     "loggers": {"pytorch_lightning", "wandb", "yaml", "files"},
     "tracking": {"wandb", "wandb_workspaces", "report"},
     "environment": {"torch", "pytorch_lightning"},
-    "configuration": {"hydra", "omegaconf"},
+    "configuration": {"torch", "hydra", "omegaconf"},
     "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},
     "raster": {"numpy", "tifffile"},
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "files", "raster", "report", "run"},
@@ -74,7 +75,8 @@ MAY = {
     "sweep": {"state", "interrupts", "report"},
     "run": {"*"},
     "repeats": {"torch", "checkpoints"},
-    "command": {"hydra", "omegaconf", "environment", "files", "interrupts", "repeats", "run", "state"},
+    "saved": {"hydra", "omegaconf", "report"},
+    "command": {"hydra", "omegaconf", "environment", "files", "interrupts", "repeats", "run", "saved", "state"},
     "__init__": {"jet", "field", "run"},
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMALL
+from hydra.errors import CompactHydraException
 from processes import assert_same, known, run
 
 from sinefield import command
@@ -72,13 +73,13 @@ def test_a_repetition_that_is_interrupted_is_resumed_and_then_compared(fit, tmp_
 def test_mistakes_are_one_line(fit, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = fit(*SMALL)["folder"]
-    with pytest.raises(SystemExit, match="is there already; choose another"):
+    with pytest.raises(CompactHydraException, match="is there already; choose another"):
         command.repeat(folder, folder)
     (folder / "metrics.json").unlink()
-    with pytest.raises(SystemExit, match=r"is not finished, so .*; resume=.* goes on with it"):
+    with pytest.raises(CompactHydraException, match=r"is not finished, so .*; resume=.* goes on with it"):
         command.repeat(folder, tmp_path / "new")
     for action in (command.resume, lambda nosuch: command.repeat(nosuch, None)):
-        with pytest.raises(SystemExit, match=r"nosuch holds no run \(no config.yaml in it\)"):
+        with pytest.raises(CompactHydraException, match=r"nosuch holds no run \(no config.yaml in it\)"):
             action(Path("nosuch"))
     done = run("repeat=a", "seed=1", cwd=tmp_path)
     assert done.returncode == 1

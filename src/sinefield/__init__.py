@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import nn
 
     from sinefield.field import CoordinateMLP, Siren
@@ -32,8 +34,8 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
+def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
     """The field of a finished run as a plain module; see `sinefield.run.load`."""
     from sinefield.run import load as load_run  # noqa: PLC0415  Lightning and Hydra wait until they are needed
 
-    return load_run(folder, checkpoint)
+    return load_run(folder, checkpoint, trust)

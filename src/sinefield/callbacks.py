@@ -79,8 +79,12 @@ class History(pl.Callback):
         return {"rows": self.rows, "each": self.each, "fit_seconds": self.fit_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The rows and the time so far, from the checkpoint."""
-        self.rows, self.each, self._seconds = state_dict["rows"], state_dict["each"], state_dict["fit_seconds"]
+        """The rows and the time so far, from the checkpoint; ValueError where they are none."""
+        self.rows, self.each = list(state_dict["rows"]), [list(rows) for rows in state_dict["each"]]
+        self._seconds, kept = float(state_dict["fit_seconds"]), (int, float, type(None))
+        rows = [row for rows in (self.rows, *self.each) for row in rows]
+        if not all(isinstance(value, kept) for row in rows for value in (row["step"], *row.values())):
+            raise ValueError("its history is none")
 
     def _write(self) -> None:
         if leading():

@@ -7,16 +7,20 @@ So a run is continued with a fresh Trainer and these four; Lightning's counters 
 from __future__ import annotations
 
 import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
+from torch.optim import Optimizer
 
 from sinefield.data import SignalData
-from sinefield.errors import UserError
+from sinefield.errors import UserError, require, whole
 from sinefield.files import write_whole, writing
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
@@ -54,12 +58,12 @@ class Checkpoints(pl.Callback):
         """Hold the signals, over the handlers of Lightning."""
         self.interrupts.hold()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **more: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
         """A moment at which a signal is obeyed: between two steps, unless an evaluation is due, whose row is kept."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SignalData)
         if not data.due(trainer.global_step) and self._stopping(trainer):
-            trainer.save_checkpoint(self.folder / "last.ckpt")
+            self._save(trainer, pl_module, "last")
             self.interrupts.obey()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -69,10 +73,15 @@ class Checkpoints(pl.Callback):
         assert psnr is not None
         if psnr > self.best:
             self.best = psnr
-            trainer.save_checkpoint(self.folder / "best.ckpt")
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+            self._save(trainer, pl_module, "best")
+        self._save(trainer, pl_module, "last")
         if self._stopping(trainer):
             self.interrupts.obey()
+
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule, name: str) -> None:
+        assert isinstance(module, FieldModule)
+        module.guard.keep(trainer.global_step, module.field)
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The last checkpoint stands: nothing is lost any more."""
@@ -88,7 +97,7 @@ class Checkpoints(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The best score, from the checkpoint."""
-        self.best = state_dict["best"]
+        self.best = float(state_dict["best"])
 
 
 class Continue(pl.Callback):
@@ -109,29 +118,61 @@ class Continue(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The weights, the step, which the first batch asks for, and what optimizers, schedules and watchers know."""
-        pl_module.load_state_dict(self.state["state_dict"])
-        pl_module.on_load_checkpoint(self.state)
-        loop, step = trainer.fit_loop.epoch_loop, self.state["global_step"]
-        loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
-        loop._batches_that_stepped = step  # what loggers are told
-        for watcher in self.watchers:
-            watcher.load_state_dict(self.state["callbacks"][watcher.state_key])
-        for optimizer, state in zip(trainer.optimizers, self.state["optimizer_states"], strict=True):
-            optimizer.load_state_dict(state)
-        for config, state in zip(trainer.lr_scheduler_configs, self.state["lr_schedulers"], strict=True):
-            config.scheduler.load_state_dict(state)
+        with belonging(self.file):
+            pl_module.load_state_dict(self.state["state_dict"])
+            pl_module.on_load_checkpoint(self.state)
+            loop, step = trainer.fit_loop.epoch_loop, whole("its step", self.state["global_step"], 0, trainer.max_steps)
+            loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
+            loop._batches_that_stepped = step  # what loggers are told
+            for watcher in self.watchers:
+                watcher.load_state_dict(self.state["callbacks"][watcher.state_key])
+            for optimizer, state in zip(trainer.optimizers, self.state["optimizer_states"], strict=True):
+                optimizer.load_state_dict(state)
+                _check_shapes(optimizer)
+            for config, state in zip(trainer.lr_scheduler_configs, self.state["lr_schedulers"], strict=True):
+                if state.keys() != config.scheduler.state_dict().keys():  # it would replace anything it names
+                    raise ValueError("its schedule is another")
+                config.scheduler.load_state_dict(state)
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU; nothing in it is executed.
+    """What a checkpoint holds, on the CPU; nothing in it is executed, and no more memory taken than the file's size.
 
     Raises:
-        UserError: it is not a whole checkpoint.
+        UserError: it is not a whole checkpoint, or its weights are not finite.
     """
+    require(file.is_file(), f"{file} does not exist, or is no ordinary file; the checkpoints are called last and best")
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (UnpicklingError, OSError, EOFError, LookupError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{file} is not a whole checkpoint of this run ({reason}); delete it to start the run anew"
-        ) from error
+        with zipfile.ZipFile(file) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it is compressed, as torch never writes it")
+        found = torch.load(file, map_location="cpu", weights_only=True)
+        finite = all(bool(tensor.isfinite().all()) for tensor in found["state_dict"].values())
+    except Exception as error:  # a damaged pickle makes its reader raise anything
+        raise _foreign(file, error) from error
+    require(finite, f"{file} holds weights that are not finite: its fit diverged; take the other checkpoint")
+    return found
+
+
+@contextmanager
+def belonging(file: Path) -> Iterator[None]:
+    """Turn what a checkpoint of another run, or of another model, brings about into a `UserError` that names it."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise _foreign(file, error) from error
+
+
+def _foreign(file: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew")
+
+
+def _check_shapes(optimizer: Optimizer) -> None:
+    """ValueError where a tensor of the optimizer's state fits no parameter: fused kernels do not look."""
+    total = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            fits = not isinstance(value, Tensor) or value.numel() in (1, total) or value.shape == parameter.shape
+            if not fits:
+                raise ValueError(f"{name} of its optimizer has shape {tuple(value.shape)}")

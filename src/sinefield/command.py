@@ -9,18 +9,21 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from sinefield import saved
 from sinefield.environment import leading
 from sinefield.errors import UserError, require
-from sinefield.files import write_whole, writing
+from sinefield.files import UnwritableError, write_whole, writing
 from sinefield.interrupts import Interrupted
 from sinefield.repeats import compare, said
 from sinefield.run import train
@@ -35,19 +38,16 @@ def main(config: DictConfig, folder: Path) -> float:
     A job of a sweep that was interrupted goes on where it stood; one that failed starts anew.
 
     Raises:
-        CompactHydraException: a `UserError` as Hydra's one line without a traceback.
+        CompactHydraException: a `UserError`, as Hydra's own mistakes are told; a job of a sweep ends no others by it.
     """
     alone = HydraConfig.get().mode == RunMode.RUN
     worker = multiprocessing.current_process().name != "MainProcess"
     if worker:
         _end_with_parent()
     try:
-        again = not alone and read(folder)["state"] in ("interrupted", "killed")
-        metrics = train(config, folder, resume=again, alone=alone)
-    except UserError as error:
-        if alone:
-            sys.exit(f"error: {error}")
-        raise CompactHydraException(str(error)) from error  # a job of a sweep must not end the others
+        with _told(folder):
+            again = not alone and read(folder)["state"] in ("interrupted", "killed")
+            metrics = train(config, folder, resume=again, alone=alone)
     except Interrupted as signalled:
         if worker:  # of a pool, which would give it the next job, and kills the other workers when this one ends:
             wait_until_free(folder.parent.glob("*/"))  # they have been told as well, and write their checkpoints
@@ -70,28 +70,32 @@ def _end_with_parent() -> None:
             os._exit(128 + signal.SIGTERM)
 
 
-def resume(folder: Path) -> None:
-    """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s."""
-    try:
+def resume(folder: Path, trust: Collection[str] = ()) -> None:
+    """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
+
+    Args:
+        folder: the run folder.
+        trust: packages beside this one whose classes its configuration may ask for.
+    """
+    with _told(folder):
         state = read(folder)["state"]
         require(state != "finished", f"{folder} is finished; there is nothing to resume")
-        metrics = train(_saved(folder), folder, resume=True)
+        metrics = train(saved.read(folder, trust), folder, resume=True)
         _show(metrics, folder)
         if leading() and (folder / REPORT).is_file():
             _report(folder)
-    except UserError as error:
-        sys.exit(f"error: {error}")
 
 
-def repeat(folder: Path, into: Path | None) -> None:
+def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None:
     """Run a finished run's exact configuration once more; repeat.json and a line say what came out differently.
 
     Args:
         folder: of the finished run.
         into: the new folder; None for the usual place. Interrupted, it is resumed as any other.
+        trust: as for `resume`.
     """
-    try:
-        config = _saved(folder)
+    with _told():
+        config = saved.read(folder, trust)
         require(
             read(folder)["state"] == "finished",
             f"{folder} is not finished, so there is nothing to compare with; resume={folder} goes on with it",
@@ -104,9 +108,7 @@ def repeat(folder: Path, into: Path | None) -> None:
                 shutil.copytree(folder / ".hydra", into / ".hydra")
         write_whole(into / REPORT, json.dumps({"of": str(folder.resolve())}).encode())
         write_whole(into / "config.yaml", OmegaConf.to_yaml(config).encode())
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    resume(into)
+    resume(into, trust)
 
 
 def _report(folder: Path) -> None:
@@ -120,13 +122,15 @@ def _report(folder: Path) -> None:
     print(f"repeats            {of}", said(differences), sep="\n")
 
 
-def _saved(folder: Path) -> DictConfig:
-    """The configuration of a run: its own, or Hydra's of a run that was killed before it wrote one."""
-    hydra = folder / ".hydra"
-    whole = [hydra / "config.yaml"] if (hydra / "hydra.yaml").is_file() else []  # written after it
-    saved = [file for file in (folder / "config.yaml", *whole) if file.is_file()]
-    require(bool(saved), f"{folder} holds no run (no config.yaml in it)")
-    return cast("DictConfig", OmegaConf.load(saved[0]))
+@contextmanager
+def _told(folder: Path | None = None) -> Iterator[None]:
+    """Raise a `UserError` as Hydra's own mistakes are; where the run in `folder` can go on later, say how."""
+    try:
+        yield
+    except UserError as error:
+        resumable = folder is not None and isinstance(error, UnwritableError)
+        later = f"; once that is mended, resume={folder} goes on where it stood" if resumable else ""
+        raise CompactHydraException(f"{error}{later}") from error
 
 
 def _show(metrics: dict[str, Any], folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from hydra.errors import CompactHydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -17,27 +18,69 @@ OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), re
 
 
 def build(node: Any, **more: Any) -> Any:
-    """The object a config node describes; what its constructor finds wrong becomes one line."""
-    with mendable(str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""):
+    """The object a config node describes, None for none; what its constructor finds wrong becomes one line."""
+    described = node is None or (isinstance(node, DictConfig) and "_target_" in node)
+    require(described, f"{node!r} stands where a choice belongs, with a _target_; take one of those in conf/")
+    with mendable(str(node._get_full_key(None)) if node is not None else ""):
         return instantiate(node, _convert_="all", **more)
+
+
+def build_optimizer(config: DictConfig, several: bool) -> tuple[Any, Any]:
+    """What makes the optimizer of one field, or several, and its schedule or None; tried before anything is written."""
+    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
+    with mendable("optimizer and scheduler"):
+        tried = optimizer([torch.zeros(1, requires_grad=True)])
+        schedule = None if scheduler is None else scheduler(tried)
+        tried.step(lambda: torch.zeros(()))
+        if schedule is not None:
+            schedule.step()
+    apart = not (several and isinstance(tried, torch.optim.LBFGS))
+    require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
+    return optimizer, scheduler
 
 
 @contextmanager
 def mendable(where: str) -> Iterator[None]:
-    """Turn the complaints of constructors about their arguments into a `UserError` that says where."""
+    """Turn whatever constructors raise over their arguments into a `UserError` that says where."""
     try:
         yield
     except UserError:
         raise
-    except (CompactHydraException, TypeError, ValueError) as error:
-        cause: BaseException = error
-        while isinstance(cause, CompactHydraException) and cause.__cause__ is not None:
-            cause = cause.__cause__
+    except Exception as error:
+        cause = _cause(error)
         if isinstance(cause, UserError):
             raise cause from error
-        if not isinstance(cause, CompactHydraException | TypeError | ValueError):
+        if _memory(cause):
             raise
-        raise UserError(f"{where}: {' '.join(str(cause).split())}") from error
+        kind = "" if isinstance(cause, CompactHydraException | ValueError) else f"{type(cause).__name__}: "
+        raise UserError(f"{where}: {kind}{' '.join(str(cause).split())[:500]}") from error
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Turn the end of memory, of the machine's or of an accelerator's, into a `UserError` that names what takes it."""
+    try:
+        yield
+    except (CompactHydraException, MemoryError, RuntimeError) as error:
+        cause = _cause(error)
+        if not _memory(cause):
+            raise
+        said = " ".join(str(cause).split()).partition(". ")[0][:200]
+        raise UserError(
+            f"out of memory ({said}); chunk=1024 takes little at a time, half of data.batch_size, field.width or "
+            "signal.size takes half or less"
+        ) from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What Hydra tells of."""
+    while isinstance(error, CompactHydraException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def settle(node: DictConfig | ListConfig, path: str = "") -> None:

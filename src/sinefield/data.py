@@ -6,8 +6,8 @@ Every batch is a function of (seed, step) alone, so a resumed run sees the point
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss
     from sinefield.signals.base import Signal
 
+_ON_CPU = 8192  # points per step of batch_size="auto": more make a step slower, and few make a pass over a picture
 _EVALUATED = 65_536  # points per block of the evaluation grid: bounds memory, far above the cost of a call
 _SHUFFLED = 2**24  # samples, at most, that are taken in a shuffled order, whose numbers take 8 bytes each
 
@@ -49,7 +50,8 @@ class SignalData(pl.LightningDataModule):
     Args:
         signal: the truth.
         loss: says how deep the jets go and which points its anchor wants.
-        batch_size: points per step; None for all samples of the grid, where they are not too many.
+        batch_size: points per step; None for all samples of the grid, where they are not too many; "auto" for as many
+            of them as fit the memory of an accelerator, or 8192 on the CPU.
         continuous: draw the points from the whole box instead of from the samples.
         eval_every: steps per epoch: the distance between two evaluations.
         max_steps: steps in all; the last epoch ends there.
@@ -60,7 +62,7 @@ class SignalData(pl.LightningDataModule):
         self,
         signal: Signal,
         loss: Loss,
-        batch_size: int | None = 8192,
+        batch_size: int | Literal["auto"] | None = 8192,
         continuous: bool = False,
         eval_every: int = 100,
         max_steps: int = 1000,
@@ -69,11 +71,13 @@ class SignalData(pl.LightningDataModule):
         super().__init__()
         self.signal = signal
         self.loss = loss
+        self.auto = batch_size == "auto"
         require(
             batch_size is not None or len(signal) <= _SHUFFLED,
             f"data.batch_size=null would take {len(signal):,} samples in every step; give a number of points",
         )
-        self.batch_size = len(signal) if batch_size is None else whole("data.batch_size", batch_size, least=1)
+        points = min(len(signal), _SHUFFLED) if batch_size is None or self.auto else batch_size
+        self.batch_size = whole("data.batch_size", points, least=1)
         self.continuous = continuous
         self.eval_every = whole("data.eval_every", eval_every, least=1)
         self.max_steps = whole("trainer.max_steps", max_steps, least=1)
@@ -84,6 +88,25 @@ class SignalData(pl.LightningDataModule):
         """Move the signal to the field's device: nothing is copied in the training loop."""
         if self.trainer is not None:
             self.signal.to(self.trainer.strategy.root_device)
+
+    def settle(self, step: Callable[[Batch], object]) -> None:
+        """With batch_size "auto", halve the batch until `step`, which is given the first one, fits the memory.
+
+        A batch that is known from a checkpoint is left as it is.
+        """
+        if self.auto and self.signal.extent.device.type == "cpu":
+            self.batch_size = min(self.batch_size, _ON_CPU)
+        while self.auto:
+            try:
+                step(self.batch(0))
+                break
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+            self.batch_size //= 2
+        if self.auto and self.trainer is not None and self.trainer.world_size > 1:  # all draw the same points
+            least = torch.tensor(self.batch_size, device=self.signal.extent.device)
+            self.batch_size = int(self.trainer.strategy.reduce(least, reduce_op="min"))
 
     def due(self, step: int) -> bool:
         """Whether an evaluation follows after so many steps."""

@@ -19,8 +19,8 @@ def require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
-def whole(name: str, value: object, least: int) -> int:
-    """`value` as an int of at least `least`; a `UserError` that names the knob otherwise.
+def whole(name: str, value: object, least: int, most: int = 2**40) -> int:
+    """`value` as an int from `least` to `most`; a `UserError` that names the knob otherwise.
 
     >>> whole("field.width", 256, least=1)
     256
@@ -28,10 +28,10 @@ def whole(name: str, value: object, least: int) -> int:
     Traceback (most recent call last):
     sinefield.errors.UserError: signal.size must be a whole number of at least 4, not 0
     """
-    valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    require(valid, f"{name} must be a whole number of at least {least}, not {value!r}")
-    assert isinstance(value, int)
-    return value
+    number = value if isinstance(value, int) and not isinstance(value, bool) else least - 1
+    require(number >= least, f"{name} must be a whole number of at least {least}, not {value!r}")
+    require(number <= most, f"{name} must be at most {most:,}, not {number:,}")
+    return number
 
 
 def positive(name: str, value: object) -> float:

@@ -16,8 +16,10 @@ from sinefield.activations.base import Activation
 from sinefield.activations.sine import Sine
 from sinefield.encodings.base import Encoding
 from sinefield.encodings.identity import Identity
-from sinefield.errors import whole
+from sinefield.errors import require, whole
 from sinefield.jet import Jet, affine, coordinates, linear
+
+MOST = 10**9  # weights, 4 GB: four times that with their gradient and Adam's moments
 
 
 class CoordinateMLP(nn.Module):
@@ -45,7 +47,11 @@ class CoordinateMLP(nn.Module):
         super().__init__()
         self.encoding = Identity(whole("field.in_features", in_features, least=1)) if encoding is None else encoding
         self.activation = activation
-        width, depth = whole("field.width", width, least=1), whole("field.depth", depth, least=0)
+        width, depth = whole("field.width", width, least=1), whole("field.depth", depth, least=0, most=1000)
+        count = (self.encoding.features + width * depth) * width
+        require(
+            count <= MOST, f"field.width={width} and field.depth={depth} make {count:,} weights, of {MOST:,} at most"
+        )
         layers = [nn.Linear(n, width) for n in [self.encoding.features] + [width] * depth]
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(width, whole("field.out_features", out_features, least=1))

@@ -50,6 +50,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             draft.unlink(missing_ok=True)
 
 
+def waitless(path: str, flags: int) -> int:
+    """An opener for `open` that neither follows a link nor waits at a pipe: an OSError, where there is one."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """`content` as a `whole_file`."""
     with whole_file(path) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sinefield.data import Batch, SignalData, truth
-from sinefield.errors import UserError, whole
+from sinefield.errors import require, whole
+from sinefield.guard import Guard
 from sinefield.jet import Jet
 from sinefield.metrics import mean, score
 from sinefield.pieces import Pieces
@@ -20,6 +22,8 @@ from sinefield.pieces import Pieces
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.field import CoordinateMLP
     from sinefield.losses.base import Loss
+
+log = logging.getLogger(__name__)
 
 
 class FieldModule(pl.LightningModule):
@@ -54,6 +58,7 @@ class FieldModule(pl.LightningModule):
         self.terms: dict[str, Tensor] = {}  # of the latest step
         self.each: list[dict[str, float | None]] = []  # the scores of the latest evaluation, for every field
         self.predicted: list[Tensor] = []
+        self.guard = Guard()
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its schedule where there is one."""
@@ -61,28 +66,52 @@ class FieldModule(pl.LightningModule):
         return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
 
     def on_fit_start(self) -> None:
-        """Take the power along to the device."""
+        """Take the power along to the device, and see how many points fit it."""
         self.power = self.power.map(lambda part: part.to(self.device))
+        self.guard.precision = str(self.trainer.precision)
+        if "16" in self.guard.precision and self.trainer.is_global_zero:
+            log.warning(
+                "trainer.precision=%s caps the fit near 38 to 40 dB: omega0 multiplies the rounding of what the sines "
+                "are taken of; end with 32-true where that is not enough",
+                self.guard.precision,
+            )
+        self._data.settle(lambda batch: self._backward(self.trainer.precision_plugin.convert_input(batch)))
 
     def training_step(self, batch: Batch, index: int) -> None:
         """One optimizer step; L-BFGS asks for the closure several times, the others once."""
         optimizer, scheduler = self.optimizers(), self.lr_schedulers()
         assert not isinstance(optimizer, list)
 
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            if self.trainer.world_size == 1:
-                return self._checked(self._backward(batch))
-            with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
-                return self._checked(self._summed(self._backward(batch)))
+        losses: list[Tensor] = []  # of every field; of a line search all but the first may well be bad
 
+        def closure() -> Tensor:
+            if self.trainer.world_size == 1:
+                self.terms = self._backward(batch)
+            else:
+                with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
+                    self.terms = self._summed(self._backward(batch))
+            losses.append(torch.stack(list(self.terms.values())).sum(dim=0))
+            return losses[-1].sum()
+
+        step = self.trainer.global_step
         optimizer.step(closure)
+        self.guard.see(step, losses[0])
         if isinstance(scheduler, LRScheduler):
             scheduler.step()
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Add the gradient of the loss over this process's points to the parameters'; the terms, () each."""
-        return self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
+        """The gradient of the loss over this process's points becomes the parameters'; the terms, () each.
+
+        What does not fit the device's memory is done in smaller pieces from then on, which changes the speed alone.
+        """
+        while True:
+            self.field.zero_grad()
+            try:
+                return self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
+            except torch.OutOfMemoryError:
+                if not self.pieces.halve(self.device):
+                    raise
+            torch.cuda.empty_cache()
 
     def _summed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """The terms of all processes, summed as the gradients are: what one process with all points would have."""
@@ -97,44 +126,44 @@ class FieldModule(pl.LightningModule):
             parameter.grad = gradient
         return dict(zip(terms, summed[len(parameters) :], strict=True))
 
-    def _checked(self, terms: dict[str, Tensor]) -> Tensor:
-        """The loss, (), summed over the fields of a stack; its terms are kept."""
-        losses = torch.stack(list(terms.values())).sum(dim=0)
-        total = losses.sum()
-        if not torch.isfinite(total):
-            lost = losses.isfinite().logical_not().nonzero().flatten().tolist()
-            whose = f"of the fields {lost} of 0 to {len(losses) - 1} " if self.field.stack else ""
-            raise UserError(
-                f"the loss {whose}became {total.item()} at step {self.trainer.global_step}; try a lower optimizer.lr, "
-                "activation.omega0 or activation.scale"
-            )
-        self.terms = terms
-        return total
-
     def validation_step(self, x: Tensor, index: int) -> None:
         """The field's values at one block of the evaluation grid."""
         self.predicted.append(self.pieces.values(x))
 
     def on_validation_epoch_end(self) -> None:
         """Score the evaluation grid and log it, with the latest training terms, under the names of metrics.json."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, SignalData)
-        known, fineness = truth(data.signal)
+        known, fineness = truth(self._data.signal)
         known = known.unflatten(-1, (self.field.stack.numel(), -1)).movedim(-2, 0)  # (K, H', W', C)
         prediction = torch.cat(self.predicted, dim=-2).to(known.dtype).reshape(known.shape)
         self.predicted = []
-        if not torch.isfinite(prediction).all():
-            raise UserError(f"the field is no longer finite at step {self.trainer.global_step}; lower optimizer.lr")
+        self.guard.look()
+        step = self.trainer.global_step
+        require(bool(prediction.isfinite().all()), f"the field is not finite at step {step}; {self.guard.advice}")
         self.each = [score(*pair, fineness, self.loss.freedom) for pair in zip(prediction, known, strict=True)]
         self.log_dict({name: value for name, value in mean(self.figures).items() if value is not None})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the latest step and evaluation found goes along."""
-        checkpoint["found"] = {"terms": self.terms, "scores": self.each}
+        found = {"terms": self.terms, "scores": self.each, "first": self.guard.first}
+        checkpoint["found"] = found | {"batch_size": self._data.batch_size}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """As if they had just been found."""
-        self.terms, self.each = checkpoint["found"]["terms"], checkpoint["found"]["scores"]
+        found = checkpoint["found"]
+        self.terms = {name: term.reshape(self.field.stack) for name, term in found["terms"].items()}
+        self.each = [
+            {name: value if value is None else float(value) for name, value in scores.items()}
+            for scores in found["scores"]
+        ]
+        self.guard.first = [float(loss) for loss in found["first"]]
+        self.guard.kept = checkpoint["global_step"]
+        self._data.batch_size, self._data.auto = whole("its batch_size", found["batch_size"], least=1), False
+
+    @property
+    def _data(self) -> SignalData:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SignalData)
+        return data
 
     @property
     def scores(self) -> dict[str, float | None]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # handed in, not imported
 
 _IN_CACHE = 2**18  # numbers in one layer's values of a piece, 1 MiB: some ten of them are in use at a time
 _SHARED = 2**17  # the same in a piece of several fields, each of which brings its weights along
+_FEWEST = 2**10  # points of a piece: fewer would save next to nothing beside the weights
 _ON_DEVICE = 2**26  # the same on an accelerator, which wants few large pieces: bounds its memory
 
 Which = int | slice | EllipsisType  # fields of a stack: one, some, or all there are, as those of a single field
@@ -83,6 +84,7 @@ class Pieces:
     def __init__(self, field: CoordinateMLP, points: int | None = None) -> None:
         self.field = field
         self.points = points
+        self.halvings = 0  # of what was too much for the memory
         self.pool: ThreadPoolExecutor | None = None
         self.threads = 1
 
@@ -163,9 +165,18 @@ class Pieces:
         """Points per piece."""
         return self._room(device, _IN_CACHE) if self.points is None else self.points
 
+    def halve(self, device: torch.device) -> bool:
+        """Take half as much at a time from here on; False where that is little already, or the user's choice."""
+        if self.points is not None or self._room(device, _IN_CACHE) < 2 * _FEWEST:
+            return False
+        self.halvings += 1
+        return True
+
     def _room(self, device: torch.device, in_cache: int) -> int:
         """How many points times fields a piece has room for."""
-        return max(1, (in_cache if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features)
+        return max(
+            1, (in_cache if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features >> self.halvings
+        )
 
     def _fields(self, points: int, device: torch.device) -> list[tuple[Which, CoordinateMLP]]:
         """The field, or the parts of a stack that are evaluated together at so many points, each with its place."""

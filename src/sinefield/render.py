@@ -52,15 +52,20 @@ class Picture:
         folder: the run folder; UserError where it holds no finished run of a picture.
         device: cpu, cuda, or auto for cuda where there is one.
         checkpoint: last or best.
+        trust: packages beside this one whose classes the folder's configuration may ask for.
     """
 
-    def __init__(self, folder: str | Path, device: str = "auto", checkpoint: str = "last") -> None:
+    def __init__(
+        self, folder: str | Path, device: str = "auto", checkpoint: str = "last", trust: Collection[str] = ()
+    ) -> None:
         self.folder, there = Path(folder), torch.cuda.is_available()
         require(self.folder.is_dir(), f"there is no folder {folder}; give the folder of a finished run")
         _among("device", device, ("auto", "cpu", "cuda"))
         require(there or device != "cuda", "torch finds no CUDA device here; use device=cpu")
         self.device = torch.device("cuda" if there and device != "cpu" else "cpu")
-        self.field: Any = load(folder, checkpoint).to(self.device)
+        self.field: Any = load(folder, checkpoint, trust).to(self.device)
+        there = (self.folder / "ground_truth.png").is_file()  # a pipe would be waited for
+        require(there, f"{folder} is not the run of a picture: no ground_truth.png in it")
         try:
             with Image.open(self.folder / "ground_truth.png") as truth:
                 self.shape = (truth.height, truth.width)

@@ -1,9 +1,10 @@
-"""What a fit leaves behind: pictures and figures, and for every field of a stack a run folder of its own."""
+"""How a run folder begins, and what a fit leaves in it: pictures, figures, for every field of a stack a folder of its own."""
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
 Figures = dict[str, Any]
+
+
+def begin(folder: Path, config: dict[str, Any], anew: bool) -> None:
+    """Write config.yaml; anew, also remove what a failed run has left, whose checkpoint must never meet this one."""
+    if anew:
+        (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
+    if anew:
+        for left in ("checkpoints", "fields"):
+            shutil.rmtree(folder / left, ignore_errors=True)
+        (folder / "history.csv").unlink(missing_ok=True)
 
 
 def conclude(

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.checkpoints import Checkpoints, Continue, WholeFiles
-from sinefield.configuration import build, mendable, settle
+from sinefield.configuration import build, build_optimizer, mendable, settle, within_memory
 from sinefield.data import SignalData
 from sinefield.environment import Usage, environment, leading
-from sinefield.errors import UserError, require
-from sinefield.files import UnwritableError, write_whole, writing
+from sinefield.errors import require, whole
+from sinefield.files import writing
 from sinefield.interrupts import Interrupts
 from sinefield.jet import Jet
 from sinefield.module import FieldModule
-from sinefield.results import conclude, write_metrics
+from sinefield.results import begin, conclude, write_metrics
 from sinefield.stack import stacked
 from sinefield.state import Elsewhere, Status, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from torch import nn
 
@@ -64,13 +62,10 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
     """
     state, last = read(folder)["state"], folder / "checkpoints" / "last.ckpt"
     require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
-    left = last.exists() and state != "failed"
+    left = last.is_file() and state != "failed"
     require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
-    try:
-        with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status:
-            return _train(config, folder, last if resume and last.exists() else None, interrupts, status, alone)
-    except UnwritableError as error:
-        raise UnwritableError(f"{error}; once that is mended, resume={folder} goes on where it stood") from error
+    with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status, within_memory():
+        return _train(config, folder, last if resume and last.is_file() else None, interrupts, status, alone)
 
 
 def _train(
@@ -78,16 +73,17 @@ def _train(
 ) -> dict[str, Any]:
     """`train`, once it is known that the folder is free, and from which checkpoint to go on."""
     usage = Usage()
-    settle(config)
-    pl.seed_everything(config.seed, verbose=False)
+    with mendable("the configuration"):
+        settle(config)
+        OmegaConf.to_container(config, resolve=True)
+    for name in ("signal", "field", "loss", "optimizer", "trainer", "data"):
+        require(config.get(name) is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
+    pl.seed_everything(whole("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
     signal, field, loss, power = _problem(config)
-    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
-    with mendable("optimizer"):
-        made = optimizer([torch.zeros(1, requires_grad=True)])  # its own checks, before anything is written
-    apart = not (field.stack and isinstance(made, torch.optim.LBFGS))
-    require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
-    data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
+    with mendable("data"):
+        data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
+    optimizer, scheduler = build_optimizer(config, several=bool(field.stack))
     module = FieldModule(field, loss, power, optimizer, scheduler, chunk=config.chunk)
 
     with writing(folder):
@@ -95,34 +91,20 @@ def _train(
     status.running()
     resolved = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
     first = leading()
-    if first and last is None:  # what a failed run may have left; its checkpoint never meets this configuration
-        (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     if first:
-        write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
-    if first and last is None:
-        for left in ("checkpoints", "fields"):
-            shutil.rmtree(folder / left, ignore_errors=True)
-        (folder / "history.csv").unlink(missing_ok=True)
+        begin(folder, resolved, anew=last is None)
     history = History(folder / "history.csv")
-    checkpoints = Checkpoints(folder / "checkpoints", interrupts)
-    callbacks = [Progress(), history, checkpoints]  # in this order: a checkpoint holds the row of its evaluation
+    keeper = checkpoints.Checkpoints(folder / "checkpoints", interrupts)
+    callbacks = [Progress(), history, keeper]  # in this order: a checkpoint holds the row of its evaluation
     if last is not None:
-        callbacks.insert(0, Continue(last, watchers=[history, checkpoints]))
+        callbacks.insert(0, checkpoints.Continue(last, watchers=[history, keeper]))
     if config.get("watcher") is not None:
         callbacks.insert(0, build(config.watcher))
     with logging_to(config.logger if first else None, folder) as logger:
-        trainer = build(
-            config.trainer,
-            logger=logger or False,
-            callbacks=callbacks,
-            enable_checkpointing=False,
-            plugins=[WholeFiles()],
-        )
-        placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
+        trainer = _trainer(config, logger, callbacks, alone)
+        same = data.max_steps == trainer.max_steps  # else Lightning asks for steps for ever
         require(
-            alone or placed,
-            "a job of a sweep on this machine cannot start further processes: they would run the whole sweep; "
-            "use trainer=default, one run without -m, or hydra/launcher=slurm",
+            same, f"data.max_steps is {data.max_steps}; leave it to trainer.max_steps, which is {trainer.max_steps}"
         )
         if logger:
             logger.log_hyperparams(resolved)
@@ -153,7 +135,12 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
     signal = build(config.signal)
     own = [part for part, _ in signal.apart().values()] or [signal]  # each for a field of its own
     config.facts = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
-    field, loss = build(config.field), build(config.loss)
+    field = build(config.field)
+    with mendable("field"):
+        channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
+    fits = channels == own[0].channels
+    require(fits, f"field.out_features is {channels}, and the signal has {own[0].channels}")
+    loss = build(config.loss)
     power = own[0].power(loss.order)
     if signal.apart():
         field = stacked([field] * len(own))
@@ -167,34 +154,51 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
     return signal, field, loss, power
 
 
-def load(folder: str | Path, checkpoint: str = "last") -> nn.Module:
+def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool) -> pl.Trainer:
+    """Lightning's, with what it does not check of its knobs until it trips over them."""
+    trainer = build(
+        config.trainer,
+        logger=logger or False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        plugins=[checkpoints.WholeFiles()],
+    )
+    for name, least in (("max_epochs", 1), ("num_sanity_val_steps", 0), ("log_every_n_steps", 0)):
+        value = config.trainer.get(name)
+        if value is not None and value != -1:
+            whole(f"trainer.{name}", value, least)
+    placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
+    require(
+        alone or placed,
+        "a job of a sweep on this machine cannot start further processes: they would run the whole sweep; "
+        "use trainer=default, one run without -m, or hydra/launcher=slurm",
+    )
+    return trainer
+
+
+def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
     """The field of a finished run, as a plain module in evaluation mode on the CPU.
 
     Args:
         folder: the run folder.
         checkpoint: "last" for the final weights, "best" for those with the highest PSNR on the samples.
+        trust: packages beside this one whose classes the folder's configuration may ask for.
 
     Returns:
         A module that maps (..., D) coordinates to (..., C) values in [-1, 1] and answers ``jet(x, order)``.
 
     Raises:
-        UserError: the folder holds no finished run, or the checkpoint cannot be read.
+        UserError: the folder holds no finished run, it asks for what no run needs, or the checkpoint cannot be read.
     """
     folder = Path(folder)
     require((folder / "metrics.json").is_file(), f"{folder} holds no finished run (no metrics.json in it)")
     several = folder / "fields"
     require(not several.is_dir(), f"{folder} holds several fields; give the folder of one of those in {several}")
     file = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    require(file.is_file(), f"{file} does not exist; a run has last and best, one field of many has last")
-    field = cast("nn.Module", build(OmegaConf.load(folder / "config.yaml").field))
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    state = checkpoints.read(file)["state_dict"]
+    field = cast("nn.Module", build(saved.part(folder, "field", trust)))
+    with checkpoints.belonging(file):
         field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
-    except (UnpicklingError, OSError, EOFError, LookupError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{file} is not a whole checkpoint of this run's field ({reason}); try the other one"
-        ) from error
     return field.eval()
 
 

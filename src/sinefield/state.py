@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from sinefield.errors import UserError
-from sinefield.files import UnwritableError, remove_drafts, write_whole, writing
+from sinefield.files import UnwritableError, remove_drafts, waitless, write_whole, writing
 
 GRACE = 120  # seconds that a run has to end its step and write its checkpoint
 ENDED = (KeyboardInterrupt, SystemExit, UnwritableError)  # from outside, and no fault of the run: it is "interrupted"
@@ -50,8 +50,8 @@ class Status:
         """Lock the folder, which is there by now, and say so; what a killed process was writing is removed."""
         if self._lock is not None:
             return
-        with writing(self.folder):
-            file = (self.folder / ".lock").open("ab")
+        with writing(self.folder / ".lock"):
+            file = open(self.folder / ".lock", "ab", opener=waitless)  # noqa: SIM115  held until the run ends
         if not _acquired(file):
             file.close()
             owner = _saved(self.folder)
@@ -117,7 +117,7 @@ def read(folder: Path) -> dict[str, Any]:
 def locked(folder: Path) -> bool:
     """Whether a living process is running in the folder."""
     try:
-        with (folder / ".lock").open("rb") as file:
+        with open(folder / ".lock", "rb", opener=waitless) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -148,8 +148,13 @@ def wait_until_free(folders: Iterable[Path], seconds: float = GRACE) -> None:
 
 
 def _saved(folder: Path) -> dict[str, Any]:
+    """What status.json says, as far as it has the form of one: anybody may have written it."""
+    file = folder / "status.json"
     try:
-        found = json.loads((folder / "status.json").read_text())
-    except (OSError, ValueError):
+        found = json.loads(file.read_text()) if file.is_file() else {}
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    kinds = {"state": str, "error": str | None, "host": str, "pid": int, "since": str}
+    given = found.items() if isinstance(found, dict) else ()
+    known: dict[str, Any] = {key: value for key, value in given if key in kinds and isinstance(value, kinds[key])}
+    return known if known.get("pid", 1) > 0 else {}  # a signal to any other would reach more than a process

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sinefield.errors import positive
+from sinefield.errors import positive, require
 from sinefield.jet import Jet
 
 if TYPE_CHECKING:  # a loss asks its signal for points, and imports none
@@ -82,6 +82,8 @@ class DerivativeLoss(Loss):
 
     def __init__(self, weight: float = 1.0, weak: Loss | None = None, anchor: Loss | None = None) -> None:
         super().__init__(weight)
+        for name, part in (("weak", weak), ("anchor", anchor)):
+            require(part is None or isinstance(part, Loss), f"loss.{name} must be a loss or null, not {part!r}")
         self.weak = weak
         self.anchor = anchor
 

@@ -33,6 +33,7 @@ class Sobolev(Loss):
         require(bool(self.terms), "loss: every term of the sum is switched off; keep at least one")
         for term in self.terms:
             name = type(term).__name__
+            require(isinstance(term, Loss), f"loss: a term must be a loss or null, not {term!r}")
             require(not term.placed, f"loss: {name} has points of its own; make it the weak or anchor of another term")
         self.order = max(term.order for term in self.terms)
 

@@ -8,8 +8,6 @@ hostile name or a loop of links ends as a run with `status` "damaged" and a reas
 from __future__ import annotations
 
 import csv
-import json
-import math
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -19,10 +17,11 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from sinefield.report.parsing import line, parsed_history, parsed_json, parsed_yaml
+
 MARKS = ("metrics.json", "status.json", "config.yaml", ".hydra/config.yaml")
 INSIDE = {"checkpoints", "csv", "wandb"}  # a run's own folders; W&B's hold a config.yaml that is no run's
 STATES = ("finished", "running", "interrupted", "failed", "unfinished", "damaged")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
 
 
 @dataclass
@@ -137,13 +136,6 @@ def _state(status: dict[str, Any], problems: list[str]) -> str:
     return "unfinished" if state == "finished" else str(state)
 
 
-def line(error: object) -> str:
-    """An error as one line of at most 300 characters."""
-    if isinstance(error, OSError) and error.strerror:
-        error = error.strerror
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
 def _attempt(parse: Callable[[], Any], problems: list[str]) -> Any:
     """What `parse` returns; None, and a problem more, where the file is broken; None where there is no file."""
     try:
@@ -153,52 +145,6 @@ def _attempt(parse: Callable[[], Any], problems: list[str]) -> Any:
     except (OSError, ValueError, csv.Error, yaml.YAMLError, RecursionError) as error:
         problems.append(line(error))
         return None
-
-
-def _text(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path.name} is no ordinary file")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is no UTF-8 text") from error
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(f"{path.name}: {line(error)}") from error
-
-
-def parsed_json(path: Path) -> Any:
-    """A JSON file; ValueError that names the file where it is broken."""
-    try:
-        return json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path.name} is no whole JSON: {error}") from error
-
-
-def parsed_yaml(path: Path) -> Any:
-    """A YAML file; ValueError that names the file where it is broken."""
-    text = _text(path)
-    try:
-        return yaml.load(text, _Loader)  # a safe one
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{path.name} is no whole YAML: {line(error)}") from error
-
-
-def parsed_history(path: Path) -> dict[str, list[float | None]]:
-    """The columns of history.csv; ValueError that names the line where it is broken."""
-    rows = list(csv.reader(_text(path).splitlines()))
-    if len(rows) < 2 or "step" not in rows[0]:
-        raise ValueError("history.csv holds no evaluation")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(rows[0]):
-            raise ValueError(f"history.csv, line {number}: {len(row)} of {len(rows[0])} values")
-    try:
-        columns = [[float(value) if value else math.nan for value in column] for column in zip(*rows[1:], strict=True)]
-    except ValueError as error:
-        raise ValueError(f"history.csv: {error}") from error
-    finite = ([value if math.isfinite(value) else None for value in column] for column in columns)
-    return dict(zip(rows[0], finite, strict=True))
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""The configuration in a run folder, which somebody else may have made: read, and checked before anything is built.
+
+`_target_` names what Hydra imports and calls, so a configuration is a program. One that comes with a folder may ask for
+this project's own parts and for torch's optimizers and schedules, a trainer and a logger in their places, and nothing
+else; what a user types themselves is theirs to choose. Its interpolations may refer to other values and multiply them,
+and not, as `${oc.env:…}` would, to what the machine knows.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sinefield.errors import UserError, require
+from sinefield.report.parsing import parsed_yaml
+
+PARTS = (  # whose classes compute, and at most read a picture
+    "sinefield.activations",
+    "sinefield.encodings",
+    "sinefield.field",
+    "sinefield.losses",
+    "sinefield.signals",
+    "torch.optim",
+)
+PLACES = {
+    "trainer": ("pytorch_lightning.Trainer",),
+    "logger": ("sinefield.loggers",),
+}  # these write into the run folder
+
+
+def packages(text: str | None) -> list[str]:
+    """What `trust=a,b` names."""
+    return [name for name in str(text or "").split(",") if name]
+
+
+def read(folder: Path, trust: Collection[str] = ()) -> DictConfig:
+    """The configuration to go on with: resolved, or as composed where the run was killed before it wrote that.
+
+    Args:
+        folder: of the run.
+        trust: further packages or modules whose classes and functions it may ask for, such as a user's own.
+
+    Raises:
+        UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it.
+    """
+    config = _parsed(folder)
+    _check(OmegaConf.to_container(config), (), trust)
+    return config
+
+
+def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
+    """The table at `place`, such as "field", with all that it refers to; the rest may ask for what it likes.
+
+    Raises:
+        UserError: as `read`, or the table is not there.
+    """
+    config = _parsed(folder)
+    with _named(folder):
+        OmegaConf.resolve(config)
+        found = config.get(place)
+    require(isinstance(found, DictConfig), f"{folder} has no {place} in its config.yaml; get the folder again")
+    _check(OmegaConf.to_container(found), (place,), trust)
+    return found
+
+
+def _parsed(folder: Path) -> DictConfig:
+    hydra = folder / ".hydra"
+    whole = [hydra / "config.yaml"] if (hydra / "hydra.yaml").is_file() else []  # written after it
+    files = [file for file in (folder / "config.yaml", *whole) if file.is_file()]
+    require(bool(files), f"{folder} holds no run (no config.yaml in it)")
+    with _named(files[0]):
+        found = parsed_yaml(files[0])
+        for keys, text in _texts(found):
+            inside = "${" not in text or ":" not in text.replace("${times:", "")
+            require(inside, f"{files[0]}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
+        config = OmegaConf.create(found)
+    require(isinstance(config, DictConfig), f"{files[0]} holds no configuration; take the folder of a run")
+    return config
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} holds no whole configuration of a run ({reason}); get the folder again") from error
+
+
+def _check(config: Any, place: tuple[str, ...], trust: Collection[str]) -> None:
+    """Raise `UserError` where a `_target_` in a configuration that stands at `place` is none that may be there."""
+    for (*keys, key), text in _texts(config, place):
+        if key != "_target_":
+            continue
+        where = ".".join(keys)
+        allowed = (*PARTS, *(PLACES.get(where, ()) if len(keys) == 1 else ()), *trust)
+        # By its name first, since a look at the object imports the module; then by where it is really from.
+        require(
+            _within(text, allowed) and _from(text, allowed, trust),
+            f"{where}._target_ is {text!r}, which is no class that a run folder may ask for; if you know what it does, "
+            f"add trust={text.partition('.')[0]}",
+        )
+
+
+def _from(name: str, allowed: Collection[str], trust: Collection[str]) -> bool:
+    """Whether what `name` leads to is a class defined where it may be; in a trusted package, a function as well."""
+    try:
+        found = get_object(name)
+    except Exception as error:  # whatever an import raises
+        raise UserError(f"there is no {name}; install the package as the run was made with") from error
+    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
+    if _within(home, trust):
+        return callable(found)
+    return inspect.isclass(found) and (name in allowed or _within(home, allowed))
+
+
+def _within(name: str, allowed: Collection[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in allowed)
+
+
+def _texts(value: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Every text in nested tables and lists behind the keys that lead to it; a `_target_` in any case as text."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(str(item) if key == "_target_" else item, (*keys, str(key)))
+    elif isinstance(value, str):
+        yield keys, value

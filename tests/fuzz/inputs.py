@@ -1,0 +1,174 @@
+"""Bad input of every kind: bytes that were damaged, values of the wrong type or size, files that are none."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conftest import CONF, SMALL
+from hydra import compose, initialize_config_dir
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+# What is needed for a group to be looked at; W&B's own process and network are tests/tracking's.
+NEEDS = {"signal/rule": ["signal=merge"], "loss/weak": ["loss=gradient"], "loss/anchor": ["loss=gradient"]}
+CHOICES = sorted(
+    str(path.relative_to(CONF).with_suffix(""))
+    for path in CONF.rglob("*.yaml")
+    if path.parts[-2] not in ("launcher", "sweeper") and path.parent != CONF and path.stem != "wandb"
+)
+SECONDS, MEMORY = 15, 6 * 2**30  # that one input may take, far more than a good one
+
+
+def plain(kind: str, mode: str) -> bytes:
+    """A small whole picture."""
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+PICTURES = [
+    plain(kind, mode)
+    for kind, modes in {
+        "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
+        "JPEG": ("L", "RGB", "CMYK"),
+        "TIFF": ("1", "L", "RGB", "RGBA", "F", "I;16"),
+        "GIF": ("P",),
+        "WEBP": ("RGB", "RGBA"),
+        "BMP": ("L", "RGB"),
+        "PPM": ("L", "RGB"),
+        "TGA": ("RGBA",),
+        "ICO": ("RGBA",),
+    }.items()
+    for mode in modes
+]
+
+_bytes = st.one_of(
+    st.binary(min_size=1, max_size=4),
+    st.sampled_from(
+        [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80", b"[" * 2000, b"*", b"&a ", b"NaN"]
+    ),
+)
+edits = st.lists(
+    st.tuples(st.integers(0, 1000), st.sampled_from(["put", "insert", "delete", "repeat", "cut"]), _bytes),
+    min_size=1,
+    max_size=4,
+)
+
+
+def damaged(content: bytes, edits: list[tuple[int, str, bytes]]) -> bytes:
+    """`content` after some edits, each at a place given in thousandths of its length."""
+    for place, kind, new in edits:
+        at = place * len(content) // 1000
+        match kind:
+            case "put":
+                content = content[:at] + new + content[at + len(new) :]
+            case "insert":
+                content = content[:at] + new + content[at:]
+            case "delete":
+                content = content[:at] + content[at + len(new) :]
+            case "repeat":
+                content = content[:at] + content[at : at + 64] * 3 + content[at:]
+            case "cut":
+                content = content[:at]
+    return content
+
+
+# What may stand at a knob: every type, both ends of every range, and words that mean something to somebody.
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 5),
+    st.sampled_from([10**6, 2**31, 2**63, -(2**63), 10**30]),
+    st.floats(allow_subnormal=False),  # which torch flushes to zero here
+    st.sampled_from([0.0, -1.0, 1e-300, 1e300, -1e300]),
+    st.sampled_from(["", "none", "auto", "null", "true", "nan", "-inf", "1e3", "../..", "${seed}", "${nothing}", "\n"]),
+    st.text(max_size=4),
+)
+values = st.one_of(
+    scalars,
+    st.lists(scalars, max_size=4),
+    st.lists(st.lists(scalars, max_size=3), max_size=2),
+    st.dictionaries(st.sampled_from(["a", "_target_", "lr", ""]), scalars, max_size=2),
+)
+
+
+@cache
+def composed(choice: str) -> DictConfig:
+    """The configuration with one file of conf/ chosen, of a run that takes no time."""
+    group, _, name = choice.partition("/") if choice.startswith("experiment") else choice.rpartition("/")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", [*NEEDS.get(group, []), f"{group}={name}", *SMALL, "logger=none"])
+
+
+@cache
+def leaves(choice: str) -> list[str]:
+    """The dotted places of all values in it."""
+    return [place for place in _leaves(OmegaConf.to_container(composed(choice)), "") if place != "watcher"]
+
+
+def _leaves(value: Any, place: str) -> list[str]:
+    if isinstance(value, dict):
+        return [leaf for key, item in value.items() for leaf in _leaves(item, f"{place}.{key}" if place else key)]
+    return [place]
+
+
+def spoil(folder: Path, name: str, how: str, content: bytes) -> None:
+    """Replace a file of a folder by something else."""
+    file = folder / name
+    if how != "write":
+        file.unlink(missing_ok=True)
+    match how:
+        case "write":
+            file.write_bytes(content)
+        case "folder":
+            file.mkdir()
+        case "pipe":
+            os.mkfifo(file)
+        case "loop":
+            file.symlink_to(file.name)
+        case "up":
+            file.symlink_to(folder.parent)
+        case "elsewhere":
+            file.symlink_to("/dev/zero")
+
+
+class Hang(BaseException):
+    """An input took too long; no error that anybody handles."""
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """`Hang` after some seconds, MemoryError beyond some bytes: neither waiting for ever nor a neighbour's end."""
+
+    def late(*_: object) -> None:
+        raise Hang(f"more than {SECONDS} s")
+
+    before, limits = signal.signal(signal.SIGALRM, late), resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, limits[1]))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def fresh(folder: Path, source: Path) -> Path:
+    """A copy of a run folder, without its pictures but the one that a rendering needs."""
+    shutil.rmtree(folder, ignore_errors=True)
+    unneeded = shutil.ignore_patterns("contact*", "grad*", "lapl*", "recon*", ".lock")
+    return shutil.copytree(source, folder, ignore=unneeded)
