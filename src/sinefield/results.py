@@ -1,4 +1,4 @@
-"""How a run folder begins, and what a fit leaves in it: pictures, figures, for every field of a stack a folder of its own."""
+"""How a run folder begins, and what a fit leaves in it: pictures, figures, a run folder for every field of a stack."""
 
 from __future__ import annotations
 
