@@ -35,8 +35,9 @@ def _text(path: Path) -> str:
 
 def parsed_json(path: Path) -> Any:
     """A JSON file; ValueError that names the file where it is broken."""
+    text = _text(path)
     try:
-        return json.loads(_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is no whole JSON: {line(error)}") from error
 
