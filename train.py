@@ -1,6 +1,7 @@
 """Fit one signal: `python train.py loss=laplacian signal.path=cat.jpg`; every knob is in conf/.
 
-`python train.py resume=outputs/…` continues an interrupted run; `debug=true` shows the traceback of an error.
+`python train.py resume=outputs/…` continues an interrupted run, `repeat=outputs/…` runs a finished one once more;
+`debug=true` shows the traceback of an error.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, MissingConfigException
+from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -30,24 +31,35 @@ def main(config: DictConfig) -> float:
         return run(config, Path(HydraConfig.get().runtime.output_dir))
 
 
-def resume(arguments: list[str]) -> None:
-    """Continue the run in a folder, past Hydra, which would compose another configuration for it."""
+def again(arguments: list[str]) -> None:
+    """Resume or repeat the run in a folder, past Hydra, which would compose another configuration for it."""
     options = dict(argument.partition("=")[::2] for argument in arguments)
-    if not options.keys() <= {"resume", "trust"}:
-        sys.exit("error: a run is resumed with its own saved configuration; leave out all but resume=FOLDER")
-    from sinefield.command import resume as run  # noqa: PLC0415
+    if options.keys() - {"trust"} not in ({"resume"}, {"repeat"}, {"repeat", "hydra.run.dir"}):
+        sys.exit(
+            "error: a run is resumed or repeated with its own saved configuration; leave out all but resume=FOLDER, or "
+            "repeat=FOLDER and hydra.run.dir=NEW_FOLDER"
+        )
+    from sinefield.command import repeat, resume  # noqa: PLC0415
     from sinefield.saved import packages  # noqa: PLC0415
 
-    run(Path(options["resume"]), packages(options.get("trust")))
+    trust, place = packages(options.get("trust")), options.get("hydra.run.dir")
+    if "resume" in options:
+        resume(Path(options["resume"]), trust)
+    else:
+        repeat(Path(options["repeat"]), None if place is None else Path(place), trust)
 
 
 def explain(error: Exception) -> str:
     """One line for what ended the command: what is wrong, and the choices there are."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"there is no {error.missing_cfg_file}; choose from: {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read; put a value that is no plain word in quotes twice: \"key='Käse 1'\""
     cause, said = error.__cause__, " ".join(str(error).split())
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         return f"there is no {cause.full_key}; choose from: {', '.join(map(str, cause.parent_node))}"
+    if isinstance(error, OSError):  # Hydra cannot make the run folder
+        return f"{said}; mend that, or choose another hydra.run.dir"
     if isinstance(error, KNOWN):
         return said
     return f"{type(error).__name__}: {said} (a defect of sinefield or of your own class; debug=true shows where)"
@@ -69,7 +81,7 @@ if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands every exception on to here instead of printing it
     sys.argv = [argument for argument in sys.argv if argument not in ("debug=true", "debug=false")]
     with told():
-        if any(argument.startswith("resume=") for argument in sys.argv):
-            resume(sys.argv[1:])
+        if any(argument.startswith(("resume=", "repeat=")) for argument in sys.argv):
+            again(sys.argv[1:])
         else:
             main()

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 from conftest import ROOT
 
-# What a run's time, place and memory make of metrics.json and of the logger's file; nothing else may differ.
-FLEETING = {"fit_seconds", "wall_seconds", "steps_per_second", "peak_memory_mb", "folder", "command", "device"}
+# What a run's time, place, memory and checkout make of metrics.json and the logger's file; nothing else may differ.
+FLEETING = {
+    "fit_seconds", "wall_seconds", "steps_per_second", "peak_memory_mb", "folder", "command", "device", "git_commit",
+}  # fmt: skip
 
 
 class Process(subprocess.Popen):
@@ -28,7 +30,7 @@ class Process(subprocess.Popen):
 
 def start(*arguments: str, cwd: Path, **more) -> Process:
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return Process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, **more)
+    return Process(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": cwd} | more)
 
 
 def run(*arguments: str, cwd: Path, **more) -> subprocess.CompletedProcess:

@@ -33,13 +33,13 @@ MAY = {
     "checkpoints": {"torch", "pytorch_lightning", "files", "interrupts", "data", "module"},
     "script": set(),
     "state": {"files"},
-    "loggers": {"pytorch_lightning", "wandb"},
+    "loggers": {"pytorch_lightning", "wandb", "yaml", "files"},
     "tracking": {"wandb", "wandb_workspaces", "report"},
     "environment": {"torch", "pytorch_lightning"},
     "configuration": {"torch", "hydra", "omegaconf"},
     "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},
     "raster": {"numpy", "tifffile"},
-    "render": {"torch", "numpy", "PIL", "tqdm", "jet", "raster", "report", "run"},
+    "render": {"torch", "numpy", "PIL", "tqdm", "jet", "files", "raster", "report", "run"},
     "benchmarks": {
         "torch",
         "numpy",
@@ -74,8 +74,9 @@ MAY = {
     "pruning": {"pytorch_lightning", "optuna", "module"},
     "sweep": {"state", "interrupts", "report"},
     "run": {"*"},
+    "repeats": {"torch", "checkpoints"},
     "saved": {"hydra", "omegaconf", "report"},
-    "command": {"hydra", "omegaconf", "environment", "interrupts", "run", "saved", "state"},
+    "command": {"hydra", "omegaconf", "environment", "files", "interrupts", "repeats", "run", "saved", "state"},
     "__init__": {"jet", "field", "run"},
 }
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from sinefield import autograd_jet, raster, render
 from sinefield.errors import UserError
+from sinefield.files import whole_file
 from sinefield.jet import Jet
 from sinefield.report.colours import gradient_picture, laplacian_picture, value_picture
 
@@ -155,7 +156,7 @@ def test_values_in_a_png(bits, picture, tmp_path) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_png_gives_back_its_pixels(kind, channels, tmp_path) -> None:
     pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (50, 33, channels), dtype=kind, endpoint=True)
-    with raster.whole_file(tmp_path / "a.png") as file:
+    with whole_file(tmp_path / "a.png") as file:
         raster.write_png(file, np.split(pixels, [3, 20]), pixels.shape, pixels.dtype, "per pixel²")
     np.testing.assert_array_equal(decoded(tmp_path / "a.png"), pixels)
     with Image.open(tmp_path / "a.png") as image:
@@ -203,7 +204,7 @@ def test_floats_come_back_unrounded_and_unclipped(part, picture, tmp_path) -> No
 
 def test_a_grey_tiff_is_read_by_pillow(tmp_path) -> None:
     pixels = np.random.default_rng(0).random((9, 7, 1), dtype=np.float32)
-    with raster.whole_file(tmp_path / "a.tif") as file:
+    with whole_file(tmp_path / "a.tif") as file:
         raster.write_tiff(file, [pixels[:4], pixels[4:]], pixels.shape, pixels.dtype, "²")
     with Image.open(tmp_path / "a.tif") as image:
         np.testing.assert_array_equal(np.asarray(image), pixels[..., 0])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
+import fcntl
 import json
 import os
 import signal
 import socket
+import threading
 
 import pytest
 import torch
@@ -82,10 +85,10 @@ def test_a_checkpoint_is_replaced_at_once(tmp_path, monkeypatch) -> None:
     WholeFiles().save_checkpoint({"a": 1}, file)
 
     def fail(descriptor: int) -> None:
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match=r"last.ckpt cannot be written \(No space"):
         WholeFiles().save_checkpoint({"a": 2}, file)
     assert torch.load(file, weights_only=True) == {"a": 1}
 
@@ -119,6 +122,15 @@ def test_a_folder_is_one_run_s_at_a_time(fit, tmp_path) -> None:
     assert not locked(folder)
 
 
+def test_whoever_only_looks_keeps_no_run_out(tmp_path) -> None:
+    (tmp_path / ".lock").touch()
+    with (tmp_path / ".lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.2, looking.close).start()
+        with Status(tmp_path):
+            assert read(tmp_path)["state"] == "running"
+
+
 def test_a_process_that_is_killed_or_told_to_stop_is_resumed_from_the_command_line(fit, tmp_path) -> None:
     long = [*RUN, "trainer.max_steps=600", "data.eval_every=50"]
     fit(*long, folder="whole")
@@ -147,4 +159,4 @@ def test_a_process_that_is_killed_or_told_to_stop_is_resumed_from_the_command_li
     assert again.communicate()[1] == f"error: {folder} is finished; there is nothing to resume\n"
     assert again.returncode == 1
     both = start(*arguments, "seed=1", cwd=tmp_path)
-    assert "leave out all but resume=FOLDER" in both.communicate()[1]
+    assert "leave out all but resume=FOLDER, or " in both.communicate()[1]

@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,7 +18,7 @@ USER |= {"flags": "{}", "teams": {"edges": []}, "apiKeys": {"edges": []}}
 class Server(ThreadingHTTPServer):
     """Attributes: `operations`, the GraphQL operations asked for, in order, as (name, variables); `files`, what was
     uploaded, by name; `history`, the rows of every run's history that were streamed, by the run's id; `leaves_after`,
-    the name of the operation after which it answers nobody.
+    the name of the operation after which it is gone; `gone`, whether it is; `instead`, what it does to a request then.
     """
 
     daemon_threads = True
@@ -29,8 +29,10 @@ class Server(ThreadingHTTPServer):
         self.operations: list[tuple[str, dict[str, Any]]] = []
         self.files: dict[str, bytes] = {}
         self.history: dict[str, list[dict[str, Any]]] = {}
-        self.leaves_after = ""  # the operation after which nobody is there any more
+        self.leaves_after = ""
         self.gone = False
+        self.instead: Callable[[Handler], None] = hang_up
+        self.over = threading.Event()
 
     def handle_error(self, *arguments: object) -> None:
         """A client that hangs up is no error."""
@@ -69,8 +71,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if self.server.gone:
-            self.close_connection = True
-            return None
+            return self.server.instead(self)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
@@ -90,25 +91,51 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         if self.server.gone:
-            self.close_connection = True
-            return
+            return self.server.instead(self)
         name = self.path.removeprefix("/upload/").split("?")[0]
         self.server.files[name] = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.say({})
+        return self.say({})
 
     def do_GET(self) -> None:
-        self.say({})
+        if self.server.gone:
+            return self.server.instead(self)
+        return self.say({})
 
     def say(self, answer: dict[str, Any]) -> None:
-        content = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send(200, "application/json", json.dumps(answer).encode())
+
+    def send(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, *arguments: object) -> None:
         pass
+
+
+def hang_up(request: Handler) -> None:
+    """Close the connection without a word."""
+    request.close_connection = True
+
+
+def hang(request: Handler) -> None:
+    """Keep the connection and say nothing."""
+    request.server.over.wait()
+    request.close_connection = True
+
+
+def fail(request: Handler) -> None:
+    """An error of the server's own."""
+    request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    request.send(500, "text/plain", b"it broke")
+
+
+def babble(request: Handler) -> None:
+    """Success, but not in W&B's language: a proxy's login page."""
+    request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    request.send(200, "text/html", b"<html>Please log in</html>")
 
 
 @contextmanager
@@ -120,5 +147,6 @@ def serving() -> Iterator[Server]:
         try:
             yield server
         finally:
+            server.over.set()
             server.shutdown()
             thread.join()

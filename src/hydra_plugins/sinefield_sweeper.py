@@ -14,7 +14,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.errors import CompactHydraException
+from hydra.experimental.callback import Callback
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
@@ -22,6 +24,14 @@ from sinefield.sweep.jobs import OPEN, Job, stop, table
 from sinefield.sweep.naming import named
 
 ATTEMPTS = 2  # a job whose process died without a word is tried once more: a neighbour may have taken it along
+
+
+class Forget(Callback):
+    """Drops the configurations from what a job returns, which launchers keep to their end: 0.3 MB a job."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Nobody asks for them: a job's folder has its configuration."""
+        job_return.cfg = job_return.hydra_cfg = None
 
 
 class ResumableSweeper(BasicSweeper):
@@ -51,6 +61,7 @@ class ResumableSweeper(BasicSweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Name the folders, then make the launcher, whose own settings may refer to them."""
         self.hydra_context, self.config = hydra_context, config
+        hydra_context.callbacks.callbacks.append(Forget())
         parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *config.hydra.overrides.task])
         # A later override of a knob replaces an earlier one, as in Hydra's own sweeper.

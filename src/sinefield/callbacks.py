@@ -44,8 +44,8 @@ class History(pl.Callback):
         """Up to now."""
         return self._seconds + (0.0 if self._started is None else time.perf_counter() - self._started)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell a new logger, and the file, what was found before the run was interrupted."""
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell a new logger, and the file, what was found before the run was interrupted, if only while drawing."""
         for row in self.rows:
             known = {k: v for k, v in row.items() if v is not None and k not in ("step", "seconds")}
             rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs it

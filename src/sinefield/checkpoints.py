@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from sinefield.data import SignalData
 from sinefield.errors import UserError, require, whole
-from sinefield.files import write_whole
+from sinefield.files import write_whole, writing
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
 
@@ -33,7 +33,8 @@ class WholeFiles(TorchCheckpointIO):
         """Serialise in memory, then write and rename."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with writing(Path(path)):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_whole(Path(path), buffer.getvalue())
 
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sinefield import saved
 from sinefield.environment import leading
 from sinefield.errors import UserError, require
+from sinefield.files import UnwritableError, write_whole, writing
 from sinefield.interrupts import Interrupted
+from sinefield.repeats import compare, said
 from sinefield.run import train
 from sinefield.state import read, wait_until_free
+
+REPORT = "repeat.json"  # marks a run as the repetition of another, and says in the end what came out differently
 
 
 def main(config: DictConfig, folder: Path) -> float:
@@ -38,7 +45,7 @@ def main(config: DictConfig, folder: Path) -> float:
     if worker:
         _end_with_parent()
     try:
-        with _told():
+        with _told(folder):
             again = not alone and read(folder)["state"] in ("interrupted", "killed")
             metrics = train(config, folder, resume=again, alone=alone)
     except Interrupted as signalled:
@@ -52,9 +59,15 @@ def main(config: DictConfig, folder: Path) -> float:
 
 
 def _end_with_parent() -> None:
-    """On Linux, have the kernel send SIGTERM to this worker when its parent dies, of whatever cause."""
+    """On Linux, have the kernel send SIGTERM to this worker when its parent dies, of whatever cause.
+
+    One that is dead already leaves nobody to give this worker's result to; joblib's would wait five minutes for more.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG of <sys/prctl.h>
+        parent = multiprocessing.parent_process()
+        if parent is not None and parent.pid != os.getppid():
+            os._exit(128 + signal.SIGTERM)
 
 
 def resume(folder: Path, trust: Collection[str] = ()) -> None:
@@ -64,19 +77,60 @@ def resume(folder: Path, trust: Collection[str] = ()) -> None:
         folder: the run folder.
         trust: packages beside this one whose classes its configuration may ask for.
     """
-    with _told():
+    with _told(folder):
         state = read(folder)["state"]
         require(state != "finished", f"{folder} is finished; there is nothing to resume")
         metrics = train(saved.read(folder, trust), folder, resume=True)
-    _show(metrics, folder)
+        _show(metrics, folder)
+        if leading() and (folder / REPORT).is_file():
+            _report(folder)
+
+
+def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None:
+    """Run a finished run's exact configuration once more; repeat.json and a line say what came out differently.
+
+    Args:
+        folder: of the finished run.
+        into: the new folder; None for the usual place. Interrupted, it is resumed as any other.
+        trust: as for `resume`.
+    """
+    with _told():
+        config = saved.read(folder, trust)
+        require(
+            read(folder)["state"] == "finished",
+            f"{folder} is not finished, so there is nothing to compare with; resume={folder} goes on with it",
+        )
+        into = into or Path("outputs", config.name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
+        require(not into.exists(), f"{into} is there already; choose another hydra.run.dir")
+        with writing(into):
+            into.mkdir(parents=True)
+            if (folder / ".hydra").is_dir():  # what was typed, for the dashboard
+                shutil.copytree(folder / ".hydra", into / ".hydra")
+        write_whole(into / REPORT, json.dumps({"of": str(folder.resolve())}).encode())
+        write_whole(into / "config.yaml", OmegaConf.to_yaml(config).encode())
+    resume(into, trust)
+
+
+def _report(folder: Path) -> None:
+    """Compare a finished repetition with what it repeats."""
+    of = json.loads((folder / REPORT).read_text())["of"]
+    require(
+        read(Path(of))["state"] == "finished", f"{of}, which this run repeats, is gone; there is nothing to compare"
+    )
+    differences = compare(Path(of), folder)
+    write_whole(folder / REPORT, (json.dumps({"of": of, **differences}, indent=2) + "\n").encode())
+    print(f"repeats            {of}", said(differences), sep="\n")
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(folder: Path | None = None) -> Iterator[None]:
+    """Raise a `UserError` as Hydra's own mistakes are; where the run in `folder` can go on later, say how."""
     try:
         yield
     except UserError as error:
-        raise CompactHydraException(str(error)) from error
+        resumable = folder is not None and isinstance(error, UnwritableError)
+        later = f"; once that is mended, resume={folder} goes on where it stood" if resumable else ""
+        raise CompactHydraException(f"{error}{later}") from error
 
 
 def _show(metrics: dict[str, Any], folder: Path) -> None:

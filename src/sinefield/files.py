@@ -3,7 +3,51 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from sinefield.errors import UserError
+
+
+class UnwritableError(UserError):
+    """The system refuses a file: no room, no permission. The run is not at fault and can go on later."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say on one line that `path` cannot be written, and why.
+
+    Raises:
+        UnwritableError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableError(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path` on leaving, or leaves nothing where an exception is raised.
+
+    A kill at any moment leaves the old file, or none, but never half of the new one; and perhaps a draft, which
+    `remove_drafts` finds.
+
+    Raises:
+        UnwritableError: what was there before is there still.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    with writing(path):
+        try:
+            with draft.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def waitless(path: str, flags: int) -> int:
@@ -12,13 +56,12 @@ def waitless(path: str, flags: int) -> int:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` so that a kill at any moment leaves the old file, or none, but never half of the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
+    """`content` as a `whole_file`."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what killed processes have left in a folder and below; nobody else may be writing there."""
+    for draft in folder.rglob(".*.draft"):
         draft.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import sys
@@ -9,8 +11,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]
+
+from sinefield.files import write_whole, writing
+
+
+class WholeCsv(ExperimentWriter):
+    """Lightning's writer, whose files are whole at any moment."""
+
+    def save(self) -> None:
+        """All rows so far, if there are any; a column for whatever any of them has."""
+        if not self.metrics:
+            return
+        self._record_new_keys()
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=self.metrics_keys)
+        writer.writeheader()
+        writer.writerows(self.metrics)
+        write_whole(Path(self.metrics_file_path), text.getvalue().encode())
+
+    def log_hparams(self, params: dict[str, Any]) -> None:
+        """The configuration."""
+        write_whole(Path(self.log_dir, self.NAME_HPARAMS_FILE), yaml.safe_dump(params, sort_keys=False).encode())
 
 
 class Csv(CSVLogger):
@@ -24,12 +49,25 @@ class Csv(CSVLogger):
         shutil.rmtree(Path(folder) / "csv", ignore_errors=True)  # a resumed run tells a new logger all it knew
         super().__init__(save_dir=folder, name="", version="csv")
 
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The writer, made when it is first needed."""
+        if self._experiment is None:
+            with writing(Path(self.log_dir)):
+                self._experiment = WholeCsv(log_dir=self.log_dir)
+        return self._experiment
+
+    def finalize(self, status: str) -> None:
+        """Nothing: Lightning calls it after an error too, which another one in writing would hide; `close` saves."""
+
     def show(self, pictures: Mapping[str, Path]) -> None:
         """Nothing: the pictures are in the run folder."""
 
     def close(self, exit_code: int) -> None:
-        """Write what is still held back."""
-        self.save()
+        """Write what is still held back, unless the run has failed, perhaps because nothing can be written."""
+        if exit_code == 0:
+            self.save()
 
 
 class Wandb(WandbLogger):
@@ -58,7 +96,8 @@ class Wandb(WandbLogger):
 
         for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):  # else under the user's home
             os.environ.setdefault(name, str(Path(folder) / "wandb"))
-        Path(folder, "wandb").mkdir(exist_ok=True)
+        with writing(Path(folder, "wandb")):
+            Path(folder, "wandb").mkdir(exist_ok=True)
         settings = wandb.Settings(
             silent=True, console="off", init_timeout=patience, finish_timeout=4 * patience, finish_timeout_raises=True
         )

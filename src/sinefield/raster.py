@@ -6,11 +6,9 @@ Every writer takes the file, the picture as bands (rows, W, ...) of `dtype`, its
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -31,20 +29,6 @@ def target(path: str | Path, endings: Collection[str] = ()) -> Path:
     require(path.parent.is_dir(), f"there is no folder {path.parent}; make it first")
     require(not path.is_dir(), f"{path} is a folder; give the name of a file")
     return path
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of `path` on leaving, or leaves nothing where an exception is raised."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def shades(level: np.ndarray, bits: int) -> np.ndarray:

@@ -23,8 +23,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from sinefield.errors import UserError, positive, require, whole
+from sinefield.files import whole_file
 from sinefield.jet import Jet
-from sinefield.raster import WRITERS, shades, target, whole_file, write_png
+from sinefield.raster import WRITERS, shades, target, write_png
 from sinefield.report.colours import gradient_picture, laplacian_picture, mean, value_picture
 from sinefield.report.zoom import busiest, place, zoom_figure
 from sinefield.run import load

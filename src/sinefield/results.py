@@ -1,9 +1,10 @@
-"""What a fit leaves behind: pictures and figures, and for every field of a stack a run folder of its own."""
+"""How a run folder begins, and what a fit leaves in it: pictures, figures, a run folder for every field of a stack."""
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sinefield.checkpoints import WholeFiles
 from sinefield.data import interpolated
 from sinefield.drawing import draw
 from sinefield.environment import Usage
-from sinefield.files import write_whole
+from sinefield.files import write_whole, writing
 from sinefield.metrics import mean
 from sinefield.module import FieldModule
 from sinefield.stack import taken
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
 Figures = dict[str, Any]
+
+
+def begin(folder: Path, config: dict[str, Any], anew: bool) -> None:
+    """Write config.yaml; anew, also remove what a failed run has left, whose checkpoint must never meet this one."""
+    if anew:
+        (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
+    if anew:
+        for left in ("checkpoints", "fields"):
+            shutil.rmtree(folder / left, ignore_errors=True)
+        (folder / "history.csv").unlink(missing_ok=True)
 
 
 def conclude(
@@ -53,7 +65,8 @@ def conclude(
     figures, pictures = [], {}
     for k, (name, (own, arguments)) in enumerate(apart.items()):
         home, field = folder / "fields" / name, taken(module.field, k)
-        home.mkdir(parents=True, exist_ok=True)
+        with writing(home):
+            home.mkdir(parents=True, exist_ok=True)
         alone = {"_target_": f"{type(own).__module__}.{type(own).__qualname__}", **arguments}
         write_whole(home / "config.yaml", OmegaConf.to_yaml({**config, "signal": alone}).encode())
         write_rows(home / "history.csv", history.each[k])

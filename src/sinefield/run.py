@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,11 @@ from sinefield.configuration import build, build_optimizer, mendable, settle, wi
 from sinefield.data import SignalData
 from sinefield.environment import Usage, environment, leading
 from sinefield.errors import require, whole
-from sinefield.files import write_whole
+from sinefield.files import writing
 from sinefield.interrupts import Interrupts
 from sinefield.jet import Jet
 from sinefield.module import FieldModule
-from sinefield.results import conclude, write_metrics
+from sinefield.results import begin, conclude, write_metrics
 from sinefield.stack import stacked
 from sinefield.state import Elsewhere, Status, read
 
@@ -59,6 +58,7 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
 
     Raises:
         UserError: for anything the user can mend, before the first step where it can be known by then.
+        UnwritableError: a file cannot be written; the run can be resumed.
     """
     state, last = read(folder)["state"], folder / "checkpoints" / "last.ckpt"
     require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
@@ -86,16 +86,13 @@ def _train(
     optimizer, scheduler = build_optimizer(config, several=bool(field.stack))
     module = FieldModule(field, loss, power, optimizer, scheduler, chunk=config.chunk)
 
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     status.running()
     resolved = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
     first = leading()
-    if first and last is None:  # what a failed run may have left
-        for left in ("checkpoints", "fields"):
-            shutil.rmtree(folder / left, ignore_errors=True)
-        (folder / "history.csv").unlink(missing_ok=True)
     if first:
-        write_whole(folder / "config.yaml", OmegaConf.to_yaml(resolved).encode())
+        begin(folder, resolved, anew=last is None)
     history = History(folder / "history.csv")
     keeper = checkpoints.Checkpoints(folder / "checkpoints", interrupts)
     callbacks = [Progress(), history, keeper]  # in this order: a checkpoint holds the row of its evaluation

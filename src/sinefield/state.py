@@ -16,24 +16,25 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from sinefield.errors import UserError
-from sinefield.files import waitless, write_whole
+from sinefield.files import UnwritableError, remove_drafts, waitless, write_whole, writing
 
 GRACE = 120  # seconds that a run has to end its step and write its checkpoint
-ENDED = {KeyboardInterrupt: "interrupted", SystemExit: "interrupted"}  # a signal; every other exception is a failure
+ENDED = (KeyboardInterrupt, SystemExit, UnwritableError)  # from outside, and no fault of the run: it is "interrupted"
 
 
 class Status:
     """Keeps `<folder>/status.json` true while a run is in its folder, and every other run out of it.
 
-    state is "running", "interrupted" (can be continued), "failed" (error is one line) or "finished"; host, pid and
-    since (ISO 8601, UTC) are of the process that wrote it. A process killed at once leaves "running" behind: its lock
-    on the folder is gone with it, which `read` turns into "killed".
+    state is "running", "interrupted" (can be continued; error says by what, unless it was a signal), "failed" (error is
+    one line) or "finished"; host, pid and since (ISO 8601, UTC) are of the process that wrote it. A process killed at
+    once leaves "running" behind: its lock on the folder is gone with it, which `read` turns into "killed".
 
     Args:
         folder: of the run; nothing is written while it is not there.
 
     Raises:
         UserError: another process is running in the folder.
+        UnwritableError: the folder is not ours to write in, or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,24 +47,20 @@ class Status:
         return self
 
     def running(self) -> None:
-        """Lock the folder, which is there by now, and say so."""
+        """Lock the folder, which is there by now, and say so; what a killed process was writing is removed."""
         if self._lock is not None:
             return
-        try:
+        with writing(self.folder / ".lock"):
             file = open(self.folder / ".lock", "ab", opener=waitless)  # noqa: SIM115  held until the run ends
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"{self.folder}/.lock cannot be written ({reason}); see to its permissions") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _acquired(file):
             file.close()
             owner = _saved(self.folder)
             raise UserError(
                 f"{self.folder} is being run by process {owner.get('pid')} on {owner.get('host')}; wait for it, or "
                 "choose another hydra.run.dir"
-            ) from error
+            )
         self._lock = file
+        remove_drafts(self.folder)
         self._write("running", None)
 
     def __exit__(
@@ -71,17 +68,21 @@ class Status:
     ) -> None:
         if self._lock is None:
             return
-        if error is None:
-            self._write("finished", None)
-        else:
-            ended = [state for cause, state in ENDED.items() if isinstance(error, cause)]
-            with suppress(OSError):  # a full disk must not hide what went wrong
-                self._write(*((ended[0], None) if ended else ("failed", one_line(error))))
-                if not ended and not isinstance(error, UserError):
-                    text = "".join(traceback.format_exception(error))
-                    write_whole(self.folder / "error.txt", text.encode())
-        self._lock.close()
-        self._lock = None
+        try:
+            with suppress(UnwritableError):  # a full disk must not hide what went wrong, nor undo what is finished
+                if error is None:
+                    self._write("finished", None)
+                else:
+                    self._ended(error)
+        finally:
+            self._lock.close()
+            self._lock = None
+
+    def _ended(self, error: BaseException) -> None:
+        said = None if isinstance(error, KeyboardInterrupt | SystemExit) else one_line(error)
+        self._write("interrupted" if isinstance(error, ENDED) else "failed", said)
+        if not isinstance(error, (*ENDED, UserError)):
+            write_whole(self.folder / "error.txt", "".join(traceback.format_exception(error)).encode())
 
     def _write(self, state: str, error: str | None) -> None:
         where = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
@@ -107,8 +108,10 @@ def read(folder: Path) -> dict[str, Any]:
     saved = {"state": "new", "error": None, "host": None, "pid": None, "since": None} | _saved(folder)
     if (folder / "metrics.json").is_file():
         return saved | {"state": "finished", "error": None}
-    left = saved["state"] in ("running", "finished") and not locked(folder)
-    return saved | {"state": "killed", "error": "ended without a word: killed, or out of memory"} if left else saved
+    if saved["state"] in ("running", "finished") and not locked(folder):
+        error = "ended without a word: killed, out of memory, or the disk is full"
+        return saved | {"state": "killed", "error": error}
+    return saved
 
 
 def locked(folder: Path) -> bool:
@@ -121,6 +124,20 @@ def locked(folder: Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def _acquired(file: BinaryIO) -> bool:
+    """Lock a file; tried for a second, since whoever asks whether it is `locked` locks it for a moment."""
+    end = time.monotonic() + 1
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def wait_until_free(folders: Iterable[Path], seconds: float = GRACE) -> None:

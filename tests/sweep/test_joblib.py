@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,31 @@ def test_a_worker_that_is_killed_takes_no_job_along(tmp_path) -> None:
         out, err = process.communicate()
     assert process.returncode == 0, err
     assert re.search(r"finished .*seed=1\nfinished .*seed=2\n", out)
+
+
+ORPHANED = """
+import multiprocessing, os, time
+from pathlib import Path
+from sinefield.command import _end_with_parent
+
+def work(parent):
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    Path("pid").write_text(str(os.getpid()))
+    _end_with_parent()
+    Path("worked").touch()
+
+multiprocessing.get_context("fork").Process(target=work, args=[os.getpid()]).start()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
+def test_a_worker_whose_parent_died_before_its_job_began_does_none(tmp_path) -> None:
+    subprocess.run([sys.executable, "-c", ORPHANED], cwd=tmp_path, check=True)
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    wait_for(lambda: gone([int((tmp_path / "pid").read_text())]))
+    assert not (tmp_path / "worked").exists()
 
 
 def test_the_cores_are_shared(tmp_path) -> None:

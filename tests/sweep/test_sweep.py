@@ -82,6 +82,12 @@ def test_a_value_given_twice_is_one_job(sweeper) -> None:
     assert len(sweeper("seed=1,1,2").jobs) == 2
 
 
+def test_a_launcher_keeps_no_configurations(sweeper, tmp_path) -> None:
+    one = sweeper("seed=1,2", f"hydra.sweep.dir={tmp_path}")
+    returned = one.launcher.launch([job.overrides for job in one.jobs], initial_job_idx=0)
+    assert [(kept.return_value, kept.cfg, kept.hydra_cfg) for kept in returned] == [(None, None, None)] * 2
+
+
 @pytest.mark.parametrize("preset", sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
 def test_every_job_of_every_preset_is_composed_and_has_a_folder_of_its_own(preset, sweeper) -> None:
     jobs = sweeper(f"sweep={preset}").jobs
