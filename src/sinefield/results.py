@@ -30,13 +30,21 @@ Figures = dict[str, Any]
 
 def begin(folder: Path, config: dict[str, Any], anew: bool) -> None:
     """Write config.yaml; anew, also remove what a failed run has left, whose checkpoint must never meet this one."""
+    kept = folder / "checkpoints"
     if anew:
-        (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+        _remove(kept / "last.ckpt" if kept.is_dir() and not kept.is_symlink() else kept)
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
     if anew:
-        for left in ("checkpoints", "fields"):
-            shutil.rmtree(folder / left, ignore_errors=True)
-        (folder / "history.csv").unlink(missing_ok=True)
+        for left in (kept, folder / "fields", folder / "history.csv"):
+            _remove(left)
+
+
+def _remove(path: Path) -> None:
+    """A file, a folder or a link, where there is one; never what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def conclude(

@@ -80,8 +80,8 @@ def _parsed(folder: Path) -> DictConfig:
         for keys, text in _texts(found):
             inside = "${" not in text or ":" not in text.replace("${times:", "")
             require(inside, f"{files[0]}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
-        config = OmegaConf.create(found)
-    require(isinstance(config, DictConfig), f"{files[0]} holds no configuration; take the folder of a run")
+        config = OmegaConf.create(found or {})
+    require(isinstance(config, DictConfig) and bool(config), f"{files[0]} holds no configuration; take a run's folder")
     return config
 
 

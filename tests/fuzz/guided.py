@@ -9,19 +9,21 @@ import sys
 import warnings
 from pathlib import Path
 
-import atheris
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-with atheris.instrument_imports(include=["sinefield", "PIL"]):
-    import sinefield.run
-    import sinefield.signals.pixels  # noqa: F401
-from hypothesis import HealthCheck, settings
-from properties import TARGETS, seen
+def main(name: str) -> None:
+    """Search for ever, or as long as atheris' own options say."""
+    import atheris
 
-if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    with atheris.instrument_imports(include=["sinefield", "PIL"]):
+        import sinefield.run
+        import sinefield.signals.pixels  # noqa: F401
+    from hypothesis import HealthCheck, settings
+    from properties import TARGETS, seen
+
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    wanted = {target.__name__: target for target in TARGETS}[sys.argv.pop(1)]
+    wanted = {target.__name__: target for target in TARGETS}[name]
     bounds = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
     bounds(wanted)
 
@@ -34,3 +36,7 @@ if __name__ == "__main__":
 
     atheris.Setup([*sys.argv, "-max_len=4096", "-len_control=0"], look)
     atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv.pop(1))
