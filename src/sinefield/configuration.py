@@ -14,7 +14,13 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sinefield.errors import UserError, require
 
-OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
+
+def know_times() -> None:
+    """Have ${times:a,b} mean a b, in every configuration of this process."""
+    OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
+
+
+know_times()
 
 
 def build(node: Any, **more: Any) -> Any:

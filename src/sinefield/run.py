@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.configuration import build, build_optimizer, mendable, settle, within_memory
+from sinefield.configuration import build, build_optimizer, know_times, mendable, settle, within_memory
 from sinefield.data import SignalData
 from sinefield.environment import Usage, environment, leading
 from sinefield.errors import require, whole
@@ -73,6 +73,7 @@ def _train(
 ) -> dict[str, Any]:
     """`train`, once it is known that the folder is free, and from which checkpoint to go on."""
     usage = Usage()
+    know_times()  # again: a launcher's worker forgets what its parent did not know whenever it begins a job
     with mendable("the configuration"):
         settle(config)
         OmegaConf.to_container(config, resolve=True)

@@ -103,10 +103,11 @@ def test_a_worker_whose_parent_died_before_its_job_began_does_none(tmp_path) -> 
     assert not (tmp_path / "worked").exists()
 
 
-def test_the_cores_are_shared(tmp_path) -> None:
+def test_the_cores_are_shared_and_a_worker_takes_a_second_job(tmp_path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    done = run("-m", *SMALL, *SIDE_BY_SIDE, "seed=1,2", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path, env=environment)
+    done = run("-m", *SMALL, *SIDE_BY_SIDE, "seed=1,2,3", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     threads = max(1, len(os.sched_getaffinity(0)) // 2)
-    for metrics in tmp_path.glob("*/metrics.json"):
-        assert f" {threads} threads" in json.loads(metrics.read_text())["device"]
+    devices = [json.loads(metrics.read_text())["device"] for metrics in tmp_path.glob("*/metrics.json")]
+    assert len(devices) == 3
+    assert all(f" {threads} threads" in device for device in devices)
