@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from skimage.data import camera
 
 os.environ.setdefault("WANDB_MODE", "offline")  # no test may reach out
 
@@ -21,6 +23,16 @@ SMALL = [
     "data.eval_every=2",
     "trainer.accelerator=cpu",
 ]
+UNSIZED = ["signal/large"]  # takes a file as it is
+
+
+def small(choice: str, folder: Path) -> list[str]:
+    """`SMALL` for a file of conf/; what is needed besides is put into the folder."""
+    if choice not in UNSIZED:
+        return SMALL
+    Image.fromarray(camera()[:33, :31]).save(folder / "a.tif")
+    rest = [part for part in SMALL if "signal.size" not in part]
+    return [*rest, f"signal.path={folder / 'a.tif'}", "signal.scored=200"]
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import os
 
 import pytest
 import torch
-from conftest import CONF, SMALL
-from PIL import Image
-from skimage.data import camera
+from conftest import CONF, small
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NEEDS = {
@@ -18,7 +16,6 @@ NEEDS = {
     "loss/anchor": ["loss=gradient"],
     "trainer": ["trainer.devices=1"],
 }  # groups that live inside another group; several devices are tested in processes of their own
-UNSIZED = ["signal/large"]  # takes a file as it is
 
 
 @pytest.fixture
@@ -37,12 +34,7 @@ def undistributed():
 def test_a_yaml_makes_a_finished_run(choice, fit, tmp_path) -> None:
     parts = 1 if choice.parts[0] == "experiment" else len(choice.parts) - 1  # experiments are called by their path
     group, name = "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])
-    small = SMALL
-    if str(choice) in UNSIZED:
-        Image.fromarray(camera()[:33, :31]).save(tmp_path / "a.tif")
-        small = [part for part in SMALL if "signal.size" not in part]
-        small += [f"signal.path={tmp_path / 'a.tif'}", "signal.scored=200"]
-    metrics = fit(*NEEDS.get(group, []), f"{group}={name}", *small)
+    metrics = fit(*NEEDS.get(group, []), f"{group}={name}", *small(str(choice), tmp_path))
     assert metrics["steps"] == 2
     assert json.loads((metrics["folder"] / "metrics.json").read_text())["psnr"] == metrics["psnr"]
 

@@ -8,13 +8,14 @@ import os
 import resource
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import CONF, SMALL
+from conftest import CONF, small
 from hydra import compose, initialize_config_dir
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
@@ -109,7 +110,8 @@ def composed(choice: str) -> DictConfig:
     """The configuration with one file of conf/ chosen, of a run that takes no time."""
     group, _, name = choice.partition("/") if choice.startswith("experiment") else choice.rpartition("/")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("train", [*NEEDS.get(group, []), f"{group}={name}", *SMALL, "logger=none"])
+        least = small(choice, Path(tempfile.mkdtemp()))
+        return compose("train", [*NEEDS.get(group, []), f"{group}={name}", *least, "logger=none"])
 
 
 @cache
