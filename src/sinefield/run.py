@@ -162,9 +162,10 @@ def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool)
         logger=logger or False,
         callbacks=callbacks,
         enable_checkpointing=False,
+        num_sanity_val_steps=0,  # before the first step there is nothing to evaluate
         plugins=[checkpoints.WholeFiles()],
     )
-    for name, least in (("max_epochs", 1), ("num_sanity_val_steps", 0), ("log_every_n_steps", 0)):
+    for name, least in (("max_epochs", 1), ("log_every_n_steps", 0)):
         value = config.trainer.get(name)
         if value is not None and value != -1:
             whole(f"trainer.{name}", value, least)
