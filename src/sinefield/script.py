@@ -29,9 +29,8 @@ def run(main: Callable[[list[str]], object], usage: str) -> None:
 def split(arguments: Sequence[str], *names: str) -> tuple[dict[str, str], list[str]]:
     """The options of these names, key: value, and everything else; the name of a folder may hold "=" too.
 
-    >>> split(["outputs/a=1", "out=page.html"], "out")
-    ({'out': 'page.html'}, ['outputs/a=1'])
+    >>> split(["outputs/a=1", "out", "out=page.html"], "out")
+    ({'out': 'page.html'}, ['outputs/a=1', 'out'])
     """
-    options = [argument.split("=", 1) for argument in arguments]
-    found = {option[0]: option[1] for option in options if len(option) == 2 and option[0] in names}
-    return found, [argument for argument in arguments if argument.split("=", 1)[0] not in found]
+    options = [argument for argument in arguments if argument.startswith(tuple(f"{name}=" for name in names))]
+    return dict(option.split("=", 1) for option in options), [rest for rest in arguments if rest not in options]
