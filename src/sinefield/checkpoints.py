@@ -16,14 +16,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import nn
 
 from sinefield.data import SignalData
 from sinefield.errors import UserError, require, whole
 from sinefield.files import write_whole, writing
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
+from sinefield.trial import examine
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -118,21 +118,21 @@ class Continue(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The weights, the step, which the first batch asks for, and what optimizers, schedules and watchers know."""
+        assert isinstance(pl_module, FieldModule)
         with belonging(self.file):
             pl_module.load_state_dict(self.state["state_dict"])
             pl_module.on_load_checkpoint(self.state)
-            loop, step = trainer.fit_loop.epoch_loop, whole("its step", self.state["global_step"], 0, trainer.max_steps)
+            loop, step = trainer.fit_loop.epoch_loop, whole("its step", self.state["global_step"], 1, trainer.max_steps)
             loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
             loop._batches_that_stepped = step  # what loggers are told
             for watcher in self.watchers:
                 watcher.load_state_dict(self.state["callbacks"][watcher.state_key])
-            for optimizer, state in zip(trainer.optimizers, self.state["optimizer_states"], strict=True):
-                optimizer.load_state_dict(state)
-                _check_shapes(optimizer)
-            for config, state in zip(trainer.lr_scheduler_configs, self.state["lr_schedulers"], strict=True):
-                if state.keys() != config.scheduler.state_dict().keys():  # it would replace anything it names
-                    raise ValueError("its schedule is another")
-                config.scheduler.load_state_dict(state)
+            (state,), schedules = self.state["optimizer_states"], self.state["lr_schedulers"]
+            copies = [nn.Parameter(parameter.detach().clone()) for parameter in pl_module.field.parameters()]
+            examine(*pl_module.prepared(copies), step, state, schedules)
+            trainer.optimizers[0].load_state_dict(state)
+            for config, schedule in zip(trainer.lr_scheduler_configs, schedules, strict=True):
+                config.scheduler.load_state_dict(schedule)
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -159,20 +159,12 @@ def belonging(file: Path) -> Iterator[None]:
     """Turn what a checkpoint of another run, or of another model, brings about into a `UserError` that names it."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # so does an optimizer or a schedule over a damaged state
         raise _foreign(file, error) from error
 
 
 def _foreign(file: Path, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return UserError(f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew")
-
-
-def _check_shapes(optimizer: Optimizer) -> None:
-    """ValueError where a tensor of the optimizer's state fits no parameter: fused kernels do not look."""
-    total = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            fits = not isinstance(value, Tensor) or value.numel() in (1, total) or value.shape == parameter.shape
-            if not fits:
-                raise ValueError(f"{name} of its optimizer has shape {tuple(value.shape)}")

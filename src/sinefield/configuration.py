@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from reprlib import repr as brief
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sinefield.errors import UserError, require
+from sinefield.trial import descend
 
 
 def know_times() -> None:
@@ -34,15 +36,24 @@ def build(node: Any, **more: Any) -> Any:
 def build_optimizer(config: DictConfig, several: bool) -> tuple[Any, Any]:
     """What makes the optimizer of one field, or several, and its schedule or None; tried before anything is written."""
     optimizer, scheduler = build(config.optimizer), build(config.scheduler)
-    with mendable("optimizer and scheduler"):
-        tried = optimizer([torch.zeros(1, requires_grad=True)])
-        schedule = None if scheduler is None else scheduler(tried)
-        tried.step(lambda: torch.zeros(()))
-        if schedule is not None:
+    with mendable(_told("optimizer", config)):
+        tried = optimizer([torch.ones(2, requires_grad=True)])
+        descend(tried)
+    if scheduler is not None:
+        with mendable(_told("scheduler", config)):
+            schedule = scheduler(tried)
+            descend(tried, 1)
             schedule.step()
     apart = not (several and isinstance(tried, torch.optim.LBFGS))
     require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
     return optimizer, scheduler
+
+
+def _told(name: str, config: DictConfig) -> str:
+    """Which choice stands there, with what it is told."""
+    told: Any = OmegaConf.to_container(config[name], resolve=True)
+    values = ", ".join(f"{key}={brief(value)}" for key, value in told.items() if not key.startswith("_"))
+    return f"{name} cannot be {told['_target_']}({values})"
 
 
 @contextmanager
