@@ -183,6 +183,12 @@ def test_no_held_out_pixels_no_off_grid_number(photo, fit) -> None:
         (["optimizer.lr=nan"], "optimizer.lr must be a finite number"),
         (["optimizer.lr=-1"], "Invalid learning rate"),
         (["optimizer.betas=[2,0.9]"], "Invalid beta"),
+        (
+            ["optimizer=lbfgs", "optimizer.history_size=null"],
+            r"cannot be torch.optim.LBFGS\(.*history_size=None.*TypeError",
+        ),
+        (["optimizer=lbfgs", "optimizer.line_search_fn=armijo"], r"optimizer cannot be .*only 'strong_wolfe'"),
+        (["scheduler.T_max=0"], r"scheduler cannot be .*\(T_max=0\): ZeroDivisionError"),
         (["loss.weight=inf"], "loss.weight must be a finite number"),
         (["data.batch_size=0"], "data.batch_size must be a whole number"),
         (["trainer.max_steps=0"], "trainer.max_steps must be a whole number"),

@@ -230,3 +230,30 @@ def test_weights_that_are_not_finite_are_refused(folder) -> None:
     torch.save(state, file)
     with pytest.raises(UserError, match="not finite"):
         sinefield.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("lr_schedulers", 0, "T_max"), None, "T_max of its schedule is None instead of 2"),
+        (("optimizer_states", 0, "param_groups", 0, "eps"), 1.0, "eps of its optimizer is 1.0 instead of 1e-08"),
+        (("optimizer_states", 0, "state", 2, "exp_avg"), None, "is not a whole checkpoint of this run"),
+        (("global_step",), 1, "last_epoch of its schedule is 2 instead of 1"),
+        (("global_step",), 0, "its step must be a whole number of at least 1"),
+    ],
+)
+def test_a_damaged_entry_of_a_checkpoint_is_named_before_a_step(place, value, said, folder) -> None:
+    file = folder / "checkpoints" / "last.ckpt"
+    found = torch.load(file, weights_only=True)
+    its = found
+    for key in place[:-1]:
+        its = its[key]
+    its[place[-1]] = value
+    torch.save(found, file)
+    (folder / "metrics.json").unlink()
+    config = saved.read(folder)
+    config.trainer.max_steps = config.data.max_steps = 4
+    with pytest.raises(UserError) as caught:
+        train(config, folder, resume=True)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -52,7 +52,7 @@ def build_optimizer(config: DictConfig, several: bool) -> tuple[Any, Any]:
 def _told(name: str, config: DictConfig) -> str:
     """Which choice stands there, with what it is told."""
     told: Any = OmegaConf.to_container(config[name], resolve=True)
-    values = ", ".join(f"{key}={brief(value)}" for key, value in told.items() if not key.startswith("_"))
+    values = ", ".join(f"{key}={brief(value)}" for key, value in told.items() if not str(key).startswith("_"))
     return f"{name} cannot be {told['_target_']}({values})"
 
 

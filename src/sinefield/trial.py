@@ -57,7 +57,7 @@ def examine(
     """
     begun = _settings(optimizer)
     descend(optimizer)
-    own = [{k for k, v in now.items() if v != old[k]} for now, old in zip(_settings(optimizer), begun, strict=True)]
+    own = [{k for k, v in now.items() if v != old.get(k)} for now, old in zip(_settings(optimizer), begun, strict=True)]
     known = deepcopy(optimizer.state_dict())
     if scheduler is not None:
         for _ in range(steps):
@@ -68,6 +68,8 @@ def examine(
     same("the order of its optimizer's parameters", *places)
     every = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     for key, values in state["state"].items():
+        if key not in known["state"]:
+            raise ValueError(f"its optimizer remembers something of parameter {key}, and there is none")
         for name, value in values.items():
             shapes = {part.shape for part in _leaves(known["state"][key].get(name)) if isinstance(part, Tensor)}
             _sound(f"{name} of its optimizer", value, shapes or {torch.Size(()), torch.Size((every,))})
