@@ -207,6 +207,12 @@ def test_a_mistake_is_one_line_before_anything_is_written(overrides, message, fi
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("epochs", ["-1.0", "0", "1.5"])
+def test_epochs_that_lightning_trips_over_are_refused(epochs, fit) -> None:
+    with pytest.raises(UserError, match=r"^trainer\.max_epochs must be a whole number of at least 1, not"):
+        fit(*SMALL, f"trainer.max_epochs={epochs}")
+
+
 def test_relu_behind_a_curved_encoding_may_serve_a_laplacian_loss(fit) -> None:
     fit(*SMALL, "activation=relu", "encoding=positional", "loss=laplacian")
 

@@ -167,7 +167,7 @@ def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool)
     )
     for name, least in (("max_epochs", 1), ("log_every_n_steps", 0)):
         value = config.trainer.get(name)
-        if value is not None and value != -1:
+        if value is not None and not (isinstance(value, int) and value == -1):  # Lightning takes no -1.0
             whole(f"trainer.{name}", value, least)
     placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
     require(

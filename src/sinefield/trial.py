@@ -15,8 +15,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 
 def descend(optimizer: Optimizer, steps: int = 3) -> None:
-    """Take steps down the bowl ∑ c_i p_i², 1 ≤ c_i ≤ 2; raises whatever torch does. L-BFGS uses its memory from the
-    second on.
+    """Take steps down the bowl ∑ c_i p_i², 1 ≤ c_i ≤ 2; raises whatever torch does.
+
+    Three are enough for what begins with the second, such as the memory of L-BFGS.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
@@ -42,8 +43,8 @@ def examine(
     """See whether a saved state is one that this optimizer and its schedule come to in so many steps.
 
     A schedule, and what it sets of its optimizer, follow from the configuration and the number of steps: they are made
-    again, and must be equal. What the optimizer remembers must be finite, of the shapes that its own steps make, and
-    enough for a further step.
+    again, and must be equal. What the optimizer remembers must be finite, of the shapes that its own steps make, since
+    fused kernels do not look, and enough for a further step.
 
     Args:
         optimizer: before its first step, over parameters that may be spoilt.
@@ -57,6 +58,7 @@ def examine(
     """
     begun = _settings(optimizer)
     descend(optimizer)
+    # Some optimizers count among their settings: what a step changes there is their own.
     own = [{k for k, v in now.items() if v != old.get(k)} for now, old in zip(_settings(optimizer), begun, strict=True)]
     known = deepcopy(optimizer.state_dict())
     if scheduler is not None:
@@ -74,7 +76,7 @@ def examine(
             shapes = {part.shape for part in _leaves(known["state"][key].get(name)) if isinstance(part, Tensor)}
             _sound(f"{name} of its optimizer", value, shapes or {torch.Size(()), torch.Size((every,))})
     optimizer.load_state_dict(deepcopy(state))
-    for found, expected, counted in zip(_settings(optimizer), wanted, own, strict=True):  # some optimizers count there
+    for found, expected, counted in zip(_settings(optimizer), wanted, own, strict=True):
         same("its optimizer", *({k: v for k, v in group.items() if k not in counted} for group in (found, expected)))
     descend(optimizer, 1)
 
@@ -100,7 +102,7 @@ def same(what: str, found: Any, wanted: Any) -> None:
 
 
 def _sound(what: str, value: Any, shapes: set[torch.Size]) -> None:
-    """ValueError where a value has numbers that are not finite, or none of these shapes, which kernels rely on."""
+    """ValueError where a value has numbers that are not finite, or none of these shapes."""
     for part in _leaves(value):
         if isinstance(part, Tensor) and part.shape not in shapes:
             raise ValueError(f"{what} has shape {tuple(part.shape)} instead of {brief([*map(tuple, shapes)])}")
