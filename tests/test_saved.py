@@ -223,6 +223,18 @@ def test_a_checkpoint_cannot_be_larger_inside_than_outside(folder) -> None:
         sinefield.load(folder)
 
 
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.7])
+def test_a_byte_that_changed_is_noticed(place, folder) -> None:
+    file = folder / "checkpoints" / "last.ckpt"
+    with zipfile.ZipFile(file) as archive:
+        entry = max(archive.infolist(), key=lambda entry: entry.file_size)
+    content = bytearray(file.read_bytes())
+    content[entry.header_offset + 128 + int(place * (entry.file_size - 128))] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=f"{entry.filename} in it is damaged"):
+        sinefield.load(folder)
+
+
 def test_weights_that_are_not_finite_are_refused(folder) -> None:
     file = folder / "checkpoints" / "last.ckpt"
     state = torch.load(file, weights_only=True)
@@ -239,6 +251,9 @@ def test_weights_that_are_not_finite_are_refused(folder) -> None:
         (("optimizer_states", 0, "param_groups", 0, "eps"), 1.0, "eps of its optimizer is 1.0 instead of 1e-08"),
         (("optimizer_states", 0, "state", 2, "exp_avg"), None, "is not a whole checkpoint of this run"),
         (("global_step",), 1, "last_epoch of its schedule is 2 instead of 1"),
+        (("callbacks", "History", "rows"), [], "its history is none"),
+        (("callbacks", "History", "rows", 0, "psnr"), None, "its history is none"),
+        (("callbacks", "History", "each", 0, 0), {"step": 2}, "is not a whole checkpoint of this run ('seconds')"),
         (("global_step",), 0, "its step must be a whole number of at least 1"),
     ],
 )

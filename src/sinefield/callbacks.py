@@ -83,7 +83,10 @@ class History(pl.Callback):
         self.rows, self.each = list(state_dict["rows"]), [list(rows) for rows in state_dict["each"]]
         self._seconds, kept = float(state_dict["fit_seconds"]), (int, float, type(None))
         rows = [row for rows in (self.rows, *self.each) for row in rows]
-        if not all(isinstance(value, kept) for row in rows for value in (row["step"], *row.values())):
+        numbers = all(isinstance(value, kept) for row in rows for value in row.values())
+        sure = all(isinstance(row[name], int | float) for row in rows for name in ("step", "seconds", "loss", "psnr"))
+        alike = len({frozenset(row) for row in rows}) <= 1 and bool(self.each) == bool(self.rows)
+        if not (numbers and sure and alike and all(len(rows) == len(self.rows) for rows in self.each)):
             raise ValueError("its history is none")
 
     def _write(self) -> None:

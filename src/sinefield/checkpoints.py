@@ -146,6 +146,8 @@ def read(file: Path) -> dict[str, Any]:
         with zipfile.ZipFile(file) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("it is compressed, as torch never writes it")
+            if (entry := archive.testzip()) is not None:  # torch does not look at the checksums
+                raise ValueError(f"{entry} in it is damaged")
         found = torch.load(file, map_location="cpu", weights_only=True)
         finite = all(bool(tensor.isfinite().all()) for tensor in found["state_dict"].values())
     except Exception as error:  # a damaged pickle makes its reader raise anything

@@ -161,7 +161,7 @@ def replaced(draw: Any, value: Any, depth: int = 0) -> Any:
 
 @given(st.one_of(edits, st.data()))
 def checkpoint(change: Any) -> None:
-    """A checkpoint that is damaged, of another model, or made up is refused; else the run goes on with it."""
+    """A checkpoint that is damaged, of another model, or made up is refused; else the run goes on to its end."""
     run = fresh(home() / "checkpoint", finished())
     file = run / "checkpoints" / "last.ckpt"
     if isinstance(change, list):
@@ -174,7 +174,7 @@ def checkpoint(change: Any) -> None:
     os.remove(run / "metrics.json")
     config = saved.read(run)
     config.trainer.max_steps = config.data.max_steps = 4  # as if it had been interrupted
-    attempt("continue", step, config, run, resume=True)
+    attempt("continue", train, config, run, resume=True, alone=False)
 
 
 TARGETS = [picture, knob, folder, checkpoint]
