@@ -65,6 +65,7 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
     left = last.is_file() and state != "failed"
     require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
     with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status, within_memory():
+        interrupts.release()
         return _train(config, folder, last if resume and last.is_file() else None, interrupts, status, alone)
 
 

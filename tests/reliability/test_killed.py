@@ -98,6 +98,12 @@ def test_runs_killed_at_random_moments_by_signals_of_all_kinds(undisturbed, tmp_
     stories(tmp_path, SEED, 8, undisturbed)
 
 
+def test_a_run_told_to_stop_while_it_says_that_it_is_running(original, tmp_path) -> None:
+    at = original[1].index("os.remove run/status.json") + 1
+    ended = live(*command(tmp_path), place=tmp_path, at=at, fault=Signalled(signal.SIGTERM))
+    check(tmp_path, ended, signal.SIGTERM, before="new")
+
+
 def test_a_run_killed_while_it_calls_itself_finished(undisturbed, tmp_path) -> None:
     expected, moments = undisturbed
     for at in (moments - 2, moments):  # metrics.json is forced to the disk, renamed, let go
