@@ -183,7 +183,7 @@ def test_a_sweep_side_by_side_whose_processes_are_killed_as_if_out_of_memory(tmp
     command = [*jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={folder}"]
     survived = 0
     while survived < 8 and len(list(folder.glob("*/metrics.json"))) < 4:
-        with (tmp_path / "said").open("w") as said, start(*command, cwd=tmp_path, stdout=said, stderr=said) as process:
+        with start(*command, cwd=tmp_path) as process:
             wait_for(lambda process=process: working(folder) or process.poll() is not None)
             time.sleep(draw.uniform(0, 2))
             pids = [read(job)["pid"] for job in working(folder)]
