@@ -59,6 +59,7 @@ MAY = {
         "field",
         "losses",
         "pieces",
+        "report",
         "stack",
     },
     "drawing": {"torch", "jet", "report"},

@@ -18,7 +18,7 @@ from sinefield.encodings.base import Encoding
 from sinefield.encodings.identity import Identity
 from sinefield.errors import require, whole
 from sinefield.jet import Jet, coordinates, linear
-from sinefield.kernels import network
+from sinefield.kernels import mlp
 
 MOST = 10**9  # weights, 4 GB: four times that with their gradient and Adam's moments
 
@@ -79,7 +79,7 @@ class CoordinateMLP(nn.Module):
         """
         if order == 0:
             return Jet(
-                network.value(self.activation.pointwise, self._encoded(x, 0).value, [*self.linear_maps(), self.head])
+                mlp.value(self.activation.pointwise, self._encoded(x, 0).value, [*self.linear_maps(), self.head])
             )
         if order == 1 and self.head.out_features < x.shape[1]:
             return self.swept(x)
@@ -96,7 +96,7 @@ class CoordinateMLP(nn.Module):
         Source: reverse accumulation, Griewank & Walther (2008), sec. 3.2.
         """
         inputs = self._encoded(x, 1)
-        value, sweep = network.swept(self.activation.pointwise, inputs.value, [*self.linear_maps(), self.head])
+        value, sweep = mlp.swept(self.activation.pointwise, inputs.value, [*self.linear_maps(), self.head])
         assert inputs.gradient is not None
         return Jet(value, torch.einsum("...cnf,...nfd->...ncd", sweep, inputs.gradient))
 

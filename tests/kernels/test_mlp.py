@@ -9,7 +9,7 @@ from torch import nn
 
 from sinefield.activations.sine import Sine
 from sinefield.activations.softplus import Softplus
-from sinefield.kernels import base, loops, network, tensors
+from sinefield.kernels import base, loops, mlp, tensors
 
 pytestmark = pytest.mark.usefixtures("float64", "passes")
 
@@ -49,8 +49,8 @@ def test_value_and_sweep_are_those_layer_by_layer(activation, depth, channels, s
     parameters = [part for layer in layers for part in (layer.weight, layer.bias)]
     leaves = [h] * moved + parameters
     for written, plain in (
-        (lambda: [network.value(activation.pointwise, h, layers)], network._plain_value),
-        (lambda: network.swept(activation.pointwise, h, layers), network._plain_swept),
+        (lambda: [mlp.value(activation.pointwise, h, layers)], mlp._plain_value),
+        (lambda: mlp.swept(activation.pointwise, h, layers), mlp._plain_swept),
     ):
         results = []
         for found in (written(), plain(activation.pointwise, h, *parameters)):
@@ -67,8 +67,8 @@ def test_one_of_the_two_may_be_left_unused(part):
     """A loss on the gradient alone gives the weights the derivatives of that alone."""
     layers = maps(2, 1)
     parameters, h = [p for layer in layers for p in (layer.weight, layer.bias)], torch.randn(7, 3)
-    found = network.swept(Sine(2.0).pointwise, h, layers)
-    expected = network._plain_swept(Sine(2.0).pointwise, h, *parameters)
+    found = mlp.swept(Sine(2.0).pointwise, h, layers)
+    expected = mlp._plain_swept(Sine(2.0).pointwise, h, *parameters)
     for gradient, other in zip(
         *(torch.autograd.grad(scalar(both[part]), parameters, materialize_grads=True) for both in (found, expected)),
         strict=True,
@@ -81,6 +81,6 @@ def test_nothing_is_kept_where_nothing_is_recorded():
     layers, h = maps(2, 2), torch.randn(7, 3)
     parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
     with torch.no_grad():
-        found = network.value(Sine(2.0).pointwise, h, layers)
+        found = mlp.value(Sine(2.0).pointwise, h, layers)
     assert not found.requires_grad
-    assert distance(found, network._plain_value(Sine(2.0).pointwise, h, *parameters)[0]) <= TOLERANCE
+    assert distance(found, mlp._plain_value(Sine(2.0).pointwise, h, *parameters)[0]) <= TOLERANCE
