@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # handed in, not imported
     from sinefield.signals.base import Signal
 
 _ON_CPU = 8192  # points per step of batch_size="auto": more make a step slower, and few make a pass over a picture
-_TABLED = 2**20  # samples, at most, whose targets are computed once instead of in every step: some 60 MB
+_TABLED = 2**22  # samples times channels, at most, whose targets are computed once and kept: 4 numbers each, 67 MB
 _SHUFFLED = 2**24  # samples, at most, that are taken in a shuffled order, whose numbers take 8 bytes each
 
 
@@ -142,7 +142,7 @@ class SignalData(pl.LightningDataModule):
     def _at(self, number: int, which: Tensor) -> Samples:
         """The samples with these numbers, (N,), and what one part of the loss compares with there."""
         part = self.loss.parts[number]
-        if len(self.signal) > _TABLED:
+        if len(self.signal) * self.signal.channels > _TABLED:
             x = self.signal.grid(which)
             return Samples(x, part.target(self.signal, x))
         if number not in self._known:
