@@ -2,12 +2,11 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 from conftest import ROOT
 from PIL import Image
+from processes import run
 
 SMALL = ["--points", "64", "--width", "8", "--depth", "1", "--channels", "1", "3", "--repeats", "1"]
 STEPS = {
@@ -26,8 +25,8 @@ QUALITY = {"picture", "recipe", "threshold_db", "seconds", "steps", "psnr_off_gr
 def benchmark(tmp_path, *arguments: str) -> list[dict]:
     """The rows that the script writes."""
     out = tmp_path / "new folder" / "rows.json"
-    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), *arguments, "--out", str(out)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    done = run(*arguments, "--out", str(out), script=ROOT / "scripts" / "benchmark.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
 
 

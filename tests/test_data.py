@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -51,6 +53,25 @@ def test_every_part_of_a_loss_has_its_points_and_targets(signal) -> None:
     assert len(weak.x) == 5 * 9
     assert torch.equal(border.target.value, signal.jet(border.x, 0).value)
     assert (border.x.abs().amax(dim=1) == 1).all()
+
+
+@pytest.mark.parametrize("batch_size", [24, None])
+@pytest.mark.parametrize("processes", [1, 3])
+def test_what_is_known_of_the_samples_is_what_the_signal_answers_there(
+    signal, batch_size, processes, monkeypatch
+) -> None:
+    """Targets at samples are computed once, or for a large grid in every step: the same, in every process's share."""
+    first, later = (SignalData(signal, Laplacian(), batch_size) for _ in range(2))
+    for data in (first, later):
+        data.trainer = SimpleNamespace(world_size=processes, global_rank=processes - 1)
+    known = [first.batch(step)[0] for step in range(3)]
+    monkeypatch.setattr("sinefield.data._TABLED", 0)
+    for step, samples in enumerate(known):
+        other = later.batch(step)[0]
+        assert torch.equal(samples.x, other.x)
+        assert samples.share == other.share
+        for part, computed in zip(samples.target, signal.jet(samples.x, 2), strict=True):
+            torch.testing.assert_close(part, computed)
 
 
 def test_of_a_very_large_grid_any_samples_are_drawn(monkeypatch) -> None:

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import runpy
 import struct
-import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -18,6 +17,7 @@ import tifffile
 import torch
 from conftest import CONF, ROOT, SMALL
 from PIL import Image
+from processes import start
 
 from sinefield import autograd_jet, raster, render
 from sinefield.errors import UserError
@@ -377,13 +377,10 @@ def test_points_are_printed_as_a_table_and_as_json(script, run, capsys) -> None:
 
 
 def test_the_script_ends_with_a_rendering_or_with_one_line_and_status_1(run, tmp_path) -> None:
-    def started(*arguments: str) -> subprocess.Popen:
-        command = [sys.executable, str(SCRIPT), f"run={run}", *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
     out = tmp_path / "a.npy"
-    good = started("scale=2", "crop=[1,2,5,4]", "part=laplacian", f"out={out}")
-    bad = started("scale", f"out={tmp_path / 'b.png'}")
+    options = ["scale=2", "crop=[1,2,5,4]", "part=laplacian", f"out={out}"]
+    good = start(f"run={run}", *options, script=SCRIPT, cwd=tmp_path)
+    bad = start(f"run={run}", "scale", f"out={tmp_path / 'b.png'}", script=SCRIPT, cwd=tmp_path)
     said, progress = good.communicate()
     assert good.returncode == 0, progress
     assert said == f"{out}: 8 × 4 pixels, laplacian in colours of 0 to 1 per pixel²\n"

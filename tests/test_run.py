@@ -34,8 +34,8 @@ FITTED = [
     "field.depth=2",
     "data.batch_size=512",
     "trainer.accelerator=cpu",
-    "trainer.max_steps=600",
-    "data.eval_every=200",
+    "trainer.max_steps=300",
+    "data.eval_every=100",
     "logger=none",
 ]
 
@@ -63,7 +63,7 @@ def photo(tmp_path_factory) -> Path:
     [
         (["loss=value"], 40),
         (["loss=gradient"], 35),
-        (["loss=laplacian"], 25),
+        (["loss=laplacian", "trainer.max_steps=400"], 25),
         (["loss=sobolev"], 35),
     ],
     ids=lambda x: x[0] if isinstance(x, list) else "",

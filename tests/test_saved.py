@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -173,8 +172,7 @@ def test_resume_and_render_refuse_it_at_the_command_line(folder, tmp_path) -> No
     node = {"_target_": "os.system", "_args_": [f"touch {tmp_path}/hit"]}
     write(folder, "field", {"_target_": "os.system", "command": f"touch {tmp_path}/hit"})
     write(folder, "watcher", node)
-    render = [sys.executable, str(ROOT / "scripts" / "render.py"), f"run={folder}"]
-    rendered = subprocess.run(render, capture_output=True, text=True, check=False)
+    rendered = command(f"run={folder}", script=ROOT / "scripts" / "render.py", cwd=tmp_path)
     (folder / "metrics.json").unlink()
     for done in (rendered, command(f"resume={folder}", cwd=tmp_path)):
         assert done.returncode == 1

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from sinefield import saved
 from sinefield.environment import leading
 from sinefield.errors import UserError, require
-from sinefield.files import UnwritableError, write_whole, writing
+from sinefield.files import UnwritableError, remove_drafts, write_whole, writing
 from sinefield.interrupts import Interrupted
 from sinefield.repeats import compare, said
 from sinefield.run import train
@@ -72,18 +72,20 @@ def _end_with_parent() -> None:
 
 def resume(folder: Path, trust: Collection[str] = ()) -> None:
     """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
+    A repetition is compared in the end, where it has not been.
 
     Args:
         folder: the run folder.
         trust: packages beside this one whose classes its configuration may ask for.
     """
     with _told(folder):
-        state = read(folder)["state"]
-        require(state != "finished", f"{folder} is finished; there is nothing to resume")
-        metrics = train(saved.read(folder, trust), folder, resume=True)
-        _show(metrics, folder)
-        if leading() and (folder / REPORT).is_file():
-            _report(folder)
+        finished, of = read(folder)["state"] == "finished", _repeated(folder)
+        require(of is not None or not finished, f"{folder} is finished; there is nothing to resume")
+        if not finished:
+            metrics = train(saved.read(folder, trust), folder, resume=True)
+            _show(metrics, folder)
+        if of is not None and leading():
+            _report(folder, of)
 
 
 def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None:
@@ -111,14 +113,22 @@ def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None
     resume(into, trust)
 
 
-def _report(folder: Path) -> None:
-    """Compare a finished repetition with what it repeats."""
-    of = json.loads((folder / REPORT).read_text())["of"]
-    require(
-        read(Path(of))["state"] == "finished", f"{of}, which this run repeats, is gone; there is nothing to compare"
-    )
-    differences = compare(Path(of), folder)
-    write_whole(folder / REPORT, (json.dumps({"of": of, **differences}, indent=2) + "\n").encode())
+def _repeated(folder: Path) -> Path | None:
+    """The run that the one in this folder repeats, unless they have been compared."""
+    file = folder / REPORT
+    try:
+        found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"identical": None}
+        return None if "identical" in found else Path(found["of"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(f"{file} does not say what is repeated; remove it, and nothing will be compared") from error
+
+
+def _report(folder: Path, of: Path) -> None:
+    """Compare a finished repetition with what it repeats; what a killed process was writing is removed."""
+    remove_drafts(folder)
+    require(read(of)["state"] == "finished", f"{of}, which this run repeats, is gone; there is nothing to compare")
+    differences = compare(of, folder)
+    write_whole(folder / REPORT, (json.dumps({"of": str(of), **differences}, indent=2) + "\n").encode())
     print(f"repeats            {of}", said(differences), sep="\n")
 
 

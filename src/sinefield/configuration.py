@@ -18,8 +18,12 @@ from sinefield.trial import descend
 
 
 def know_times() -> None:
-    """Have ${times:a,b} mean a b, in every configuration of this process."""
-    OmegaConf.register_new_resolver("times", lambda *factors: math.prod(factors), replace=True)
+    """Have ${times:a,b} mean a b, in every configuration of this process; null where one of them is not known yet."""
+    OmegaConf.register_new_resolver("times", _product, replace=True)
+
+
+def _product(*factors: Any) -> Any:
+    return None if None in factors else math.prod(factors)
 
 
 know_times()

@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from sinefield.errors import require, whole
-from sinefield.jet import Jet
-from sinefield.metrics import score
+from sinefield.evaluation import BLOCK, evaluated
+from sinefield.jet import Jet, joined
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss
     from sinefield.signals.base import Signal
 
 _ON_CPU = 8192  # points per step of batch_size="auto": more make a step slower, and few make a pass over a picture
-_EVALUATED = 65_536  # points per block of the evaluation grid: bounds memory, far above the cost of a call
+_TABLED = 2**22  # samples times channels, at most, whose targets are computed once and kept: 4 numbers each, 67 MB
 _SHUFFLED = 2**24  # samples, at most, that are taken in a shuffled order, whose numbers take 8 bytes each
 
 
@@ -82,12 +82,14 @@ class SignalData(pl.LightningDataModule):
         self.eval_every = whole("data.eval_every", eval_every, least=1)
         self.max_steps = whole("trainer.max_steps", max_steps, least=1)
         self.seed = seed
+        self._known: dict[int, Samples] = {}  # for each part of the loss, the samples and the targets there
         self._pass: tuple[int, Tensor] = (-1, torch.empty(0))  # number and order of the latest pass over the samples
 
     def setup(self, stage: str) -> None:
         """Move the signal to the field's device: nothing is copied in the training loop."""
         if self.trainer is not None:
             self.signal.to(self.trainer.strategy.root_device)
+        self._known.clear()
 
     def settle(self, step: Callable[[Batch], object]) -> None:
         """With batch_size "auto", halve the batch until `step`, which is given the first one, fits the memory.
@@ -118,7 +120,7 @@ class SignalData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The coordinates of the evaluation grid, in blocks: the signal's overview, and between where that is known."""
-        blocks = _evaluated(self.signal, 1 if self.signal.refined() is None else 2)
+        blocks = evaluated(self.signal, 1 if self.signal.refined() is None else 2)
         return DataLoader(blocks, batch_size=None)  # type: ignore[arg-type]  # any sequence will do
 
     def batch(self, step: int) -> Batch:
@@ -127,68 +129,60 @@ class SignalData(pl.LightningDataModule):
         for number, part in enumerate(self.loss.parts):
             generator = _generator(self.signal.extent.device, self.seed, step, number)
             x = part.points(self.signal, generator)
-            x, share = self._own(self._drawn(step, generator) if x is None else x, part.group)
-            samples.append(Samples(x, part.target(self.signal, x), share))
+            if x is None and self.continuous:
+                x = self.signal.uniform(self.batch_size, generator)
+            if x is None:
+                which, share = self._own(self._numbers(step, generator), part.group)
+                samples.append(self._at(number, which)._replace(share=share))
+            else:
+                x, share = self._own(x, part.group)
+                samples.append(Samples(x, part.target(self.signal, x), share))
         return samples
 
-    def _own(self, x: Tensor, group: int | None) -> tuple[Tensor, float]:
-        """The points of this process among (N, D) of all, in whole groups, and its share of them.
+    def _at(self, number: int, which: Tensor) -> Samples:
+        """The samples with these numbers, (N,), and what one part of the loss compares with there."""
+        part = self.loss.parts[number]
+        if len(self.signal) * self.signal.channels > _TABLED:
+            x = self.signal.grid(which)
+            return Samples(x, part.target(self.signal, x))
+        if number not in self._known:
+            x = self.signal.grid()
+            targets = [part.target(self.signal, some) for some in x.split(BLOCK)]
+            self._known[number] = Samples(x, joined(targets))
+        x, target, _ = self._known[number]
+        return Samples(x[which], target.map(lambda t: t[which]))
+
+    def _own(self, points: Tensor, group: int | None) -> tuple[Tensor, float]:
+        """The points of this process among all, by coordinates (N, D) or numbers (N,), in whole groups, and its share.
 
         What cannot be dealt out, all processes take in full and count as a part.
         """
         trainer = self.trainer
         processes = 1 if trainer is None else trainer.world_size
         if trainer is None or processes == 1:
-            return x, 1.0
-        if group is None or len(x) // group < processes:
-            return x, 1 / processes
-        own = x.unflatten(0, (-1, group))[trainer.global_rank :: processes].flatten(0, 1)
-        return own, len(own) / len(x)
+            return points, 1.0
+        if group is None or len(points) // group < processes:
+            return points, 1 / processes
+        own = points.unflatten(0, (-1, group))[trainer.global_rank :: processes].flatten(0, 1)
+        return own, len(own) / len(points)
 
-    def _drawn(self, step: int, generator: torch.Generator) -> Tensor:
-        """(N, D) the points of one step: continuous, the whole grid, or the next piece of a shuffled grid.
+    def _numbers(self, step: int, generator: torch.Generator) -> Tensor:
+        """(N,) the samples of one step: all, or the next of a shuffled order.
 
         Of a very large grid any samples, whatever other steps took: a run would hardly come to the end of a pass.
         """
         device = self.signal.extent.device
         count, batch = len(self.signal), self.batch_size
-        if self.continuous:
-            return self.signal.uniform(batch, generator)
         if batch >= count:
-            return self.signal.grid()
+            return torch.arange(count, device=device)
         if count > _SHUFFLED:
-            return self.signal.grid(torch.randint(count, (batch,), generator=generator, device=device))
+            return torch.randint(count, (batch,), generator=generator, device=device)
         per_pass = count // batch  # the few samples left over take their turn in another pass
         number, start = step // per_pass, step % per_pass * batch
         if self._pass[0] != number:
             shuffled = torch.randperm(count, generator=_generator(device, self.seed, number), device=device)
             self._pass = (number, shuffled)
-        return self.signal.grid(self._pass[1][start : start + batch])
-
-
-def truth(signal: Signal) -> tuple[Tensor, int]:
-    """The values on the evaluation grid (H', W', C), and its fineness: 2 where the truth between is known."""
-    fine = signal.refined()
-    if fine is not None:
-        return fine, 2
-    return signal.samples().value.unflatten(0, signal.overview().shape[:-1]), 1
-
-
-def interpolated(signal: Signal) -> float | None:
-    """The PSNR in dB of the signal itself between the samples: what a spline through them makes of the rest.
-
-    None where nothing is known between the samples.
-    """
-    known, fineness = truth(signal)
-    if fineness == 1:
-        return None
-    values = torch.cat([signal.jet(x, 0).value for x in _evaluated(signal, fineness)]).reshape(known.shape)
-    return score(values, known, fineness, torch.zeros_like)["psnr_off_grid"]
-
-
-def _evaluated(signal: Signal, fineness: int) -> tuple[Tensor, ...]:
-    """The points of the evaluation grid, (N, D), in blocks."""
-    return signal.overview(fineness).flatten(0, -2).split(_EVALUATED)
+        return self._pass[1][start : start + batch]
 
 
 class _Steps(IterableDataset[Batch]):

@@ -17,7 +17,8 @@ from sinefield.activations.sine import Sine
 from sinefield.encodings.base import Encoding
 from sinefield.encodings.identity import Identity
 from sinefield.errors import require, whole
-from sinefield.jet import Jet, affine, coordinates, linear
+from sinefield.jet import Jet, coordinates, linear
+from sinefield.kernels import mlp
 
 MOST = 10**9  # weights, 4 GB: four times that with their gradient and Adam's moments
 
@@ -76,9 +77,13 @@ class CoordinateMLP(nn.Module):
             x: (N, D) coordinates.
             order: 0 value, 1 and gradient, 2 and Laplacian; derivatives are per unit of x.
         """
+        if order == 0:
+            return Jet(
+                mlp.value(self.activation.pointwise, self._encoded(x, 0).value, [*self.linear_maps(), self.head])
+            )
         if order == 1 and self.head.out_features < x.shape[1]:
             return self.swept(x)
-        jet = self.encoding(coordinates(x.expand(*self.stack, *x.shape), order))
+        jet = self._encoded(x, order)
         for i, layer in enumerate(self.linear_maps()):
             jet = self.activation.layer(jet, layer.weight, layer.bias, first=i == 0)
         return linear(jet, self.head.weight, self.head.bias)
@@ -88,21 +93,17 @@ class CoordinateMLP(nn.Module):
 
             G_depth = W_head      G_{i-1} = (G_i s'(z_i)) W_i      df/dx = G_{-1} d encoding/dx
 
-        Ordinary forward code, so one backward pass trains through it. Source: reverse accumulation, Griewank & Walther
-        (2008), sec. 3.2.
+        Source: reverse accumulation, Griewank & Walther (2008), sec. 3.2.
         """
-        inputs = self.encoding(coordinates(x.expand(*self.stack, *x.shape), 1))
-        h, slopes = inputs.value, []
-        for i, layer in enumerate(self.linear_maps()):
-            h, slope = self.activation.value_and_slope(h, layer.weight, layer.bias, first=i == 0)
-            slopes.append(slope)
-        sweep = self.head.weight.unsqueeze(-2)  # (C, 1, width), then (C, N, features)
-        for layer, slope in zip(reversed(self.linear_maps()), reversed(slopes), strict=True):
-            sweep = sweep * slope.unsqueeze(-3)
-            sweep = (sweep.flatten(-3, -2) @ layer.weight).unflatten(-2, sweep.shape[-3:-1])
+        inputs = self._encoded(x, 1)
+        value, sweep = mlp.swept(self.activation.pointwise, inputs.value, [*self.linear_maps(), self.head])
         assert inputs.gradient is not None
-        gradient = torch.einsum("...cnf,...nfd->...ncd", sweep, inputs.gradient)
-        return Jet(affine(h, self.head.weight, self.head.bias), gradient)
+        return Jet(value, torch.einsum("...cnf,...nfd->...ncd", sweep, inputs.gradient))
+
+    def _encoded(self, x: Tensor, order: int) -> Jet:
+        """The jet of what goes into the first layer, with K in front for K networks."""
+        found: Jet = self.encoding(coordinates(x.expand(*self.stack, *x.shape), order))
+        return found
 
     def linear_maps(self) -> list[nn.Linear]:
         """The layers in front of the activations, in order."""

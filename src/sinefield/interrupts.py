@@ -1,9 +1,14 @@
-"""Signals that end a run: held until the step is done and its checkpoint written, then obeyed."""
+"""Signals that end a run: held until the step is done and its checkpoint written, then obeyed.
+
+An exception that a handler raises is lost where it meets a finalizer, or whoever catches everything. So a signal is
+kept until `Interrupted` has ended the run, and obeyed again at the next opportunity where it has not.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -22,13 +27,13 @@ class Interrupted(SystemExit):
 class Interrupts:
     """Answers SIGTERM and Ctrl-C, and SIGUSR2 where somebody else listens to it (a cluster's warning to leave soon).
 
-    Outside of `hold` a signal raises `Interrupted` at once. While held, the first one only makes `pending` true, until
-    `obey` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is passed on to them,
-    and where they return, the run goes on: that way submitit has its jobs checkpoint and ask for another turn.
+    From `release` to `hold` a signal raises `Interrupted` at once. While held, the first one only makes `pending` true,
+    until `obey` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is passed on to
+    them, and where they return, the run goes on: that way submitit has its jobs checkpoint and ask for another turn.
     """
 
     def __init__(self) -> None:
-        self._held = False
+        self._held = True
         self._waiting: list[int] = []  # a cluster sends several at once
         self._before: dict[int, Any] = {}
 
@@ -45,12 +50,16 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._before = {}
+        others = any(self._other(number) for number in self._waiting)
+        if self.pending and (error is None or (others and isinstance(error, Exception))):
+            self.obey()
 
     def hold(self) -> None:
         """From here on signals wait for `obey`, whoever else has begun to listen meanwhile."""
         self._held = True
         self._listen()
+        if self.pending:
+            self.obey()
 
     def release(self) -> None:
         """From here on signals are obeyed at once; so is one that has waited."""
@@ -65,12 +74,20 @@ class Interrupts:
 
     def obey(self) -> None:
         """Pass on the signals that wait, or raise `Interrupted`; where there are none, another process had SIGTERM."""
-        waiting, self._waiting = self._waiting or [signal.SIGTERM], []
-        for signum in waiting:
-            before = self._before.get(signum)
-            if not callable(before) or before is signal.default_int_handler:
-                raise Interrupted(signum)
-            before(signum, None)
+        held, self._held = self._held, True  # a second signal must not disturb the tidying up after the first
+        waiting = self._waiting or [signal.SIGTERM]
+        while waiting:
+            other = self._other(waiting[0])
+            if other is None:
+                raise Interrupted(waiting[0])
+            other(waiting[0], None)
+            del waiting[0]
+        self._held = held
+
+    def _other(self, signum: int) -> Callable[[int, FrameType | None], object] | None:
+        """Who else listened to a signal."""
+        before = self._before.get(signum)
+        return before if callable(before) and before is not signal.default_int_handler else None
 
     def _listen(self) -> None:
         for number in self._before:

@@ -129,6 +129,18 @@ def concatenate(jets: Sequence[Jet]) -> Jet:
     )
 
 
+def joined(jets: Sequence[Jet]) -> Jet:
+    """The jet of one function at several sets of points, one after the other.
+
+    Args:
+        jets: jets of one order.
+    """
+    values, gradients, laplacians = ([part for part in parts if part is not None] for parts in zip(*jets, strict=True))
+    return Jet(
+        torch.cat(values), torch.cat(gradients) if gradients else None, torch.cat(laplacians) if laplacians else None
+    )
+
+
 def autograd_jet(function: Callable[[Tensor], Tensor], x: Tensor, order: int) -> Jet:
     """The same jet by nested reverse-mode autograd, for any callable: the fallback, the baseline and the oracle.
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from sinefield.data import Batch, SignalData, truth
+from sinefield.data import Batch, SignalData
 from sinefield.errors import require, whole
+from sinefield.evaluation import truth
 from sinefield.guard import Guard
 from sinefield.jet import Jet
 from sinefield.metrics import mean, score

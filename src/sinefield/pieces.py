@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from sinefield.allocator import keep_freed_memory
 from sinefield.jet import Jet
 from sinefield.stack import taken
 
@@ -91,6 +92,7 @@ class Pieces:
     @contextmanager
     def working(self, device: torch.device) -> Iterator[None]:
         """Threads to work with, as many as torch was given; on an accelerator none are needed."""
+        keep_freed_memory()
         threads = torch.get_num_threads()
         if device.type != "cpu" or threads == 1:
             yield

@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 
 from sinefield.callbacks import History, write_rows
 from sinefield.checkpoints import WholeFiles
-from sinefield.data import interpolated
 from sinefield.drawing import draw
 from sinefield.environment import Usage
+from sinefield.evaluation import interpolated
 from sinefield.files import write_whole, writing
 from sinefield.metrics import mean
 from sinefield.module import FieldModule

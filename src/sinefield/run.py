@@ -65,6 +65,7 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
     left = last.is_file() and state != "failed"
     require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
     with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status, within_memory():
+        interrupts.release()
         return _train(config, folder, last if resume and last.is_file() else None, interrupts, status, alone)
 
 
@@ -91,8 +92,7 @@ def _train(
         folder.mkdir(parents=True, exist_ok=True)
     status.running()
     resolved = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
-    first = leading()
-    if first:
+    if leading():
         begin(folder, resolved, anew=last is None)
     history = History(folder / "history.csv")
     keeper = checkpoints.Checkpoints(folder / "checkpoints", interrupts)
@@ -101,7 +101,7 @@ def _train(
         callbacks.insert(0, checkpoints.Continue(last, watchers=[history, keeper]))
     if config.get("watcher") is not None:
         callbacks.insert(0, build(config.watcher))
-    with logging_to(config.logger if first else None, folder) as logger:
+    with logging_to(config.logger if leading() else None, folder) as logger:
         trainer = _trainer(config, logger, callbacks, alone)
         same = data.max_steps == trainer.max_steps  # else Lightning asks for steps for ever
         require(
@@ -124,6 +124,7 @@ def _train(
         if logger:
             logger.show(pictures)
             logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, trainer.global_step)
+    status.finished()
     write_metrics(folder, metrics)
     return metrics
 

@@ -63,16 +63,18 @@ class Status:
         remove_drafts(self.folder)
         self._write("running", None)
 
+    def finished(self) -> None:
+        """Say so just before metrics.json is written: nobody comes again to tidy up what is written after it."""
+        self._write("finished", None)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lock is None:
             return
         try:
-            with suppress(UnwritableError):  # a full disk must not hide what went wrong, nor undo what is finished
-                if error is None:
-                    self._write("finished", None)
-                else:
+            if error is not None and not (self.folder / "metrics.json").is_file():
+                with suppress(UnwritableError):  # a full disk must not hide what went wrong
                     self._ended(error)
         finally:
             self._lock.close()
@@ -105,10 +107,13 @@ def one_line(error: BaseException) -> str:
 
 def read(folder: Path) -> dict[str, Any]:
     """status.json with a true state, which may also be "new" (nothing there) or "killed" (left without a word)."""
+    alive = locked(folder)  # asked first: what a run leaves that ends meanwhile is seen by what follows
     saved = {"state": "new", "error": None, "host": None, "pid": None, "since": None} | _saved(folder)
     if (folder / "metrics.json").is_file():
         return saved | {"state": "finished", "error": None}
-    if saved["state"] in ("running", "finished") and not locked(folder):
+    if saved["state"] in ("running", "finished"):
+        if alive:
+            return saved | {"state": "running"}
         error = "ended without a word: killed, out of memory, or the disk is full"
         return saved | {"state": "killed", "error": error}
     return saved

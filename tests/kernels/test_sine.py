@@ -8,7 +8,7 @@ import torch
 from discover import distance
 
 from sinefield.jet import Jet, coordinates, elementwise, linear
-from sinefield.kernels import loops, sine, tensors
+from sinefield.kernels import base, loops, sine, tensors
 
 pytestmark = pytest.mark.usefixtures("float64", "passes")
 
@@ -18,7 +18,7 @@ W, TOLERANCE = 30.0, 1e-12
 @pytest.fixture(params=[loops, tensors], ids=["loops", "tensors"])
 def passes(request, monkeypatch):
     """What the CPU does, and what an accelerator does."""
-    monkeypatch.setattr(sine, "_passes", lambda like: request.param)
+    monkeypatch.setattr(base, "passes", lambda like: request.param)
     return request.param
 
 
@@ -60,19 +60,18 @@ def test_layer_is_the_rule_of_jets(order, constant):
         assert distance(part, other) <= TOLERANCE
 
 
-@pytest.mark.parametrize("constant", [False, True])
-def test_value_and_slope_are_torchs(constant):
-    """sin and w cos, and their derivatives of first and second order."""
-    jet, weight, bias = inputs(0, constant)
-    leaves, results = [jet.value, weight, bias], []
-    for rule in (sine.value_and_slope, lambda h, weight, bias, w: sine.sines(h @ weight.T + bias, 1, w)):
-        found = rule(jet.value, weight, bias, W)
-        once = torch.autograd.grad(scalar(Jet(*found)), leaves, retain_graph=True)
-        recorded = torch.autograd.grad(scalar(Jet(*found)), leaves, create_graph=True)
-        twice = torch.autograd.grad(sum(part.square().sum() for part in recorded), leaves)
-        results.append([*found, *once, *recorded, *twice])
-    for part, other in zip(*results, strict=True):
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_pointwise_is_torchs(order):
+    """sin, w cos and -w^2 sin, the same whether autograd is at work or not."""
+    jet, weight, bias = inputs(0, constant=False)
+    expected = sine.sines(jet.value @ weight.T + bias, order, W)
+    with torch.no_grad():
+        found = sine.pointwise(jet.value, weight, bias, order, W)
+    for part, recorded, other in zip(found, sine.pointwise(jet.value, weight, bias, order, W), expected, strict=True):
+        assert not part.requires_grad
+        assert recorded.requires_grad
         assert distance(part, other) <= TOLERANCE
+        assert distance(recorded, other) <= TOLERANCE
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])

@@ -52,7 +52,7 @@ def drafts(folder: Path) -> list[Path]:
 
 
 def assert_whole(folder: Path) -> None:
-    """Every file is whole, drafts aside; a run that looks finished is."""
+    """Every file is whole, drafts aside; a run that looks finished is, and has no drafts."""
     left = set(drafts(folder))
     for path in folder.rglob("*"):
         if path.is_file() and path not in left and path.name != ".lock":
@@ -60,3 +60,4 @@ def assert_whole(folder: Path) -> None:
             WHOLE[path.suffix](path)
     if read(folder)["state"] == "finished":
         assert {name for name in DONE if (folder / name).is_file()} == DONE
+        assert not left, "nobody comes again to remove them"

@@ -1,30 +1,23 @@
 """Lives of `train.py`, each a process of its own, and what may befall one at any moment at which it touches a file.
 
 A moment is when something below the working folder is about to be opened for writing, renamed or removed, or when
-what was written is about to be forced to the disk. A life is forked from a process that has imported everything
-already; from there on it is `python train.py …`, under real signals.
+what was written is about to be forced to the disk.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import resource
-import runpy
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tqdm import tqdm
+from processes import FORKS, TRAIN, become
 
-ROOT = Path(__file__).parent.parent.parent
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["sinefield.command", "sinefield.loggers", "sinefield.signals.image", "torch._dynamo"])
 EVENTS = {"os.rename": 1, "os.remove": 0, "os.mkdir": 0, "shutil.rmtree": 0}  # and which argument is the path
 
 
@@ -114,20 +107,10 @@ class Moments:
             self.fault(again, name, half)
 
 
-def _live(arguments: list[str], place: Path, at: int | str, fault: Fault | None) -> None:
-    multiprocessing.current_process().name = "MainProcess"
-    with (place / "said").open("w") as said:
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
-    os.chdir(place)
-    sys.argv = ["train.py", *arguments]
-    tqdm.set_lock(threading.RLock())  # its own is one between processes, which a killed one would leave behind
+def _live(arguments: list[str], place: Path, environment: dict[str, str], at: int | str, fault: Fault | None) -> None:
+    (place / "said").unlink(missing_ok=True)  # of an earlier life
     Moments(place / "run", place / "moments", at, fault)
-    try:
-        runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
-    except KeyboardInterrupt:  # before the run began; the interpreter would end so
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
+    become(TRAIN, arguments, place, environment, place / "said", place / "said")
 
 
 @dataclass(frozen=True)
@@ -141,7 +124,7 @@ class Ended:
 
 def begin(*arguments: str, place: Path, at: int | str = 0, fault: Fault | None = None) -> BaseProcess:
     """Start `train.py` with some arguments in a folder."""
-    process = FORKS.Process(target=_live, args=(list(arguments), place, at, fault))
+    process = FORKS.Process(target=_live, args=(list(arguments), place, dict(os.environ), at, fault))
     process.start()
     return process
 

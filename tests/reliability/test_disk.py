@@ -14,7 +14,7 @@ from conftest import ROOT
 from folders import assert_whole
 from lives import Ended, Refused, Starved, live
 from processes import assert_same, known
-from test_killed import RUN, finish, undisturbed  # noqa: F401  a fixture
+from test_killed import RUN, finish, original, undisturbed  # noqa: F401  fixtures
 
 from sinefield.state import read
 

@@ -26,13 +26,19 @@ ENDS = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15}, signal.SIGINT: {130, -
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> tuple[dict, int]:
-    """What a run comes to that nobody disturbs, and its number of moments."""
+def original(tmp_path_factory) -> tuple[Path, list[str]]:
+    """A run that nobody disturbs, and its moments, their places from its folder on."""
     place = tmp_path_factory.mktemp("undisturbed")
     ended = live(*RUN, f"hydra.run.dir={place / 'run'}", place=place)
     assert ended.status == 0, ended.said
     assert_whole(place / "run")
-    return known(place / "run"), len(ended.moments)
+    return place / "run", [moment.replace(f"{place}/", "") for moment in ended.moments]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(original) -> tuple[dict, int]:
+    """What it comes to, and its number of moments."""
+    return known(original[0]), len(original[1])
 
 
 def command(place: Path, run: list[str] = RUN) -> list[str]:
@@ -92,6 +98,38 @@ def test_runs_killed_at_random_moments_by_signals_of_all_kinds(undisturbed, tmp_
     stories(tmp_path, SEED, 8, undisturbed)
 
 
+def test_a_run_told_to_stop_while_it_says_that_it_is_running(original, tmp_path) -> None:
+    at = original[1].index("os.remove run/status.json") + 1
+    ended = live(*command(tmp_path), place=tmp_path, at=at, fault=Signalled(signal.SIGTERM))
+    check(tmp_path, ended, signal.SIGTERM, before="new")
+
+
+def test_a_run_killed_while_it_calls_itself_finished(undisturbed, tmp_path) -> None:
+    expected, moments = undisturbed
+    for at in (moments - 2, moments):  # metrics.json is forced to the disk, renamed, let go
+        place = tmp_path / str(at)
+        place.mkdir()
+        ended = live(*command(place), place=place, at=at, fault=Signalled(signal.SIGKILL))
+        assert ended.moments[-1].endswith("run/metrics.json")
+        check(place, ended, signal.SIGKILL, before="new")
+        finish(place, expected)
+
+
+def test_a_repetition_killed_while_it_is_compared_is_compared_by_the_next_process(original, tmp_path) -> None:
+    at = 0
+    for name in ("whole", "killed"):
+        place = tmp_path / name
+        place.mkdir()
+        repeat = [f"repeat={original[0]}", f"hydra.run.dir={place / 'run'}"]
+        ended = live(*repeat, place=place, at=at, fault=Signalled(signal.SIGKILL))
+        at = len(ended.moments) - 2  # of what follows: the report is forced to the disk, renamed, let go
+    assert ended.moments[-1] == f"fsync {place / 'run' / 'repeat.json'}"
+    assert drafts(place / "run")
+    assert live(*command(place), place=place).said.endswith("identical: every weight, score and row of the history\n")
+    assert_whole(place / "run")
+    assert live(*command(place), place=place).said.endswith("is finished; there is nothing to resume\n")
+
+
 @pytest.mark.nightly
 def test_many_more_of_them(undisturbed, tmp_path) -> None:
     stories(tmp_path, SEED + 1, 60, undisturbed)
@@ -145,7 +183,7 @@ def test_a_sweep_side_by_side_whose_processes_are_killed_as_if_out_of_memory(tmp
     command = [*jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={folder}"]
     survived = 0
     while survived < 8 and len(list(folder.glob("*/metrics.json"))) < 4:
-        with (tmp_path / "said").open("w") as said, start(*command, cwd=tmp_path, stdout=said, stderr=said) as process:
+        with start(*command, cwd=tmp_path) as process:
             wait_for(lambda process=process: working(folder) or process.poll() is not None)
             time.sleep(draw.uniform(0, 2))
             pids = [read(job)["pid"] for job in working(folder)]

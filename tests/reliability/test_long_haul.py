@@ -50,7 +50,8 @@ def test_a_run_of_very_many_steps(tmp_path) -> None:
             return int((folder / "history.csv").read_text().splitlines()[-1].split(",")[0]) / STEPS
         return 0
 
-    with (tmp_path / "said").open("w") as said, start(*knobs, cwd=tmp_path, stdout=said, stderr=said) as process:
+    said = {"forked": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with start(*knobs, cwd=tmp_path, **said) as process:
         (early, files, small), *_, (late, files_late, large) = measured(process, folder, done)
     assert late < 1.02 * early
     assert files_late <= files + 1  # one that is being written
@@ -61,7 +62,8 @@ def test_a_run_of_very_many_steps(tmp_path) -> None:
 def test_a_sweep_of_very_many_jobs(tmp_path) -> None:
     folder = tmp_path / "sweep"
     knobs = ["-m", *SMALL, "logger=none", f"seed=range({JOBS})", f"hydra.sweep.dir={folder}"]
-    with (tmp_path / "said").open("w") as said, start(*knobs, cwd=tmp_path, stdout=said, stderr=said) as process:
+    said = {"forked": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with start(*knobs, cwd=tmp_path, **said) as process:
         figures = measured(process, folder, lambda: len(list(folder.glob("*/metrics.json"))) / JOBS)
     (early, files, small), *_, (late, files_late, large) = figures
     assert late < 1.1 * early

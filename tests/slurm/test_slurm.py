@@ -51,7 +51,7 @@ def asked(*command: str) -> str:
 def test_six_jobs_on_two_nodes_are_all_accounted_for(cluster, tmp_path) -> None:
     folder = tmp_path / "sweep"
     command = [*JOBS, "hydra/launcher=slurm", f"hydra.sweep.dir={folder}"]
-    with start(*command, cwd=tmp_path) as process:
+    with start(*command, cwd=tmp_path, forked=False) as process:
         wait_for(lambda: list(folder.glob("seed=1-*/checkpoints/last.ckpt")))
         (preempted,) = folder.glob("seed=1-*")
         number, job = job_of(preempted)

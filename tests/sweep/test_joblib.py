@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from sinefield.state import locked, read
 
 pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
 SIDE_BY_SIDE = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-JOBS = ["-m", *SMALL, "trainer.max_steps=1500", "data.eval_every=100", "logger=none", "seed=1,2"]
+JOBS = ["-m", *SMALL, "trainer.max_steps=2000", "data.eval_every=100", "logger=none", "seed=1,2"]
 
 
 def beyond(folder: Path, times: dict[Path, int]) -> bool:
@@ -41,7 +40,7 @@ ENDINGS = {
 }
 
 
-def test_nothing_is_left_running_and_everything_goes_on(tmp_path) -> None:
+def test_whoever_dies_nothing_is_left_running_and_everything_goes_on(tmp_path) -> None:
     serial = run(*JOBS, f"hydra.sweep.dir={tmp_path / 'serial'}", cwd=tmp_path)
     assert serial.returncode == 0, serial.stderr
     folder, times = tmp_path / "joblib", {}
@@ -60,22 +59,16 @@ def test_nothing_is_left_running_and_everything_goes_on(tmp_path) -> None:
         assert not any(locked(job) for job in jobs)
         beyond(folder, times)  # what was written in leaving
         assert {read(job)["state"] for job in jobs} == {"interrupted"}, (name, out, err)
-    done = run(*command, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    for job in (tmp_path / "serial").glob("seed=*"):
-        assert_same(known(job), known(folder / job.name))
-
-
-def test_a_worker_that_is_killed_takes_no_job_along(tmp_path) -> None:
-    folder = tmp_path / "joblib"
-    with start(*JOBS, *SIDE_BY_SIDE, f"hydra.sweep.dir={folder}", cwd=tmp_path) as process:
-        wait_for(lambda: beyond(folder, {}))
+    with start(*command, cwd=tmp_path) as process:  # a worker that is killed takes no job along
+        wait_for(lambda: beyond(folder, times))
         victim = read(next(folder.glob("seed=1-*")))["pid"]
         assert victim != process.pid
         os.kill(victim, signal.SIGKILL)
         out, err = process.communicate()
     assert process.returncode == 0, err
     assert re.search(r"finished .*seed=1\nfinished .*seed=2\n", out)
+    for job in (tmp_path / "serial").glob("seed=*"):
+        assert_same(known(job), known(folder / job.name))
 
 
 ORPHANED = """
@@ -97,7 +90,8 @@ os._exit(0)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
 def test_a_worker_whose_parent_died_before_its_job_began_does_none(tmp_path) -> None:
-    subprocess.run([sys.executable, "-c", ORPHANED], cwd=tmp_path, check=True)
+    (tmp_path / "orphaned.py").write_text(ORPHANED)
+    assert run(script=tmp_path / "orphaned.py", cwd=tmp_path).returncode == 0
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     wait_for(lambda: gone([int((tmp_path / "pid").read_text())]))
     assert not (tmp_path / "worked").exists()

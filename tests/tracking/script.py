@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from conftest import ROOT
+from processes import run
 
 
 def sync(folder: Path) -> tuple[list[str], str]:
     """What became of each run, in words, and what went wrong."""
-    command = [sys.executable, ROOT / "scripts" / "wandb_sync.py", folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = run(str(folder), script=ROOT / "scripts" / "wandb_sync.py", cwd=folder)
     states = [line[:13].strip() for line in done.stdout.splitlines()]
     whole = bool(states) and set(states) <= {"uploaded", "already there"}
     assert done.returncode == (0 if whole else 1)

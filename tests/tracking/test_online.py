@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL
+from conftest import SMALL
+from processes import run
 from script import sync
 from wandb_server import serving
 
@@ -18,8 +17,7 @@ from wandb_server import serving
 def train(folder: Path, *overrides: str) -> tuple[dict, str]:
     """train.py in a process of its own, as W&B's client has one server per process: its metrics, and what it said."""
     options = [*SMALL, "logger=wandb", "logger.offline=false", f"hydra.run.dir={folder}", *overrides]
-    command = [sys.executable, ROOT / "train.py", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = run(*options, cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "metrics.json").read_text()), done.stderr
 

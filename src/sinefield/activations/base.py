@@ -31,10 +31,10 @@ class Activation(nn.Module, ABC):
         """The jet of ``s(W h + b)`` for the jet of h; a subclass may know a faster way to the same numbers."""
         return elementwise(linear(jet, weight, bias), partial(self, first=first))
 
-    def value_and_slope(self, h: Tensor, weight: Tensor, bias: Tensor, first: bool = False) -> tuple[Tensor, Tensor]:
-        """s(z) and s'(z) of ``z = W h + b``, (N, C_out) each, for h (N, C_in)."""
-        value, slope = self(affine(h, weight, bias), 1, first)
-        return value, slope
+    def pointwise(self, h: Tensor, weight: Tensor, bias: Tensor, order: int = 0, first: bool = False) -> Derivatives:
+        """(s(z), s'(z), s''(z))[:order + 1] of ``z = W h + b``, (N, C_out) each, for h (N, C_in); as for `layer`."""
+        derivatives: Derivatives = self(affine(h, weight, bias), order, first)
+        return derivatives
 
     def initialize(self, layer: nn.Linear, first: bool) -> None:
         """Draw W and b of the layer in front. Default: Kaiming-normal W, as the SIREN authors use for ReLU.

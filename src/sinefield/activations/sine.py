@@ -68,11 +68,11 @@ class Sine(Activation):
             return super().layer(jet, weight, bias, first)
         return kernel.layer(jet, weight, bias, self._frequency(first))
 
-    def value_and_slope(self, h: Tensor, weight: Tensor, bias: Tensor, first: bool = False) -> tuple[Tensor, Tensor]:
-        """``sin(w0 z)`` and ``w0 cos(w0 z)`` of ``z = W h + b``, as one operation."""
+    def pointwise(self, h: Tensor, weight: Tensor, bias: Tensor, order: int = 0, first: bool = False) -> Derivatives:
+        """(sin(w0 z), w0 cos(w0 z), -w0^2 sin(w0 z))[:order + 1] of ``z = W h + b``."""
         if type(self).forward is not Sine.forward:
-            return super().value_and_slope(h, weight, bias, first)
-        return kernel.value_and_slope(h, weight, bias, self._frequency(first))
+            return super().pointwise(h, weight, bias, order, first)
+        return kernel.pointwise(h, weight, bias, order, self._frequency(first))
 
     def _frequency(self, first: bool) -> float:
         return self.omega0 if first else self.hidden_omega0

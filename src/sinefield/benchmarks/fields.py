@@ -16,6 +16,7 @@ from sinefield.benchmarks.paths import CASES, Problem, Step, clock
 from sinefield.field import CoordinateMLP
 from sinefield.jet import Jet
 from sinefield.pieces import Pieces
+from sinefield.report import markdown
 from sinefield.stack import stacked
 
 
@@ -71,10 +72,14 @@ def together(problem: Problem, count: int | None) -> Step:
 
 def table(found: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    lines = ["| case | fields | ms/step | one after the other | ratio |", "|---|---|---|---|---|"]
-    for row in found:
-        lines.append(
-            f"| {row['case']} | {row['fields']} | {row['ms_per_step']:,.1f} | {row['ms_one_after_the_other']:,.1f} "
-            f"| {row['ratio']:.3f} |"
+    cells = (
+        (
+            row["case"],
+            str(row["fields"]),
+            f"{row['ms_per_step']:,.1f}",
+            f"{row['ms_one_after_the_other']:,.1f}",
+            f"{row['ratio']:.3f}",
         )
-    return "\n".join(lines)
+        for row in found
+    )
+    return markdown.table(["case", "fields", "ms/step", "one after the other", "ratio"], cells)

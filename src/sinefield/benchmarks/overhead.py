@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import trange
 
 from sinefield.benchmarks.stopwatch import watched
+from sinefield.report import markdown
 
 
 def rows(script: Path, overrides: list[str], steps: int = 200, repeats: int = 3) -> list[dict[str, Any]]:
@@ -74,8 +75,5 @@ def table(found: list[dict[str, Any]]) -> str:
         "bare_seconds": "{:.3f} s".format,
         "overhead": "{:+.1%}".format,
     }
-    lines = ["| | time | CPU time | bare loop | overhead |", "|---|---|---|---|---|"]
-    for row in found:
-        cells = (show(row[name]) if name in row else "" for name, show in form.items())
-        lines.append(f"| {row['what']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    cells = ([row["what"], *(show(row[name]) if name in row else "" for name, show in form.items())] for row in found)
+    return markdown.table(["", "time", "CPU time", "bare loop", "overhead"], cells)

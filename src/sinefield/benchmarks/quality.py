@@ -20,6 +20,7 @@ from torch import nn
 from sinefield.benchmarks.paths import sequence
 from sinefield.field import Siren
 from sinefield.metrics import score
+from sinefield.report import markdown
 
 if TYPE_CHECKING:  # handed in
     from sinefield.signals.base import Signal
@@ -127,22 +128,19 @@ def paper(signal: Signal, every: int, lr: float = 1e-4) -> Iterator[dict[str, An
 
 def table(found: list[dict[str, Any]]) -> str:
     """The rows in Markdown, a line per picture and threshold."""
-    lines = [
-        "| picture | PSNR | default | steps | between | paper's | steps | between | times |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    cells = []
     for own, paper in zip(found[::2], found[1::2], strict=True):
         least = paper["seconds"] or paper["stopped_after"]
         ratio = "-" if own["seconds"] is None else f"{'' if paper['seconds'] else '> '}{least / own['seconds']:.0f}"
-        picture = Path(own["picture"]).name
-        lines.append(f"| {picture} | {own['threshold_db']:.0f} dB | {_cells(own)} | {_cells(paper)} | {ratio} |")
-    return "\n".join(lines)
+        cells.append((Path(own["picture"]).name, f"{own['threshold_db']:.0f} dB", *_cells(own), *_cells(paper), ratio))
+    heads = ["picture", "PSNR", "default", "steps", "between", "paper's", "steps", "between", "times"]
+    return markdown.table(heads, cells)
 
 
-def _cells(row: dict[str, Any]) -> str:
+def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
     if row["seconds"] is None:
         end = "" if row["psnr_end"] is None else f" ({row['psnr_end']:.1f} dB)"
-        return f"> {row['stopped_after']:.1f} s{end} | - | -"
+        return f"> {row['stopped_after']:.1f} s{end}", "-", "-"
     between = math.nan if row["psnr_off_grid"] is None else row["psnr_off_grid"]
     budget = "" if row["budget"] is None else f" of {row['budget']:.0f}"
-    return f"{row['seconds']:.1f} s | {row['steps']:.0f}{budget} | {between:.2f} dB"
+    return f"{row['seconds']:.1f} s", f"{row['steps']:.0f}{budget}", f"{between:.2f} dB"

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from sinefield.benchmarks.stopwatch import watched
 from sinefield.errors import require
+from sinefield.report import markdown
 
 SIDE = "picture side"
 KNOBS = {"width": "field.width", "depth": "field.depth", "points": "data.batch_size"}
@@ -96,16 +97,20 @@ def write_picture(path: Path, side: int) -> None:
 
 def table(found: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    lines = [
-        "| | | loss | ms/step | peak memory/MiB | without mapped files/MiB | parameters |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in found:
-        lines.append(
-            f"| {row['knob']} | {row['value']:,} | {row['loss']} | {row['ms_per_step']:,.1f} "
-            f"| {row['peak_memory_mb']:,.0f} | {row['anonymous_mb']:,.0f} | {row['parameters']:,} |"
+    cells = (
+        (
+            row["knob"],
+            f"{row['value']:,}",
+            row["loss"],
+            f"{row['ms_per_step']:,.1f}",
+            f"{row['peak_memory_mb']:,.0f}",
+            f"{row['anonymous_mb']:,.0f}",
+            f"{row['parameters']:,}",
         )
-    return "\n".join(lines)
+        for row in found
+    )
+    heads = ["", "", "loss", "ms/step", "peak memory/MiB", "without mapped files/MiB", "parameters"]
+    return markdown.table(heads, cells)
 
 
 def plot(found: list[dict[str, Any]], path: Path) -> None:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from sinefield.benchmarks.paths import CASES, PATHS, PRECISIONS, Problem, Step, available, clock, gemm_rate
 from sinefield.environment import Usage, resident
+from sinefield.report import markdown
 
 BASELINE = "nested_autograd"
 
@@ -82,14 +83,20 @@ def peak_memory(step: Step, device: torch.device) -> float:
 
 def table(found: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    lines = [
-        "| case | precision | channels | path | ms/step | Mpoints/s | GFLOP/s | of GEMM | memory/MiB | times (b) |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in found:
-        lines.append(
-            f"| {row['case']} | {row['precision']} | {row['channels']} | {row['path']} | {row['ms_per_step']:,.0f} "
-            f"| {row['points_per_second'] / 1e6:.3f} | {row['gflops']:.0f} | {row['gemm_fraction']:.2f} "
-            f"| {row['peak_memory_mb']:,.0f} | {row['ratio']:.1f} |"
+    cells = (
+        (
+            row["case"],
+            row["precision"],
+            str(row["channels"]),
+            row["path"],
+            f"{row['ms_per_step']:,.0f}",
+            f"{row['points_per_second'] / 1e6:.3f}",
+            f"{row['gflops']:.0f}",
+            f"{row['gemm_fraction']:.2f}",
+            f"{row['peak_memory_mb']:,.0f}",
+            f"{row['ratio']:.1f}",
         )
-    return "\n".join(lines)
+        for row in found
+    )
+    heads = ["case", "precision", "channels", "path", "ms/step", "Mpoints/s", "GFLOP/s"]
+    return markdown.table([*heads, "of GEMM", "memory/MiB", "times (b)"], cells)

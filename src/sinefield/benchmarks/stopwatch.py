@@ -14,8 +14,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from sinefield.data import SignalData, truth
+from sinefield.data import SignalData
 from sinefield.environment import resident
+from sinefield.evaluation import truth
 from sinefield.metrics import score
 from sinefield.module import FieldModule
 from sinefield.pieces import Pieces

@@ -61,3 +61,32 @@ def backward(
         against.addcmul_(lap, y)
     by_z.addcmul_(sine, against, value=-w * w)
     return by_z, by_slopes.sum_to_size(slopes.shape), by_curve.sum_to_size(curve.shape), by_z.sum(-2)
+
+
+def turn(by: Tensor, slope: Tensor, extra: Tensor | None) -> Tensor:
+    """`by` becomes ``by slope + extra``, in place; its sum over the points.
+
+    Args:
+        by, slope, extra: (N, W); all shapes may have K in front.
+
+    Returns:
+        (W,).
+    """
+    by.mul_(slope)
+    return (by if extra is None else by.add_(extra)).sum(-2)
+
+
+def meet(by: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor) -> Tensor:
+    """``bend sum_c by_c sweep_c``; `by` becomes ``by slope``, in place.
+
+    Args:
+        by: (C, N, W); all shapes may have K in front.
+        sweep: (C, N, W), or (C, 1, W) where it is the same at all points.
+        slope, bend: (N, W).
+
+    Returns:
+        (N, W).
+    """
+    along = (by * sweep).sum(-3).mul_(bend)
+    by.mul_(slope.unsqueeze(-3))
+    return along

@@ -25,6 +25,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sinefield.errors import UserError, require
+from sinefield.report import markdown
 
 PAIRED = ("signal.path", "seed")  # what a difference is taken within
 LENGTH = "trainer.max_steps"
@@ -99,10 +100,7 @@ def table(runs: list[Run], baseline: str) -> str:
     for run in runs:
         if run.case == baseline:
             base[run.picture, run.seed][run.steps] = run.psnr
-    lines = [
-        "| case | steps | seconds | PSNR between | at equal steps | at equal time | to the spline | sd of seeds |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for case, steps in sorted(groups, key=lambda key: (key[0] != baseline, key)):
         here, spent = groups[case, steps], seconds[case, steps]
         rivals = [(run, base[run.picture, run.seed]) for run in here]
@@ -115,8 +113,9 @@ def table(runs: list[Run], baseline: str) -> str:
         seeds = [stdev(values) for values in _by_picture((run, run.psnr) for run in here) if len(values) > 1]
         noise = f"{fmean(seeds):.2f}" if seeds else "-"
         psnr = fmean(run.psnr for run in here)
-        lines.append(f"| {case} | {steps:,} | {spent:.1f} | {psnr:.2f} dB | {' | '.join(columns)} | {noise} |")
-    return "\n".join(lines)
+        lines.append((case, f"{steps:,}", f"{spent:.1f}", f"{psnr:.2f} dB", *columns, noise))
+    differences = ["at equal steps", "at equal time", "to the spline"]
+    return markdown.table(["case", "steps", "seconds", "PSNR between", *differences, "sd of seeds"], lines)
 
 
 def at_time(known: dict[float, float], seconds: float) -> float | None:

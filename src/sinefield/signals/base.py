@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sinefield.jet import Jet
+from sinefield.jet import Jet, joined
 
 BLOCK = 65_536  # points per evaluation where a whole grid is asked: bounds memory, far above the cost of a call
 
@@ -134,12 +134,7 @@ class Signal(nn.Module, ABC):
     def samples(self, order: int = 0) -> Jet:
         """The jet at the N samples of the overview, rows first; evaluated in blocks of bounded memory."""
         blocks = self.overview().flatten(0, -2).split(BLOCK)
-        values, gradients, laplacians = zip(*(self.jet(x, order) for x in blocks), strict=True)
-        return Jet(
-            torch.cat(values),
-            torch.cat(gradients) if order >= 1 else None,
-            torch.cat(laplacians) if order >= 2 else None,
-        )
+        return joined([self.jet(x, order) for x in blocks])
 
     def power(self, order: int) -> Jet:
         """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
