@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from skimage.data import camera
 
 os.environ.setdefault("WANDB_MODE", "offline")  # no test may reach out
+torch.set_num_threads(1)  # as with `make test`, whatever the machine has
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
