@@ -77,10 +77,18 @@ def test_one_of_the_two_may_be_left_unused(part):
 
 
 def test_nothing_is_kept_where_nothing_is_recorded():
-    """Without autograd the value is the plain one, and needs no gradient."""
-    layers, h = maps(2, 2), torch.randn(7, 3)
+    """Without autograd both are the plain ones, need no gradient, and ask no layer for its second derivative."""
+    layers, h, orders = maps(2, 2), torch.randn(7, 3), []
     parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+
+    def pointwise(h, weight, bias, order, first):
+        orders.append(order)
+        return Sine(2.0).pointwise(h, weight, bias, order, first)
+
     with torch.no_grad():
-        found = mlp.value(Sine(2.0).pointwise, h, layers)
-    assert not found.requires_grad
-    assert distance(found, mlp._plain_value(Sine(2.0).pointwise, h, *parameters)[0]) <= TOLERANCE
+        found = [mlp.value(pointwise, h, layers), *mlp.swept(pointwise, h, layers)]
+    assert orders == [0, 0, 0, 1, 1, 1]
+    for part, other in zip(found[1:], mlp._plain_swept(Sine(2.0).pointwise, h, *parameters), strict=True):
+        assert not part.requires_grad
+        assert distance(part, other) <= TOLERANCE
+    assert torch.equal(*found[:2])

@@ -42,16 +42,17 @@ def value(pointwise: Pointwise, h: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
         h: (N, F), the first layer's inputs.
         maps: the linear maps, the last of which nothing follows.
     """
-    parameters = [part for layer in maps for part in (layer.weight, layer.bias)]
-    if not torch.is_grad_enabled():
-        return _plain_value(pointwise, h, *parameters)[0]
-    return _Value.apply(pointwise, h, *parameters)
+    if torch.is_grad_enabled():
+        return _Value.apply(pointwise, h, *_parameters(maps))
+    return _plain_value(pointwise, h, *_parameters(maps))[0]  # nothing is kept
 
 
 def swept(pointwise: Pointwise, h: Tensor, maps: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:
     """f, (N, C), and G_0 = df/dh, (C, N, F); arguments as of `value`."""
-    parameters = [part for layer in maps for part in (layer.weight, layer.bias)]
-    found, sweep = _Swept.apply(pointwise, h, *parameters)
+    if torch.is_grad_enabled():
+        found, sweep = _Swept.apply(pointwise, h, *_parameters(maps))
+    else:
+        found, sweep = _plain_swept(pointwise, h, *_parameters(maps))
     return found, sweep
 
 
@@ -139,6 +140,11 @@ def _down(
         found.append(base.passes(by).turn(by, slopes[i], extras[i]))
         found.append(base.product(by.mT, inputs[i], dtype))
     return found[::-1]
+
+
+def _parameters(maps: Sequence[nn.Linear]) -> list[Tensor]:
+    """W_0, b_0, .., W, b."""
+    return [part for layer in maps for part in (layer.weight, layer.bias)]
 
 
 def _maps(parameters: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
