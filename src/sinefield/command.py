@@ -72,6 +72,7 @@ def _end_with_parent() -> None:
 
 def resume(folder: Path, trust: Collection[str] = ()) -> None:
     """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
+
     A repetition is compared in the end, where it has not been.
 
     Args:
