@@ -12,7 +12,7 @@ train: .venv/installed
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-# What takes too long for every day: kills at every moment, long runs; about half an hour. docs/reliability.md has figures.
+# What takes too long for every day: kills at every moment, long runs; under an hour. docs/reliability.md has figures.
 nightly: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m nightly -rs -s $(ARGS)
 
