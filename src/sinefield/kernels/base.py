@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sinefield.jet import affine
 from sinefield.kernels import tensors
 
 
@@ -41,6 +42,11 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
     flat = a.flatten(-3, -2) if a.dim() > b.dim() else a
     found = flat @ b if dtype is None else (flat.to(dtype) @ b.to(dtype)).to(a.dtype)
     return found.unflatten(-2, a.shape[-3:-1]) if a.dim() > b.dim() else found
+
+
+def mapped(h: Tensor, weight: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """W h, as `product` multiplies: (N, C_out) for h (N, C_in)."""
+    return affine(h, weight) if dtype is None else product(h, weight.mT, dtype)
 
 
 def recorded(rule: Callable[..., list[Tensor]], inputs: tuple[Tensor | None, ...], grads: Any) -> list[Tensor | None]:

@@ -24,6 +24,13 @@ def forward(z: Tensor, bias: Tensor, slopes: Tensor, curve: Tensor, w: float) ->
     return value, z, gradient, laplacian
 
 
+def wave(z: Tensor, bias: Tensor, w: float) -> Tensor:
+    """As `tensors.wave`."""
+    value = torch.empty_like(z)
+    _wave(*_arrays(z.dim() == 2, z, bias, value), *NUMBERS[z.dtype](w))
+    return value
+
+
 def backward(
     sine: Tensor,
     cosine: Tensor,
@@ -44,9 +51,10 @@ def backward(
 
 def turn(by: Tensor, slope: Tensor, extra: Tensor | None) -> Tensor:
     """As `tensors.turn`."""
-    total = by.new_zeros(*by.shape[:-2], by.shape[-1])
-    _turn(*_arrays(by.dim() == 2, by, slope, by[..., :0, :] if extra is None else extra, total))
-    return total
+    by_array, *given = _arrays(by.dim() == 2, by, slope, slope if extra is None else extra)
+    total = np.zeros((len(by_array), by.shape[-1]), by_array.dtype)
+    _turn(by_array, *given, extra is not None, total)
+    return torch.from_numpy(total).view(*by.shape[:-2], by.shape[-1])
 
 
 def meet(by: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor) -> Tensor:
@@ -58,7 +66,16 @@ def meet(by: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor) -> Tensor:
 
 def _arrays(single: bool, *parts: Tensor) -> list[np.ndarray]:
     """The same memory, with K = 1 in front where it is of a single network."""
-    return [(part.unsqueeze(0) if single else part).detach().numpy() for part in parts]
+    arrays = [part.numpy(force=True) for part in parts]
+    return [array[None] for array in arrays] if single else arrays
+
+
+@compiled
+def _wave(z, bias, value, w, table):  # type: ignore[no-untyped-def]
+    networks, n, _ = z.shape
+    for m in range(networks):
+        for i in range(n):
+            sines(z[m, i], value[m, i], bias[m], w, table)
 
 
 @compiled
@@ -119,7 +136,7 @@ def _backward(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _turn(by, slope, extra, total):  # type: ignore[no-untyped-def]
+def _turn(by, slope, extra, more, total):  # type: ignore[no-untyped-def]
     networks, n, width = by.shape
     for m in range(networks):
         sums = total[m]
@@ -127,7 +144,7 @@ def _turn(by, slope, extra, total):  # type: ignore[no-untyped-def]
             b, c = by[m, i], slope[m, i]
             for j in range(width):
                 b[j] *= c[j]
-            if extra.shape[1]:
+            if more:
                 e = extra[m, i]
                 for j in range(width):
                     b[j] += e[j]

@@ -72,6 +72,8 @@ NUMBERS = {dtype: _numbers(dtype) for dtype in _TABLES}
 # The machine code that numba keeps of a function is made anew when its own file changes: who changes this file touches
 # loops.py too.
 compiled: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+# A sum in any order, which a vector at a time is.
+_summed: Any = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 _inlined: Any = njit(inline="always", fastmath={"contract"})
 
 
@@ -91,14 +93,21 @@ def _sine_and_cosine(a, table):  # type: ignore[no-untyped-def]  # numba compile
     return (-x if quarter & 2 else x), (-y if (quarter + 1) & 2 else y)
 
 
+@_summed
+def _angles(a, bias, w, limit):  # type: ignore[no-untyped-def]
+    """w (z + b) into `a`; how many of them are no smaller than the limit, or no numbers."""
+    beyond = limit - limit
+    for j in range(len(a)):
+        angle = w * (a[j] + bias[j])
+        a[j] = angle
+        beyond += 0 if abs(angle) < limit else 1
+    return beyond
+
+
 @compiled
 def sines(a, value, bias, w, table):  # type: ignore[no-untyped-def]
     """sin(w z) into `value`, and w cos(w z) into `a`, which holds z without its bias."""
-    far = False
-    for j in range(len(a)):
-        a[j] = w * (a[j] + bias[j])
-        far |= not abs(a[j]) < table[-1]
-    if far:  # beyond what the reduction can do
+    if _angles(a, bias, w, table[-1]) > 0:  # beyond what the reduction can do
         for j in range(len(a)):
             value[j], a[j] = math.sin(a[j]), w * math.cos(a[j])
         return

@@ -53,9 +53,8 @@ def pointwise(h: Tensor, weight: Tensor, bias: Tensor, order: int, w: float) -> 
     """(sin(w z), w cos(w z), -w^2 sin(w z))[:order + 1] of ``z = W h + b``, (N, C_out) each, for h (N, C_in)."""
     if torch.is_grad_enabled():
         return sines(affine(h, weight, bias), order, w)
-    none = _none(weight)
-    z = base.product(h, weight.mT, base.autocast(h))
-    value, slope, *_ = base.passes(h).forward(z, bias, none, none, w)
+    slope = base.mapped(h, weight, base.autocast(h))  # z, which makes room for it
+    value = base.passes(h).wave(slope, bias, w)
     return (value, slope, -(w * w) * value)[: order + 1] if order > 1 else (value, slope)[: order + 1]
 
 

@@ -6,6 +6,23 @@ import torch
 from torch import Tensor
 
 
+def wave(z: Tensor, bias: Tensor, w: float) -> Tensor:
+    """``sin(w (z + b))``; z becomes ``w cos(w (z + b))``, in place.
+
+    Args:
+        z: (N, W), without the bias. All shapes may have K in front.
+        bias: (W,).
+        w: in radians per unit of z.
+
+    Returns:
+        (N, W).
+    """
+    angle = z.add_(bias.unsqueeze(-2)).mul_(w)
+    sine = angle.sin()
+    angle.cos_().mul_(w)
+    return sine
+
+
 def forward(z: Tensor, bias: Tensor, slopes: Tensor, curve: Tensor, w: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """``s = sin(w z)``, ``c = w cos(w z)``, ``c Z_d`` and ``c Y - w^2 s sum_d Z_d^2``; see `sinefield.kernels.sine`.
 
@@ -19,8 +36,7 @@ def forward(z: Tensor, bias: Tensor, slopes: Tensor, curve: Tensor, w: float) ->
     Returns:
         (N, W), (N, W), (D, N, W) and (1, N, W) or (0, N, W).
     """
-    angle = z.add_(bias.unsqueeze(-2)).mul_(w)
-    sine, cosine = angle.sin(), angle.cos_().mul_(w)
+    sine, cosine = wave(z, bias, w), z
     gradient, laplacian = cosine.unsqueeze(-3) * slopes, cosine.unsqueeze(-3) * curve
     for lap in laplacian.unbind(-3):
         for slope in slopes.unbind(-3):
