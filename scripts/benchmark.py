@@ -113,7 +113,7 @@ def measure_quality(
 
             def default(steps: int, chosen: list[str] = chosen) -> quality.History:
                 folder = Path(tempfile.mkdtemp(dir=scratch)) / "run"
-                every = max(1, min(10, steps // 10))
+                every = max(1, steps // 20)  # the caches are cold after an evaluation, which slows the steps behind it
                 train(compose("train", [*chosen, f"trainer.max_steps={steps}", f"data.eval_every={every}"]), folder)
                 with (folder / "history.csv").open() as file:
                     return [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]

@@ -172,6 +172,10 @@ def test_no_held_out_pixels_no_off_grid_number(photo, fit) -> None:
     assert metrics["psnr_off_grid"] is None
 
 
+ENDS_EARLY = ["~scheduler.T_max", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR"]
+ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max_steps=4"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -189,6 +193,7 @@ def test_no_held_out_pixels_no_off_grid_number(photo, fit) -> None:
         ),
         (["optimizer=lbfgs", "optimizer.line_search_fn=armijo"], r"optimizer cannot be .*only 'strong_wolfe'"),
         (["scheduler.T_max=0"], r"scheduler cannot be .*\(T_max=0\): ZeroDivisionError"),
+        (ENDS_EARLY, r"scheduler cannot be .*OneCycleLR\(.*total_steps=3\): Tried to step 4 times"),
         (["loss.weight=inf"], "loss.weight must be a finite number"),
         (["data.batch_size=0"], "data.batch_size must be a whole number"),
         (["trainer.max_steps=0"], "trainer.max_steps must be a whole number"),

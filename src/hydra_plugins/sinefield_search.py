@@ -8,6 +8,7 @@ from typing import Any
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from hydra_plugins.sinefield_sweeper import ResumableSweeper
+from sinefield.errors import require
 from sinefield.sweep.jobs import Job
 
 
@@ -71,6 +72,10 @@ class SearchSweeper(ResumableSweeper):
             self._run([job for job in jobs if job.state != "finished"])
             for trial, job in zip(now, jobs, strict=True):
                 value = job.metrics.get(self.metric)
+                require(
+                    job.state != "finished" or isinstance(value, int | float),
+                    f"hydra.sweeper.metric={self.metric} is no number of a trial's metrics.json; psnr always is",
+                )
                 known = study.trials[trial.number]
                 behind = bool(known.user_attrs.get("behind"))
                 states = optuna.trial.TrialState

@@ -16,6 +16,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from sinefield.errors import UserError, require
 from sinefield.trial import descend
 
+_AHEAD = 100_000  # steps of a schedule that are tried, half a second
+
 
 def know_times() -> None:
     """Have ${times:a,b} mean a b, in every configuration of this process; null where one of them is not known yet."""
@@ -37,8 +39,13 @@ def build(node: Any, **more: Any) -> Any:
         return instantiate(node, _convert_="all", **more)
 
 
-def build_optimizer(config: DictConfig, several: bool) -> tuple[Any, Any]:
-    """What makes the optimizer of one field, or several, and its schedule or None; tried before anything is written."""
+def build_optimizer(config: DictConfig, steps: int, several: bool) -> tuple[Any, Any]:
+    """What makes the optimizer of one field, or several, and its schedule or None; tried before anything is written.
+
+    Args:
+        steps: of the run, all of which the schedule must know a rate for.
+        several: whether it is of several fields.
+    """
     optimizer, scheduler = build(config.optimizer), build(config.scheduler)
     with mendable(_told("optimizer", config)):
         tried = optimizer([torch.ones(2, requires_grad=True)])
@@ -47,7 +54,8 @@ def build_optimizer(config: DictConfig, several: bool) -> tuple[Any, Any]:
         with mendable(_told("scheduler", config)):
             schedule = scheduler(tried)
             descend(tried, 1)
-            schedule.step()
+            for _ in range(min(steps, _AHEAD)):
+                schedule.step()
     apart = not (several and isinstance(tried, torch.optim.LBFGS))
     require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
     return optimizer, scheduler

@@ -30,9 +30,9 @@ class Prune(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report, and compare."""
         assert isinstance(pl_module, FieldModule)
-        value, step = pl_module.scores[self.metric], trainer.global_step
+        value, step = pl_module.scores.get(self.metric), trainer.global_step
         known = self.study.trials[self.trial.number].intermediate_values
-        if value is None or step in known:  # a resumed run has told it before
+        if value is None or step in known:  # nothing to compare, or a resumed run has told it before
             return
         self.trial.report(value, step)
         first = int(self.warmup * trainer.max_steps)

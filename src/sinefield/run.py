@@ -85,7 +85,7 @@ def _train(
     signal, field, loss, power = _problem(config)
     with mendable("data"):
         data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
-    optimizer, scheduler = build_optimizer(config, several=bool(field.stack))
+    optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
     module = FieldModule(field, loss, power, optimizer, scheduler, chunk=config.chunk)
 
     with writing(folder):

@@ -53,3 +53,10 @@ def test_trials_run_side_by_side(tmp_path) -> None:
     assert [found["state"] for found in status] == ["finished"] * 4
     assert len({found["pid"] for found in status}) == 2
     assert all(trial.state.is_finished() for trial in study(tmp_path).trials)
+
+
+def test_a_search_for_what_no_trial_knows_ends_after_the_first(tmp_path) -> None:
+    done = run(*SEARCH, "signal.holdout=false", "hydra.sweeper.trials=3", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: hydra.sweeper.metric=psnr_off_grid is no number of a trial's metrics.json" in done.stderr
+    assert len(list(tmp_path.glob("*/metrics.json"))) == 1

@@ -147,7 +147,7 @@ def _guarded(name: str, allow_huge: bool) -> Iterator[None]:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             reason = str(error).partition(",")[0]
-            raise UserError(f"{name}: {reason}; make it smaller, or pass allow_huge=True") from error
+            raise UserError(f"{name}: {reason}; make it smaller, or add signal.allow_huge=true") from error
         except UnidentifiedImageError as error:
             raise UserError(f"{name} is no picture that Pillow can read; save it as PNG") from error
         except MemoryError as error:
