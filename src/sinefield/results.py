@@ -68,6 +68,7 @@ def conclude(
         costs, usage: what the run took, for all its fields together.
     """
     apart = signal.apart()
+    costs = {"grid": {"shape": list(signal.shape), "every": signal.every}, **costs}  # for report.pictures.grid
     if not apart:
         found, pictures = _one(folder, signal, module.field, module.loss, module.scores, history.rows)
         return found | costs | usage.measured(module.device), pictures
