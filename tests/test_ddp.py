@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import ROOT, SMALL
+from omegaconf import OmegaConf
 from processes import run
 
 STEPS = [*SMALL, "trainer.max_steps=8", "data.eval_every=4", "data.batch_size=51", "trainer.precision=64-true"]
@@ -31,6 +32,20 @@ def test_torchrun_starts_the_processes_too(fit, tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("PSNR on samples") == 1
     assert_alike(json.loads((tmp_path / "ddp" / "metrics.json").read_text()), fit(*STEPS))
+
+
+def test_a_repetition_is_of_as_many_processes(fit, compose, tmp_path) -> None:
+    """Here of a run that might have been in two: its result is that of one."""
+    folder = fit(*STEPS)["folder"]
+    config = OmegaConf.load(folder / "config.yaml")
+    config.trainer = compose(*STEPS, "trainer=ddp").trainer
+    OmegaConf.save(config, folder / "config.yaml")
+    done = run(f"repeat={folder}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (new,) = (tmp_path / "outputs" / "fit").iterdir()
+    assert "identical" in json.loads((new / "repeat.json").read_text())
+    assert_alike(*(json.loads((run / "metrics.json").read_text()) for run in (new, folder)))
+    assert done.stdout.count("PSNR on samples") == 1
 
 
 def assert_alike(found: dict, wanted: dict) -> None:

@@ -40,7 +40,7 @@ MAY = {
     "tracking": {"wandb", "wandb_workspaces", "report"},
     "environment": {"torch", "pytorch_lightning"},
     "configuration": {"torch", "hydra", "omegaconf", "trial"},
-    "report": {"numpy", "PIL", "matplotlib", "yaml", "files"},
+    "report": {"numpy", "PIL", "matplotlib", "yaml", "files", "state"},
     "raster": {"numpy", "tifffile"},
     "render": {"torch", "numpy", "PIL", "tqdm", "jet", "files", "raster", "report", "run"},
     "benchmarks": {

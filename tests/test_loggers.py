@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -65,6 +66,7 @@ def server(monkeypatch):
 
 
 def test_offline_runs_hold_numbers_pictures_and_config_and_call_nobody(fit, server, tmp_path) -> None:
+    before = dict(os.environ)
     runs = [
         fit(*SMALL, "logger=wandb", f"seed={seed}", folder=f"run{seed}") for seed in (1, 2)
     ]  # one process, two runs
@@ -81,6 +83,8 @@ def test_offline_runs_hold_numbers_pictures_and_config_and_call_nobody(fit, serv
         pictures = {path.name.rsplit("_", 2)[0] for path in folder.rglob("media/images/pictures/*.png")}
         assert pictures >= {"contact_sheet", "ground_truth", "reconstruction"}
     assert server == []
+    left = {name: value for name, value in os.environ.items() if name.startswith("WANDB_") and name != "WANDB_SERVICE"}
+    assert left.items() <= before.items()  # so that the second run kept its caches in its own folder
     assert not (Path.cwd() / "wandb").exists()
 
 

@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import json
 import runpy
+import shutil
 import struct
 import sys
 import zlib
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from conftest import CONF, ROOT, SMALL
+from conftest import CONF, ROOT, SMALL, small
 from PIL import Image
 from processes import start
 
@@ -24,6 +25,7 @@ from sinefield.errors import UserError
 from sinefield.files import whole_file
 from sinefield.jet import Jet
 from sinefield.report.colours import gradient_picture, laplacian_picture, value_picture
+from sinefield.signals.large import Large
 
 SCRIPT = ROOT / "scripts" / "render.py"
 W, H = 16, 12
@@ -408,3 +410,42 @@ def test_the_zoom_figure_is_written(script, run, tmp_path, capsys) -> None:
         with Image.open(tmp_path / "zoom.png") as image:
             assert image.mode == "RGB"
             assert image.width > 2000
+
+
+def test_a_picture_drawn_at_every_third_sample_is_rendered_on_the_grid_it_was_fitted_to(fit, tmp_path, monkeypatch):
+    """17 × 16 samples, of which the run's pictures show 6 × 6."""
+    folder = fit(*small("signal/large", tmp_path), "signal=large", "logger=none")["folder"]
+    with Image.open(folder / "reconstruction.png") as image:
+        drawn = np.asarray(image.convert("RGB")).astype(int)
+    picture, signal = render.Picture(folder, device="cpu"), Large(tmp_path / "a.tif", scored=200)
+    assert (picture.shape, picture.every, drawn.shape) == ((17, 16), 3, (6, 6, 3))
+    with torch.no_grad():
+        expected = picture.field(signal.grid()).reshape(17, 16, 1).numpy()
+    found = array(picture, units="field")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert np.abs(value_picture(found)[::3, ::3][:6, :6] - drawn).max() <= 1
+    slope = picture.field.jet(signal.grid()[-1:], 1).gradient * signal.spacing / 2  # of colours of 0 to 1, per sample
+    torch.testing.assert_close(render.at(picture, [15, 16], "gradient").gradient, slope.detach(), rtol=1e-4, atol=1e-6)
+
+    asked = []
+    monkeypatch.setattr(render, "zoom_figure", lambda *given: asked.append(given) or value_picture(expected))
+    assert "columns 6 to 12, rows 6 to 12 of" in render.zoom(picture, tmp_path / "a.png", [9, 9, 9])
+    ((pixels, crop, field, _, every),) = asked
+    assert (pixels.shape, crop, every) == ((6, 6, 3), (2, 2, 5, 5), 3)
+    assert np.abs(field(5)[2::5, 2::5].astype(int) - drawn[2:5, 2:5]).max() <= 1
+
+
+def test_what_a_run_says_of_its_grid_must_fit_its_picture(run, picture, tmp_path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    said = json.loads((run / "metrics.json").read_text())
+    assert said.pop("grid") == {"shape": [H, W], "every": 1}
+    (folder / "metrics.json").write_text(json.dumps(said))  # as runs were written before
+    assert render.Picture(folder).shape == picture.shape
+    for grid in ({"shape": [H, W], "every": 3}, {"shape": [H, -W], "every": 1}, {"shape": [H]}, [1, 2], None):
+        (folder / "metrics.json").write_text(json.dumps(said | {"grid": grid}))
+        with pytest.raises(UserError, match=r"^[^\n]+$"):
+            render.Picture(folder)
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(UserError, match="no whole JSON"):
+        render.Picture(folder)

@@ -111,6 +111,19 @@ def test_an_unfinished_run_is_not_overwritten_but_a_failed_one_is(fit, interrupt
     assert json.loads((tmp_path / "failed" / "status.json").read_text())["state"] == "finished"
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_the_traceback_of_a_defect_goes_with_the_next_attempt(resume, compose, tmp_path, monkeypatch) -> None:
+    from sinefield.run import train
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SignalData, "batch", None)
+        with pytest.raises(TypeError):
+            train(compose(*SMALL), tmp_path / "run")
+    assert "Traceback" in (tmp_path / "run" / "error.txt").read_text()
+    train(compose(*SMALL), tmp_path / "run", resume=resume)
+    assert not (tmp_path / "run" / "error.txt").exists()
+
+
 def test_a_folder_is_one_run_s_at_a_time(fit, tmp_path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

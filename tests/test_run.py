@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import sinefield
+from sinefield.data import SignalData
 from sinefield.errors import UserError
 
 KEYS = {
@@ -257,3 +258,22 @@ def test_the_command_line_ends_in_one_line_and_a_status(tmp_path) -> None:
     assert good.returncode == 0, good.stderr
     assert "PSNR on samples" in good.stdout
     assert str(tmp_path / "run") in good.stdout
+
+
+def test_the_commit_and_the_threads_are_those_that_the_fit_began_with(fit, monkeypatch) -> None:
+    commit, make = ["before"], SignalData.batch
+
+    def batch(*arguments):
+        commit[0] = "later"
+        return make(*arguments)
+
+    monkeypatch.setattr("sinefield.environment._git_commit", lambda: commit[0])
+    monkeypatch.setattr(SignalData, "batch", batch)
+    torch.set_num_threads(2)
+    try:
+        metrics = fit(*SMALL)
+    finally:
+        torch.set_num_threads(1)
+    assert commit == ["later"]
+    assert metrics["git_commit"] == "before"
+    assert metrics["device"].endswith(", 2 threads)")

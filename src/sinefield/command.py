@@ -103,14 +103,17 @@ def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None
             read(folder)["state"] == "finished",
             f"{folder} is not finished, so there is nothing to compare with; resume={folder} goes on with it",
         )
-        into = into or Path("outputs", config.name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
-        require(not into.exists(), f"{into} is there already; choose another hydra.run.dir")
-        with writing(into):
-            into.mkdir(parents=True)
-            if (folder / ".hydra").is_dir():  # what was typed, for the dashboard
-                shutil.copytree(folder / ".hydra", into / ".hydra")
-        write_whole(into / REPORT, json.dumps({"of": str(folder.resolve())}).encode())
-        write_whole(into / "config.yaml", OmegaConf.to_yaml(config).encode())
+        if into is None:
+            into = Path("outputs", config.name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
+            sys.argv.append(f"hydra.run.dir={into}")  # for the further processes of this run, which Lightning starts so
+        if leading():  # they find the folder, and go on in it with this one
+            require(not into.exists(), f"{into} is there already; choose another hydra.run.dir")
+            with writing(into):
+                into.mkdir(parents=True)
+                if (folder / ".hydra").is_dir():  # what was typed, for the dashboard
+                    shutil.copytree(folder / ".hydra", into / ".hydra")
+            write_whole(into / REPORT, json.dumps({"of": str(folder.resolve())}).encode())
+            write_whole(into / "config.yaml", OmegaConf.to_yaml(config).encode())
     resume(into, trust)
 
 

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]
 
+from sinefield.errors import UserError
 from sinefield.files import write_whole, writing
 
 
@@ -94,10 +95,12 @@ class Wandb(WandbLogger):
     ) -> None:
         import wandb  # noqa: PLC0415  only a run that logs to W&B pays for the import
 
-        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):  # else under the user's home
-            os.environ.setdefault(name, str(Path(folder) / "wandb"))
         with writing(Path(folder, "wandb")):
             Path(folder, "wandb").mkdir(exist_ok=True)
+        homes = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")  # else under the user's home
+        self.before = {name: os.environ.get(name) for name in (*homes, "WANDB_MODE")}  # the last is set by Lightning
+        for name in homes:
+            os.environ.setdefault(name, str(Path(folder) / "wandb"))
         settings = wandb.Settings(
             silent=True, console="off", init_timeout=patience, finish_timeout=4 * patience, finish_timeout_raises=True
         )
@@ -111,13 +114,16 @@ class Wandb(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B's run; offline where the server was asked for and is not there."""
+        """W&B's run; offline where the server was asked for and is not there. UserError where W&B takes no such run."""
         import wandb  # noqa: PLC0415
 
         home = Path(self.folder, "wandb")
         before = set(home.glob("run-*"))
         try:
             return super().experiment
+        except wandb.errors.UsageError as error:  # nobody is logged in, or a name it does not like
+            said = str(error).strip().splitlines()[0].rstrip(".")
+            raise UserError(f"logger=wandb: {said}, or take logger.offline=true") from error
         except wandb.errors.CommError as error:
             said = str(error).splitlines()[0]
             self._say(f"W&B cannot be reached ({said}); going on offline")
@@ -134,9 +140,18 @@ class Wandb(WandbLogger):
     def close(self, exit_code: int) -> None:
         """End the run as finished (0) or failed (any other).
 
-        One that is whole on the server is marked so, as `wandb sync` does.
+        One that is whole on the server is marked so, as `wandb sync` does; where none was begun, nothing is done. The
+        environment is what it was, so that the next run in this process finds its own folder.
         """
-        run = self.experiment
+        try:
+            if self._experiment is not None:
+                self._end(self._experiment, exit_code)
+        finally:
+            for name, value in self.before.items():
+                os.environ.pop(name, None)
+                os.environ.update({} if value is None else {name: value})
+
+    def _end(self, run: Any, exit_code: int) -> None:
         file = Path(run.settings.sync_file)
         try:
             run.finish(exit_code=exit_code)

@@ -27,6 +27,7 @@ from sinefield.files import whole_file
 from sinefield.jet import Jet
 from sinefield.raster import WRITERS, shades, target, write_png
 from sinefield.report.colours import gradient_picture, laplacian_picture, mean, value_picture
+from sinefield.report.pictures import grid
 from sinefield.report.zoom import busiest, place, zoom_figure
 from sinefield.run import load
 
@@ -46,7 +47,7 @@ def unit(part: str, units: str) -> str:
 
 
 class Picture:
-    """The field of a finished run over the (H, W) = `shape` pixels of its picture, with C `channels`.
+    """The field of a finished run over its (H, W) = `shape` samples, with C `channels`; its pictures show every n-th.
 
     Args:
         folder: the run folder; UserError where it holds no finished run of a picture.
@@ -64,13 +65,10 @@ class Picture:
         require(there or device != "cuda", "torch finds no CUDA device here; use device=cpu")
         self.device = torch.device("cuda" if there and device != "cpu" else "cpu")
         self.field: Any = load(folder, checkpoint, trust).to(self.device)
-        there = (self.folder / "ground_truth.png").is_file()  # a pipe would be waited for
-        require(there, f"{folder} is not the run of a picture: no ground_truth.png in it")
+        self.shape, self.every = grid(self.folder)
         try:
-            with Image.open(self.folder / "ground_truth.png") as truth:
-                self.shape = (truth.height, truth.width)
             self.channels = self.jet(np.zeros((1, 2)), order=0).value.shape[1]
-        except (OSError, RuntimeError, Image.DecompressionBombError) as error:
+        except RuntimeError as error:
             raise UserError(f"{folder} is not the run of a picture: {error}") from error
 
     def jet(self, positions: np.ndarray, order: int, units: str = "colour") -> Jet:
@@ -176,21 +174,23 @@ def render(
 
 
 def zoom(run: str | Path | Picture, path: str | Path, where: Any = None) -> str:
-    """Write the zoom figure, a PNG: nearest, bicubic and the field around `where`; what it shows, in words.
+    """Write the zoom figure, a PNG: nearest and bicubic of the samples drawn, and the field; what it shows, in words.
 
-    `where` is [column, row, size], a position and the samples along a side; None for the busiest place.
+    `where` is [column, row, size], a position and the pixels along a side; None for the busiest place.
     """
     path = target(path, (".png",))
     picture = run if isinstance(run, Picture) else Picture(run)
     with Image.open(picture.folder / "ground_truth.png") as truth:
         pixels = np.asarray(truth.convert("RGB"))
-    crop = busiest(pixels) if where is None else place(picture.shape, _rows("zoom", where, 3, most=1)[0].tolist())
+    n, spot = picture.every, None if where is None else _rows("zoom", where, 3, most=1)[0].tolist()
+    crop = busiest(pixels) if spot is None else place(picture.shape, spot, n)
 
-    def field(scale: int) -> np.ndarray:
-        return value_picture(np.concatenate([*picture.bands("value", picture.axes(scale, crop), "field")]))
+    def field(s: int) -> np.ndarray:
+        rows, columns = (n * ((np.arange(s * a, s * b) + 0.5) / s - 0.5) for a, b in (crop[1::2], crop[::2]))
+        return value_picture(np.concatenate([*picture.bands("value", (rows, columns), "field")]))
 
-    words = f"columns {crop[0]} to {crop[2] - 1}, rows {crop[1]} to {crop[3] - 1} of {picture.folder}"
-    figure = zoom_figure(pixels, crop, field, words)
+    words = f"columns {n * crop[0]} to {n * crop[2] - n}, rows {n * crop[1]} to {n * crop[3] - n} of {picture.folder}"
+    figure = zoom_figure(pixels, crop, field, words, n)
     with whole_file(path) as file:
         Image.fromarray(figure).save(file, "PNG")
     return f"{path}: {words}"

@@ -29,14 +29,16 @@ Figures = dict[str, Any]
 
 
 def begin(folder: Path, config: dict[str, Any], anew: bool) -> None:
-    """Write config.yaml; anew, also remove what a failed run has left, whose checkpoint must never meet this one."""
+    """Write config.yaml and remove an earlier failure's traceback; anew, also all else that a failed run has left.
+
+    Its checkpoint must never meet this configuration.
+    """
     kept = folder / "checkpoints"
     if anew:
         _remove(kept / "last.ckpt" if kept.is_dir() and not kept.is_symlink() else kept)
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
-    if anew:
-        for left in (kept, folder / "fields", folder / "history.csv"):
-            _remove(left)
+    for left in (folder / "error.txt", *((kept, folder / "fields", folder / "history.csv") if anew else ())):
+        _remove(left)
 
 
 def _remove(path: Path) -> None:
@@ -66,6 +68,7 @@ def conclude(
         costs, usage: what the run took, for all its fields together.
     """
     apart = signal.apart()
+    costs = {"grid": {"shape": list(signal.shape), "every": signal.every}, **costs}  # for report.pictures.grid
     if not apart:
         found, pictures = _one(folder, signal, module.field, module.loss, module.scores, history.rows)
         return found | costs | usage.measured(module.device), pictures

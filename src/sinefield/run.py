@@ -109,6 +109,7 @@ def _train(
         )
         if logger:
             logger.log_hyperparams(resolved)
+        made = {"seed": config.seed, **environment(trainer.strategy.root_device)}  # the fit may outlast the code
         with module.pieces.working(trainer.strategy.root_device):
             trainer.fit(module, datamodule=data)
         if not trainer.is_global_zero:
@@ -117,8 +118,7 @@ def _train(
             "steps": trainer.global_step,
             "fit_seconds": history.fit_seconds,
             "steps_per_second": trainer.global_step / history.fit_seconds,
-            "seed": config.seed,
-            **environment(module.device),
+            **made,
         }
         metrics, pictures = conclude(folder, resolved, signal, module, history, costs, usage)
         if logger:

@@ -18,6 +18,7 @@ from made import HOSTILE, run, status, sweep
 from sinefield.errors import UserError
 from sinefield.report import dashboard, knobs
 from sinefield.report.runs import RunFolder, find
+from sinefield.state import Status
 
 
 def block(page: Path, name: str) -> dict:
@@ -62,13 +63,22 @@ def test_states(tmp_path) -> None:
     for state in ("running", "interrupted", "failed"):
         status(run(tmp_path / state, {}), state, "error: too high" if state == "failed" else None)
     status(tmp_path / "gone", "running")
-    gone = {"state": "running", "error": None, "host": socket.gethostname(), "pid": 2**22 + 1, "since": ""}
+    gone = {
+        "state": "running",
+        "error": None,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": "",
+    }  # another's by now
     (tmp_path / "gone" / "status.json").write_text(json.dumps(gone))
     (run(tmp_path / "old", {}) / "metrics.json").unlink()
     (tmp_path / "composed" / ".hydra").mkdir(parents=True)
     (tmp_path / "composed" / ".hydra" / "config.yaml").write_text("seed: 0")
-    found = runs_of(tmp_path)
+    (tmp_path / "alive").mkdir()
+    with Status(tmp_path / "alive"):
+        found = runs_of(tmp_path)
     assert {name: r["status"] for name, r in found.items()} == {
+        "alive": "running",
         "finished": "finished",
         "running": "running",
         "interrupted": "interrupted",

@@ -87,3 +87,30 @@ def test_the_figure_is_drawn(sweep, tmp_path):
     for colour in effect.COLOURS[:2]:
         wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         assert (np.abs(pixels - wanted).max(axis=1) < 70).sum() > 50
+
+
+def test_a_deletion_is_a_case_of_its_own(sweep):
+    """Of the runs of h1, wherever in the sweep they stand."""
+    for number in range(8, 16):
+        with (sweep / str(number) / ".hydra" / "overrides.yaml").open("a") as file:
+            file.write("\n- ~scheduler")
+    found = rows(effect.table(effect.read(sweep), "loss=value scheduler=-"))
+    assert found["loss=h1 scheduler=null", "10"][2] == "+2.00 ± 1.41"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("metrics.json", "{", "metrics.json is no whole JSON"),
+        ("metrics.json", "{}", "no steps in its metrics.json"),
+        (".hydra/overrides.yaml", "- [", "overrides.yaml is no whole YAML"),
+        (".hydra/overrides.yaml", "loss: value", "overrides.yaml holds no list"),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_one_line(sweep, name, content, said):
+    """With the folder in it."""
+    (sweep / "3" / name).write_text(content)
+    with pytest.raises(UserError, match=said) as caught:
+        effect.read(sweep)
+    assert str(sweep / "3") in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -72,3 +72,15 @@ def test_a_server_that_goes_away_costs_its_patience_and_loses_nothing(at_server,
         assert merged(second.history)["psnr"] == pytest.approx(metrics["psnr"])
         assert any("pictures/reconstruction" in name for name in second.files)
         assert sync(tmp_path)[0] == ["already there"]
+
+
+def test_without_a_login_it_is_one_line(at_server, tmp_path, monkeypatch) -> None:
+    at_server("http://127.0.0.1:9")
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a login is kept
+    done = run(*SMALL, "logger=wandb", "logger.offline=false", f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: logger=wandb: No API key configured. Use `wandb login`")
+    assert done.stderr.endswith(", or take logger.offline=true\n")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "error.txt").exists()

@@ -17,18 +17,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median, stdev
+from typing import Any
 
 import matplotlib
 import numpy as np
-import yaml  # type: ignore[import-untyped]
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sinefield.errors import UserError, require
 from sinefield.report import markdown
+from sinefield.report.knobs import overridden
+from sinefield.report.runs import read as parsed
 
 PAIRED = ("signal.path", "seed")  # what a difference is taken within
 LENGTH = "trainer.max_steps"
+FIGURES = ("steps", "fit_seconds", "psnr_off_grid", "psnr_off_grid_spline")  # of metrics.json
 COLOURS = ("#000000", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")  # Okabe & Ito 2008
 SLACK = 1.1  # the times that are known are extended by this factor at both ends before another counts as outside
 
@@ -57,21 +60,22 @@ def read(folder: Path) -> list[Run]:
     """The finished runs of a sweep's folder, each a folder in it.
 
     Raises:
-        UserError: none is there, or they know nothing between their samples.
+        UserError: none is there, one cannot be read, or they know nothing between their samples.
     """
-    found, chosen = [], []
-    for file in sorted(folder.glob("*/metrics.json")):
-        overrides = yaml.safe_load((file.parent / ".hydra" / "overrides.yaml").read_text())
-        found.append(json.loads(file.read_text()))
-        chosen.append(dict(override.replace("\\", "").lstrip("+").split("=", 1) for override in overrides))
-    require(bool(found), f"{folder} holds no finished runs; give the folder of a sweep")
-    scored = all(metrics["psnr_off_grid"] is not None for metrics in found)
+    folders = [parsed(file.parent) for file in sorted(folder.glob("*/metrics.json"))]
+    require(bool(folders), f"{folder} holds no finished runs; give the folder of a sweep")
+    for one in folders:
+        lacking = [name for name in FIGURES if not isinstance(one.metrics.get(name, "none"), int | float | None)]
+        for wrong in (*one.problems, *(f"no {name} in its metrics.json" for name in lacking)):
+            raise UserError(f"{one.folder} cannot be read: {wrong}; remove it, or run it again")
+    found, chosen = [one.metrics for one in folders], [_texts(overridden(one)) for one in folders]
+    scored = all(metrics[name] is not None for metrics in found for name in FIGURES)
     require(scored, f"runs in {folder} know nothing between their samples; sweep with signal.holdout=true")
-    swept = {key for options in chosen for key in options if len({str(o.get(key)) for o in chosen}) > 1}
-    compared = [key for key in chosen[0] if key in swept - {*PAIRED, LENGTH}]
+    keys = list(dict.fromkeys(key for options in chosen for key in options if key not in (*PAIRED, LENGTH)))
+    compared = [key for key in keys if len({options.get(key) for options in chosen}) > 1]
     return [
         Run(
-            case=" ".join(f"{key}={options.get(key)}" for key in compared).lower(),
+            case=" ".join(f"{key}={options.get(key, '-')}" for key in compared),
             picture=options.get("signal.path", "").rpartition(":")[2],
             seed=options.get("seed", ""),
             steps=metrics["steps"],
@@ -81,6 +85,11 @@ def read(folder: Path) -> list[Run]:
         )
         for metrics, options in zip(found, chosen, strict=True)
     ]
+
+
+def _texts(options: dict[str, Any]) -> dict[str, str]:
+    """Overrides as one would type them."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
 
 
 def table(runs: list[Run], baseline: str) -> str:

@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sinefield.errors import UserError, require, whole
 from sinefield.files import write_whole
 from sinefield.report.beside import side_by_side
 from sinefield.report.colours import error_picture, gradient_picture, laplacian_picture, mean, rms, value_picture
+from sinefield.report.parsing import parsed_json
 from sinefield.report.sheet import contact_sheet
 
 
@@ -85,6 +87,30 @@ def write_pictures(
         paths.append(_write(folder / "merge.png", side_by_side(shown, caption), caption))
     sheet = contact_sheet(panels, slope, curvature, worst, caption)
     return [*paths, _write(folder / "contact_sheet.png", sheet, caption)]
+
+
+def grid(folder: Path) -> tuple[tuple[int, int], int]:
+    """A finished run's samples (H, W), and n: its pictures show every n-th of them, from the first one on.
+
+    A run whose metrics.json says nothing of it was drawn with all its samples.
+
+    Raises:
+        UserError: it is not the run of a picture, or what is there cannot be read.
+    """
+    file = folder / "ground_truth.png"
+    require(file.is_file(), f"{folder} is not the run of a picture: no ground_truth.png in it")  # a pipe is waited for
+    try:
+        with Image.open(file) as truth:
+            drawn = (truth.height, truth.width)
+        found = dict(parsed_json(folder / "metrics.json")).get("grid", {"shape": drawn, "every": 1})
+        height, width, every = (whole("grid", n, least=1) for n in (*found["shape"], found["every"]))
+    except (OSError, ValueError, TypeError, LookupError, Image.DecompressionBombError) as error:
+        raise UserError(f"{folder} is not the run of a picture: {error}") from error
+    told = tuple((n - 1) // every + 1 for n in (height, width)) == drawn
+    require(
+        told, f"{file} does not show every {every}-th of {height} × {width} samples, as metrics.json says; get it again"
+    )
+    return (height, width), every
 
 
 def _broken(view: View) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from sinefield.report.parsing import line, parsed_history, parsed_json, parsed_yaml
+from sinefield.state import locked
 
 MARKS = ("metrics.json", "status.json", "config.yaml", ".hydra/config.yaml")
 INSIDE = {"checkpoints", "csv", "wandb"}  # a run's own folders; W&B's hold a config.yaml that is no run's
@@ -115,7 +116,7 @@ def read(folder: Path) -> RunFolder:
         run.status = "finished"
         run.metrics = _attempt(lambda: _table(parsed_json(folder / "metrics.json")), problems) or {}
     else:
-        run.status = _state(status, problems)
+        run.status = _state(folder, status, problems)
         called = {"step": "steps", "seconds": "fit_seconds"}
         run.metrics = {called.get(key, key): values[-1] for key, values in run.history.items()}
         run.problems += [line(status["error"])] if status.get("error") else []
@@ -124,15 +125,14 @@ def read(folder: Path) -> RunFolder:
     return run
 
 
-def _state(status: dict[str, Any], problems: list[str]) -> str:
-    """What a folder without metrics.json is. A run whose process is gone without a word was interrupted."""
+def _state(folder: Path, status: dict[str, Any], problems: list[str]) -> str:
+    """What a folder without metrics.json is. One of this host whose process is gone without a word was interrupted."""
     state = status.get("state", "unfinished")
     if state not in STATES:
         problems.append(f"status.json: unknown state {state!r}"[:200])
         return "damaged"
-    here, pid = status.get("host") == socket.gethostname(), status.get("pid")
-    if state == "running" and here and isinstance(pid, int) and Path("/proc").is_dir():
-        return "running" if Path("/proc", str(pid)).exists() else "interrupted"
+    if state == "running" and status.get("host") == socket.gethostname():
+        return "running" if locked(folder) else "interrupted"
     return "unfinished" if state == "finished" else str(state)
 
 

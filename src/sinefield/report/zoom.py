@@ -16,26 +16,30 @@ from sinefield.errors import require
 DPI = 200
 PANEL = 600  # pixels of the figure along a magnified panel, or somewhat less: a sample is a whole number of them
 ACCENT = "#e8590c"
-Crop = tuple[int, int, int, int]  # left, top, right, bottom in pixels as areas
+Crop = tuple[int, int, int, int]  # left, top, right, bottom in pixels as areas of the picture that is drawn
 
 
-def place(shape: tuple[int, int], zoom: Sequence[float]) -> Crop:
-    """The square of whole pixels around a position, moved to lie inside a picture of (H, W) = `shape`.
+def place(shape: tuple[int, int], zoom: Sequence[float], every: int = 1) -> Crop:
+    """The square of whole pixels drawn around a position, moved to lie inside a picture.
 
     Args:
-        shape: of the picture.
+        shape: (H, W), its samples.
         zoom: x, y and size: the column and row in the middle, and the pixels along a side, 2 at least.
+        every: n, where only every n-th sample is drawn; the square is of those that fit into the size.
 
-    >>> place((48, 64), [10, 20, 8]), place((48, 64), [0, 47, 8])
-    ((6, 16, 14, 24), (0, 40, 8, 48))
+    >>> place((48, 64), [10, 20, 8]), place((48, 64), [0, 47, 8]), place((48, 64), [10, 20, 8], every=3)
+    ((6, 16, 14, 24), (0, 40, 8, 48), (3, 6, 5, 8))
     """
     (height, width), (x, y, size) = shape, zoom
     inside = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
     require(inside, f"zoom is [x, y, size]; [{x:g}, {y:g}] is outside the picture of {width} × {height} pixels")
-    most = min(height, width, PANEL)
-    require(size == int(size) and 2 <= size <= most, f"the size of the zoom must be a whole number from 2 to {most}")
-    left, top = (min(max(round(p + 0.5 - size / 2), 0), n - int(size)) for p, n in ((x, width), (y, height)))
-    return left, top, left + int(size), top + int(size)
+    drawn = [(n - 1) // every + 1 for n in (width, height)]
+    least, most = 2 * every, every * min(*drawn, PANEL)
+    fits = size == int(size) and least <= size <= most
+    require(fits, f"the size of the zoom must be a whole number from {least} to {most}")
+    side = int(size) // every
+    left, top = (min(max(round(p / every + 0.5 - side / 2), 0), n - side) for p, n in zip((x, y), drawn, strict=True))
+    return left, top, left + side, top + side
 
 
 def busiest(pixels: np.ndarray) -> Crop:
@@ -54,28 +58,32 @@ def busiest(pixels: np.ndarray) -> Crop:
     return left, top, left + size, top + size
 
 
-def zoom_figure(pixels: np.ndarray, crop: Crop, field: Callable[[int], np.ndarray], caption: str) -> np.ndarray:
+def zoom_figure(
+    pixels: np.ndarray, crop: Crop, field: Callable[[int], np.ndarray], caption: str, every: int = 1
+) -> np.ndarray:
     """The figure (h, w, 3) uint8: the picture with the place marked, then nearest, bicubic and the field there.
 
-    All three are drawn on the same points, a whole number s of them per pixel along each side; ticks count pixels.
+    All three are drawn on the same points, a whole number s of them per pixel along each side; ticks count samples.
 
     Args:
-        pixels: (H, W, 3) uint8, the samples.
+        pixels: (H, W, 3) uint8, the samples that are drawn.
         crop: the place, n × n pixels.
         field: gives the field there, (s n, s n, 3) uint8 for s.
         caption: a line above.
+        every: n, where those are every n-th along each axis.
     """
-    (height, width), (left, top, right, bottom) = pixels.shape[:2], crop
+    (height, width), (left, _, right, _) = pixels.shape[:2], crop
     s = PANEL // (right - left)
     side, whole = s * (right - left), Image.fromarray(pixels)
     nearest, bicubic = (
         np.asarray(whole.resize((side, side), how, box=crop))
         for how in (Image.Resampling.NEAREST, Image.Resampling.BICUBIC)
     )
+    which = "the samples" if every == 1 else f"one in {every}² samples"
     panels = (
-        ("nearest", nearest, "the samples, a square each"),
-        ("bicubic", bicubic, "a cubic through 4 × 4 samples"),
-        ("field", field(s), f"the network, at {s} × {s} points per sample"),
+        ("nearest", nearest, f"{which}, a square each"),
+        ("bicubic", bicubic, "a cubic through 4 × 4 of them"),
+        ("field", field(s), f"the network, at {s} × {s} points per square"),
     )
     shrink = min(side / height, 1.4 * side / width)
     high, wide = max(1, round(shrink * height)), max(1, round(shrink * width))
@@ -90,10 +98,10 @@ def zoom_figure(pixels: np.ndarray, crop: Crop, field: Callable[[int], np.ndarra
             x: float, y: float, size: tuple[int, int], picture: np.ndarray, area: Crop, words: str, note: str
         ) -> Axes:
             """A panel with its upper left corner at (x, y), in pixels of the figure; the axes count samples."""
-            (w, h), (x0, y0, x1, y1) = size, area
+            (w, h), (x0, y0, x1, y1) = size, (every * (edge - 0.5) for edge in area)
             axes = figure.add_axes((x / total[0], 1 - (y + h) / total[1], w / total[0], h / total[1]))
-            drawn = "auto" if w < x1 - x0 else "nearest"  # smooth only what is shrunk
-            axes.imshow(picture, aspect="auto", extent=(x0 - 0.5, x1 - 0.5, y1 - 0.5, y0 - 0.5), interpolation=drawn)
+            drawn = "auto" if w < picture.shape[1] else "nearest"  # smooth only what is shrunk
+            axes.imshow(picture, aspect="auto", extent=(x0, x1, y1, y0), interpolation=drawn)
             axes.tick_params(labelsize=6, length=2, width=0.4, color="0.4", labelcolor="0.4")
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -111,10 +119,10 @@ def zoom_figure(pixels: np.ndarray, crop: Crop, field: Callable[[int], np.ndarra
             show(x + k * (side + gap), above, (side, side), picture, crop, words, note)
             for k, (words, picture, note) in enumerate(panels)
         ]
-        corner = (left - 0.5, top - 0.5)
-        overview.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, color=ACCENT, linewidth=1))
-        for edge in (top - 0.5, bottom - 0.5):  # from the place in the picture to its magnification
-            start, end = (right - 0.5, edge), (left - 0.5, edge)
+        west, north, east, south = (every * (edge - 0.5) for edge in crop)
+        overview.add_patch(Rectangle((west, north), east - west, south - north, fill=False, color=ACCENT, linewidth=1))
+        for edge in (north, south):  # from the place in the picture to its magnification
+            start, end = (east, edge), (west, edge)
             line = ConnectionPatch(start, end, "data", axesA=overview, axesB=axes[0], color=ACCENT, linewidth=0.5)
             figure.add_artist(line)
         for spine in (spine for panel in axes for spine in panel.spines.values()):
