@@ -92,6 +92,15 @@ class DerivativeLoss(Loss):
         """This loss, its weak form and its anchor, where it has them."""
         return [self, *(part for part in (self.weak, self.anchor) if part is not None)]
 
+    @abstractmethod
+    def unseen(self, error: Tensor) -> Tensor:
+        """The part of an error, (H, W, C), that the derivatives cannot see."""
+
+    def freedom(self, error: Tensor) -> Tensor:
+        """What neither the derivatives nor the anchor can see, (H, W, C)."""
+        free = self.unseen(error)
+        return free if self.anchor is None else self.anchor.freedom(free)
+
 
 def relative(field: Tensor | None, signal: Tensor | None, power: Tensor | None) -> Tensor:
     """``E|field - signal|^2 / power``: the mean over points of the squared error, summed over channels, relative.

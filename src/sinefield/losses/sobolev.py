@@ -43,9 +43,10 @@ class Sobolev(Loss):
         return [self, *(part for term in self.terms for part in term.parts[1:])]
 
     def freedom(self, error: Tensor) -> Tensor:
-        """What none of the terms can see, (H, W, C): constants are harmonic, so the lowest order has the say."""
-        unseen = [term.freedom(error) for term in sorted(self.terms, key=lambda term: term.order)]
-        return next((free for free in unseen if not free.any()), unseen[0])
+        """What none of the terms can see, (H, W, C): constants are harmonic, so the lowest order is asked first."""
+        for term in sorted(self.terms, key=lambda term: term.order):
+            error = term.freedom(error)
+        return error
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """The terms of all losses, (); losses of one name are added."""
