@@ -145,10 +145,12 @@ class Merge(Signal):
             return super().border(count, generator)
         return self.coordinates(self.region.around(count, generator))
 
-    def room(self, x: Tensor) -> Tensor:
-        """(N, 1), the radius around x (N, 2) that meets neither the box's border nor Omega's."""
-        room = super().room(x)
-        return room if self.region.whole else room.minimum(self.region.clearance(self.pixels(x)) * self.spacing)
+    def room(self, x: Tensor, farthest: float) -> Tensor:
+        """(N, 1), the reach around x (N, 2) that meets neither the box's border nor Omega's; `farthest` as of any."""
+        room = super().room(x, farthest)
+        if self.region.whole:
+            return room
+        return room.minimum(self.region.clearance(self.pixels(x)) * self.spacing / farthest)
 
     def extras(self) -> dict[str, Tensor]:
         """The pictures that were merged, as they lie on the canvas, (H, W, C); black where b does not count."""
