@@ -202,6 +202,10 @@ ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max
         (["loss=sobolev", "loss.value=null", "loss.gradient=null", "loss.laplacian=null"], "keep at least one"),
         (["+field.foo=1"], "unexpected keyword argument 'foo'"),
         (["signal.degree=4"], "must be odd"),
+        (
+            ["signal=analytic", "signal.channels=2"],
+            r"has 2 channels; a run draws 1 .* or 3",
+        ),
     ],
     ids=lambda x: x[-1] if isinstance(x, list) else "",
 )
