@@ -312,7 +312,7 @@ class TestBorder:
 
     def test_of_no_potential_on_the_whole_canvas(self, pair):
         """Nothing is known there but the classical solution, which training must not see."""
-        with pytest.raises(UserError, match=r"loss\.anchor=mean"):
+        with pytest.raises(UserError, match="loss/anchor=mean"):
             Merge(pair, Mixed(), size=None).border(5, torch.Generator())
 
 
@@ -444,7 +444,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize("rule", ["mixed", max])
     def test_unknown_rule(self, pair, rule):
-        with pytest.raises(UserError, match="must be a Rule"):
+        with pytest.raises(UserError, match=r"must be a Rule, not .*; choose signal/rule="):
             Merge(pair, rule)
 
     @pytest.mark.parametrize("weight", [-0.1, 1.5, "half", True, float("nan")])

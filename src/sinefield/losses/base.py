@@ -83,7 +83,8 @@ class DerivativeLoss(Loss):
     def __init__(self, weight: float = 1.0, weak: Loss | None = None, anchor: Loss | None = None) -> None:
         super().__init__(weight)
         for name, part in (("weak", weak), ("anchor", anchor)):
-            require(part is None or isinstance(part, Loss), f"loss.{name} must be a loss or null, not {part!r}")
+            cure = f"choose loss/{name}=… from conf/loss/{name}"
+            require(part is None or isinstance(part, Loss), f"loss.{name} must be a loss or null, not {part!r}; {cure}")
         self.weak = weak
         self.anchor = anchor
 

@@ -31,10 +31,12 @@ class Sobolev(Loss):
         given = terms or {"value": Value(), "gradient": Gradient(0.1), "laplacian": Laplacian(0.01)}
         self.terms = [term for term in given.values() if term is not None]
         require(bool(self.terms), "loss: every term of the sum is switched off; keep at least one")
+        kind = "a loss, as in conf/loss/sobolev.yaml, or null"
+        cure = "make it the weak or anchor of another term, as +loss/anchor@loss.gradient.anchor=mean does"
         for term in self.terms:
             name = type(term).__name__
-            require(isinstance(term, Loss), f"loss: a term must be a loss or null, not {term!r}")
-            require(not term.placed, f"loss: {name} has points of its own; make it the weak or anchor of another term")
+            require(isinstance(term, Loss), f"loss: a term must be {kind}, not {term!r}")
+            require(not term.placed, f"loss: {name} has points of its own; {cure}")
         self.order = max(term.order for term in self.terms)
 
     @property

@@ -80,7 +80,10 @@ class Merge(Signal):
         require(pair, f"signal.offset must be [right, down] in pixels of the merged picture, not {offset!r}")
         self.a, self.b, self.degree, self.scale = a, b, degree, float(scale)
         self.rule = Mean() if rule is None else rule
-        require(isinstance(self.rule, Rule), f"signal.rule must be a Rule, as in conf/signal/rule, not {rule!r}")
+        require(
+            isinstance(self.rule, Rule),
+            f"signal.rule must be a Rule, not {rule!r}; choose signal/rule=… from conf/signal/rule",
+        )
         self.register_buffer("corner", self.coordinates(torch.tensor([float(p) for p in offset])))
         counts = self._covered(paths[1])
         if mask is not None:
@@ -140,7 +143,7 @@ class Merge(Signal):
             UserError: b counts on the whole canvas and v has no potential, so no values are known.
         """
         if self.region.whole:
-            known = "this merged picture has no known values; use loss.anchor=mean, or a mask that leaves some of a"
+            known = "this merged picture has no known values; use loss/anchor=mean, or a mask that leaves some of a"
             require(self.solution is None, known)
             return super().border(count, generator)
         return self.coordinates(self.region.around(count, generator))
