@@ -22,7 +22,7 @@ class Sobolev(Loss):
     Source: Czarnecki et al., Sobolev Training for Neural Networks, arXiv 1706.04859.
 
     Args:
-        weight: multiplies every term.
+        weight: multiplies every term, but not the terms' weak forms and anchors, which are parts of their own.
         terms: losses by name; a term given as None is left out. Value, gradient and Laplacian where none is given.
     """
 
