@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import positive, require, whole
-from sinefield.jet import Jet
-from sinefield.signals.base import BLOCK, Signal
+from sinefield.jet import BLOCK, Jet
+from sinefield.signals.base import Signal
 
 
 class Analytic(Signal):

@@ -15,9 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sinefield.jet import Jet, joined
-
-BLOCK = 65_536  # points per evaluation where a whole grid is asked: bounds memory, far above the cost of a call
+from sinefield.jet import BLOCK, Jet, joined
 
 
 class Signal(nn.Module, ABC):

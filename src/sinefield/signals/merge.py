@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import positive, require
-from sinefield.jet import Jet
+from sinefield.jet import BLOCK, Jet
 from sinefield.signals import lines, poisson, spline
-from sinefield.signals.base import BLOCK, Signal
+from sinefield.signals.base import Signal
 from sinefield.signals.image import Image
 from sinefield.signals.pixels import decode, resize
 from sinefield.signals.region import Region, rectangle
