@@ -24,7 +24,7 @@ MAY = {
     "losses": {"torch", "jet"},
     "signals": {"torch", "numpy", "scipy", "PIL", "skimage", "tifffile", "jet"},
     "metrics": {"torch", "torchmetrics", "numpy", "jet"},
-    "evaluation": {"torch", "metrics"},
+    "evaluation": {"torch", "jet", "metrics"},
     "data": {"torch", "pytorch_lightning", "jet", "evaluation"},
     "allocator": set(),
     "pieces": {"torch", "allocator", "jet", "stack"},

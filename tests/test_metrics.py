@@ -8,6 +8,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from sinefield.losses.anchors import Border, Mean, Pixel
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian
 from sinefield.metrics import score
@@ -114,9 +115,12 @@ class TestFreedom:
         assert found["psnr_off_grid"] > self.PERFECT
         assert found["psnr_raw"] == pytest.approx(decibels(error[SAMPLES]), rel=1e-12)
 
-    def test_an_anchored_loss_forgives_nothing(self, truth):
-        found = score(truth + 0.1, truth, fineness=2, freedom=Gradient(anchor=Laplacian()).freedom)
-        assert found["psnr"] == found["psnr_raw"] == pytest.approx(10 * math.log10(4 / 0.01))
+    @pytest.mark.parametrize("anchor", [Border(), Mean(), Pixel()])
+    @pytest.mark.parametrize("cls", [Gradient, Laplacian])
+    def test_an_anchored_loss_does_not_forgive_a_constant(self, truth, cls, anchor):
+        found = score(truth + 0.1, truth, fineness=2, freedom=cls(anchor=anchor).freedom)
+        assert found["psnr"] == pytest.approx(found["psnr_raw"])
+        assert found["psnr"] == pytest.approx(10 * math.log10(4 / 0.01))
 
 
 class TestSSIM:

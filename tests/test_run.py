@@ -16,8 +16,14 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import sinefield
+from sinefield.configuration import build
 from sinefield.data import SignalData
 from sinefield.errors import UserError
+from sinefield.losses.anchors import Mean, Pixel
+from sinefield.losses.gradient import Gradient
+from sinefield.losses.laplacian import Laplacian
+from sinefield.losses.sobolev import Sobolev
+from sinefield.losses.weak import Circles, Squares
 
 KEYS = {
     "psnr", "psnr_raw", "psnr_off_grid", "psnr_off_grid_spline", "ssim", "best_psnr", "loss", "steps", "wall_seconds",
@@ -203,6 +209,17 @@ ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max
         (["loss=sobolev", "loss.value=null", "loss.gradient=null", "loss.laplacian=null"], "keep at least one"),
         (["+field.foo=1"], "unexpected keyword argument 'foo'"),
         (["signal.degree=4"], "must be odd"),
+        (["loss=gradient", "loss.anchor=mean"], "loss.anchor must be .* not 'mean'; choose loss/anchor=… from"),
+        (["loss=laplacian", "loss.weak=circles"], "loss.weak must be .* not 'circles'; choose loss/weak=… from"),
+        (
+            ["loss=sobolev", "loss.value=mean"],
+            "a term must be a loss, as in conf/loss/sobolev.yaml, or null, not 'mean'",
+        ),
+        (["loss=sobolev", "+loss/anchor@loss.mean=mean"], r"Mean has points .*\+loss/anchor@loss.gradient.anchor=mean"),
+        (
+            ["signal=analytic", "signal.channels=2"],
+            r"has 2 channels; a run draws 1 .* or 3",
+        ),
     ],
     ids=lambda x: x[-1] if isinstance(x, list) else "",
 )
@@ -211,6 +228,19 @@ def test_a_mistake_is_one_line_before_anything_is_written(overrides, message, fi
         fit(*SMALL, *overrides)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kinds"),
+    [
+        (["loss=gradient", "loss/anchor=pixel", "loss/weak=circles"], [Gradient, Circles, Pixel]),
+        (["loss=sobolev", "+loss/anchor@loss.gradient.anchor=mean"], [Sobolev, Mean]),
+        (["signal=merge", "signal/rule=mixed", "loss=laplacian", "loss/anchor=mean"], [Laplacian, Squares, Mean]),
+    ],
+    ids=lambda x: x[-1] if isinstance(x[0], str) else "",
+)
+def test_what_the_messages_advise_can_be_said(overrides, kinds, compose) -> None:
+    assert [type(part) for part in build(compose(*overrides).loss).parts] == kinds
 
 
 @pytest.mark.parametrize("epochs", ["-1.0", "0", "1.5"])

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from sinefield.errors import require, whole
-from sinefield.evaluation import BLOCK, evaluated
-from sinefield.jet import Jet, joined
+from sinefield.evaluation import evaluated
+from sinefield.jet import BLOCK, Jet, joined
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss

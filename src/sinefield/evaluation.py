@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from sinefield.jet import BLOCK
 from sinefield.metrics import score
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.signals.base import Signal
-
-BLOCK = 65_536  # points that are evaluated together: bounds memory, far above the cost of a call
 
 
 def truth(signal: Signal) -> tuple[Tensor, int]:

@@ -27,6 +27,9 @@ from torch.nn import functional
 Derivatives = tuple[Tensor, ...]
 
 
+BLOCK = 65_536  # points per evaluation where a whole grid is asked: bounds memory, far above the cost of a call
+
+
 class Jet(NamedTuple):
     """What a function answers at N points of R^D; derivatives it was not asked for are None.
 

@@ -136,12 +136,12 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
     """
     signal = build(config.signal)
     own = [part for part, _ in signal.apart().values()] or [signal]  # each for a field of its own
+    require(own[0].channels in (1, 3), f"the signal has {own[0].channels} channels; a run draws 1 (grey) or 3 (colour)")
     config.facts = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
     field = build(config.field)
     with mendable("field"):
         channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
-    fits = channels == own[0].channels
-    require(fits, f"field.out_features is {channels}, and the signal has {own[0].channels}")
+    require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")
     loss = build(config.loss)
     power = own[0].power(loss.order)
     if signal.apart():

@@ -210,11 +210,30 @@ class TestEvery:
         assert total(loss(jet.map(lambda part: 1.1 * part), target, power)) > 1e-12
 
     @of_derivatives
-    def test_an_anchor_leaves_nothing_free(self, cls):
-        """With an anchor the loss sees every error; a weak form alone sees no more than the derivatives."""
-        weak, anchor, error = Differences(), Border(), torch.randn(9, 9, CHANNELS)
-        assert torch.equal(cls(anchor=anchor).freedom(error), torch.zeros_like(error))
-        assert torch.equal(cls(weak=weak).freedom(error), cls().freedom(error))
+    @pytest.mark.parametrize("anchor", [Border(), Mean(), Mean(count=7), Pixel()])
+    @pytest.mark.parametrize("shape", [(9, 9), (7, 12)])
+    def test_an_anchor_leaves_free_what_it_does_not_see(self, cls, anchor, shape):
+        """No more and no less: of the derivatives' freedom that part whose loss at the anchor's points is 0."""
+        error, power = torch.randn(*shape, CHANNELS), powers(anchor)
+        free, unanchored = cls(anchor=anchor).freedom(error), cls().freedom(error)
+        at = Grid(*shape).pixels(anchor.points(Grid(*shape), seeded())).round().long()  # (column, row), the nearest
+
+        def seen(part: torch.Tensor) -> float:
+            there = part[at[:, 1], at[:, 0]]
+            return total(anchor(Jet(there), Jet(torch.zeros_like(there)), power))
+
+        assert seen(unanchored) > 1e-6
+        assert seen(free) < 1e-24
+        assert torch.allclose(cls().freedom(free), free, atol=1e-11)
+        assert torch.allclose(cls(anchor=anchor).freedom(free), free, atol=1e-11)
+        assert torch.allclose(cls(anchor=anchor).freedom(error - free), torch.zeros_like(error), atol=1e-11)
+        pinned = unanchored - free
+        assert isinstance(anchor, Border) or torch.allclose(pinned, pinned[:1, :1].expand_as(pinned), atol=1e-11)
+
+    @of_derivatives
+    def test_a_weak_form_sees_no_more_than_the_derivatives(self, cls):
+        error = torch.randn(9, 9, CHANNELS)
+        assert torch.equal(cls(weak=Differences()).freedom(error), cls().freedom(error))
         assert cls().freedom(error).any()
 
     @of_derivatives
@@ -449,6 +468,9 @@ class TestFreedom:
         mean = error.mean(dim=(0, 1)).expand_as(error)
         for terms in ({"g": Gradient(), "l": Laplacian()}, {"l": Laplacian(), "g": Gradient()}):
             assert torch.allclose(Sobolev(**terms).freedom(error), mean, atol=1e-11)
+        anchored = Laplacian(anchor=Mean())
+        assert torch.allclose(Sobolev(l=anchored).freedom(error), anchored.freedom(error), atol=1e-11)
+        assert Sobolev(g=Gradient(), l=anchored).freedom(error).abs().max() < 1e-11
 
 
 def dirichlet(error: np.ndarray) -> np.ndarray:

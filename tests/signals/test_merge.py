@@ -8,6 +8,7 @@ from PIL import Image as Picture
 
 from sinefield.errors import UserError
 from sinefield.jet import Jet, autograd_jet
+from sinefield.losses.weak import Circles, Differences, Squares
 from sinefield.signals import lines
 from sinefield.signals.image import Image
 from sinefield.signals.merge import Merge
@@ -311,12 +312,44 @@ class TestBorder:
 
     def test_of_no_potential_on_the_whole_canvas(self, pair):
         """Nothing is known there but the classical solution, which training must not see."""
-        with pytest.raises(UserError, match=r"loss\.anchor=mean"):
+        with pytest.raises(UserError, match="loss/anchor=mean"):
             Merge(pair, Mixed(), size=None).border(5, torch.Generator())
 
 
 def product_of(reach: float) -> list[list[float]]:
     return [[dx, dy] for dx in (-reach, reach) for dy in (-reach, reach)]
+
+
+class TestWeakForms:
+    @pytest.fixture
+    def signal(self, saved):
+        """Omega is a disc of radius 12 pixels far right and down of the middle, on 64 x 48 pixels."""
+        y, x = np.mgrid[:48, :64]
+        disc = (x - 48) ** 2 + (y - 32) ** 2 < 144
+        return Merge([saved(name, waves(48, 64, seed)) for seed, name in enumerate("ab")], Clone(), saved("m", disc))
+
+    @pytest.mark.parametrize("cls", [Circles, Squares])
+    def test_means_stay_on_their_side_of_the_border(self, signal, cls):
+        """All points lie in Omega where their centre does, and outside where it does not; both occur, of some size."""
+        loss = cls(count=4000)
+        x = loss.points(signal, torch.Generator().manual_seed(0))
+        groups = signal.region.contains(signal.pixels(x)).unflatten(0, (-1, loss.group))
+        assert (groups == groups[:, :1]).all()
+        reach = (x.unflatten(0, (-1, loss.group)) - x[:: loss.group, None]).abs().amax(dim=(1, 2)) / signal.spacing
+        assert reach[groups[:, 0]].max() > 6
+        assert reach[~groups[:, 0]].max() > 6
+
+    def test_differences_point_in_every_direction(self, signal):
+        """From points of Omega as from others: each of 16 equal angles has at least 1/32 of the pairs."""
+        start, end = (
+            Differences(count=4000).points(signal, torch.Generator().manual_seed(0)).unflatten(0, (-1, 2)).unbind(1)
+        )
+        inside = signal.region.contains(signal.pixels(start))
+        assert 1900 < inside.sum() < 2900
+        for some in (inside, ~inside):
+            angle = torch.atan2(*(end - start)[some].unbind(1))
+            counts = torch.histc(angle, bins=16, min=-torch.pi, max=torch.pi)
+            assert counts.min() > len(angle) / 32
 
 
 class TestRegion:
@@ -411,7 +444,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize("rule", ["mixed", max])
     def test_unknown_rule(self, pair, rule):
-        with pytest.raises(UserError, match="must be a Rule"):
+        with pytest.raises(UserError, match=r"must be a Rule, not .*; choose signal/rule="):
             Merge(pair, rule)
 
     @pytest.mark.parametrize("weight", [-0.1, 1.5, "half", True, float("nan")])

@@ -1,8 +1,9 @@
-"""Anchors: values at a few points that pin what a derivative loss leaves free."""
+"""Anchors: values at a few points that pin what a derivative loss leaves free, or one constant per channel of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 class Border(Loss):
     """``weight E|f - s|^2 / E|s|^2`` over the border of the box: with the Laplacian, a Dirichlet problem.
+
+    A constant or a harmonic function that vanishes there is 0, so nothing is left free.
 
     Args:
         weight: multiplies the term.
@@ -58,12 +61,21 @@ class Mean(Loss):
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""
-        stride = 1
-        while math.prod(-(-n // stride) for n in signal.shape) > self.count:
-            stride += 1
-        device = signal.extent.device
-        numbers = [torch.arange(n // 2 % stride, n, stride, device=device) for n in signal.shape]
+        device, shape = signal.extent.device, signal.shape
+        numbers = [torch.arange(n, device=device)[part] for n, part in zip(shape, self._coarse(shape), strict=True)]
         return signal.lattice(numbers).flatten(0, -2)
+
+    def freedom(self, error: Tensor) -> Tensor:
+        """All of each channel but its mean over these samples, (H, W, C)."""
+        error = error - error[0, 0]  # a constant leaves exactly nothing
+        return error - error[self._coarse(error.shape[:-1])].mean(dim=(0, 1))
+
+    def _coarse(self, shape: Sequence[int]) -> tuple[slice, ...]:
+        """The samples the mean is taken over, along each axis of the grid."""
+        stride = 1
+        while math.prod(-(-n // stride) for n in shape) > self.count:
+            stride += 1
+        return tuple(slice(n // 2 % stride, n, stride) for n in shape)
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"mean": ()}."""
@@ -81,6 +93,10 @@ class Pixel(Loss):
         """(1, D) the middle sample."""
         middle = [torch.tensor([n // 2], device=signal.extent.device) for n in signal.shape]
         return signal.lattice(middle).flatten(0, -2)
+
+    def freedom(self, error: Tensor) -> Tensor:
+        """All of each channel but its value at that sample, (H, W, C)."""
+        return error - error[error.shape[0] // 2, error.shape[1] // 2]
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"pixel": ()}."""

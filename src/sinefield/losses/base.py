@@ -83,7 +83,8 @@ class DerivativeLoss(Loss):
     def __init__(self, weight: float = 1.0, weak: Loss | None = None, anchor: Loss | None = None) -> None:
         super().__init__(weight)
         for name, part in (("weak", weak), ("anchor", anchor)):
-            require(part is None or isinstance(part, Loss), f"loss.{name} must be a loss or null, not {part!r}")
+            cure = f"choose loss/{name}=… from conf/loss/{name}"
+            require(part is None or isinstance(part, Loss), f"loss.{name} must be a loss or null, not {part!r}; {cure}")
         self.weak = weak
         self.anchor = anchor
 
@@ -91,6 +92,15 @@ class DerivativeLoss(Loss):
     def parts(self) -> Sequence[Loss]:
         """This loss, its weak form and its anchor, where it has them."""
         return [self, *(part for part in (self.weak, self.anchor) if part is not None)]
+
+    @abstractmethod
+    def unseen(self, error: Tensor) -> Tensor:
+        """The part of an error, (H, W, C), that the derivatives cannot see."""
+
+    def freedom(self, error: Tensor) -> Tensor:
+        """What neither the derivatives nor the anchor can see, (H, W, C)."""
+        free = self.unseen(error)
+        return free if self.anchor is None else self.anchor.freedom(free)
 
 
 def relative(field: Tensor | None, signal: Tensor | None, power: Tensor | None) -> Tensor:

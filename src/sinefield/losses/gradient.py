@@ -20,6 +20,6 @@ class Gradient(DerivativeLoss):
         """{"gradient": ()}."""
         return {"gradient": self.weight * relative(field.gradient, signal.gradient, power.gradient)}
 
-    def freedom(self, error: Tensor) -> Tensor:
-        """The mean error of each channel, unless an anchor pins it, (H, W, C)."""
-        return error.mean(dim=(0, 1)).expand_as(error) if self.anchor is None else super().freedom(error)
+    def unseen(self, error: Tensor) -> Tensor:
+        """The mean error of each channel, (H, W, C)."""
+        return error.mean(dim=(0, 1)).expand_as(error)

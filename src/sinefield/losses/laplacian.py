@@ -23,9 +23,9 @@ class Laplacian(DerivativeLoss):
         """{"laplacian": ()}."""
         return {"laplacian": self.weight * relative(field.laplacian, signal.laplacian, power.laplacian)}
 
-    def freedom(self, error: Tensor) -> Tensor:
-        """The harmonic function with the error's border values, unless an anchor pins it, (H, W, C)."""
-        return harmonic(error) if self.anchor is None else super().freedom(error)
+    def unseen(self, error: Tensor) -> Tensor:
+        """The harmonic function with the error's border values, (H, W, C)."""
+        return harmonic(error)
 
 
 def harmonic(error: Tensor) -> Tensor:

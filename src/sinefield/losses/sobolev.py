@@ -22,7 +22,7 @@ class Sobolev(Loss):
     Source: Czarnecki et al., Sobolev Training for Neural Networks, arXiv 1706.04859.
 
     Args:
-        weight: multiplies every term.
+        weight: multiplies every term, but not the terms' weak forms and anchors, which are parts of their own.
         terms: losses by name; a term given as None is left out. Value, gradient and Laplacian where none is given.
     """
 
@@ -31,10 +31,12 @@ class Sobolev(Loss):
         given = terms or {"value": Value(), "gradient": Gradient(0.1), "laplacian": Laplacian(0.01)}
         self.terms = [term for term in given.values() if term is not None]
         require(bool(self.terms), "loss: every term of the sum is switched off; keep at least one")
+        kind = "a loss, as in conf/loss/sobolev.yaml, or null"
+        cure = "make it the weak or anchor of another term, as +loss/anchor@loss.gradient.anchor=mean does"
         for term in self.terms:
             name = type(term).__name__
-            require(isinstance(term, Loss), f"loss: a term must be a loss or null, not {term!r}")
-            require(not term.placed, f"loss: {name} has points of its own; make it the weak or anchor of another term")
+            require(isinstance(term, Loss), f"loss: a term must be {kind}, not {term!r}")
+            require(not term.placed, f"loss: {name} has points of its own; {cure}")
         self.order = max(term.order for term in self.terms)
 
     @property
@@ -43,9 +45,10 @@ class Sobolev(Loss):
         return [self, *(part for term in self.terms for part in term.parts[1:])]
 
     def freedom(self, error: Tensor) -> Tensor:
-        """What none of the terms can see, (H, W, C): constants are harmonic, so the lowest order has the say."""
-        unseen = [term.freedom(error) for term in sorted(self.terms, key=lambda term: term.order)]
-        return next((free for free in unseen if not free.any()), unseen[0])
+        """What none of the terms can see, (H, W, C): constants are harmonic, so the lowest order is asked first."""
+        for term in sorted(self.terms, key=lambda term: term.order):
+            error = term.freedom(error)
+        return error
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """The terms of all losses, (); losses of one name are added."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Differences(Loss):
-    """``weight E|[f(y) - f(x)] - [s(y) - s(x)]|^2 / 2 E|s|^2`` over pairs at log-uniform distances: the gradient's.
+    """``weight E|[f(y) - f(x)] - [s(y) - s(x)]|^2 / 2 E|s|^2`` over pairs at distances of all scales: the gradient's.
 
     Args:
         weight: multiplies the term.
@@ -42,10 +42,14 @@ class Differences(Loss):
         self.count = whole("loss.weak.count", count, least=1)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
-        """(2 count, D): x and y in turn, x uniform in the box, y at a distance from one spacing to half the box."""
+        """(2 count, D): x and y in turn, x where the signal draws its points, y - x in every direction.
+
+        y - x is uniform in the box, made smaller by a factor that is log-uniform from one spacing to half the box.
+        """
         x, box = signal.uniform(self.count, generator), signal.extent
         reach = _log_uniform(self.count, signal.spacing / float(box.max()), 1.0, box, generator)
-        step = reach * signal.uniform(self.count, generator)
+        unit = torch.rand(x.shape, generator=generator, device=box.device, dtype=box.dtype)
+        step = reach * ((2 * unit - 1) * box)  # not by the signal, which may draw from a part of the box alone
         step = torch.where((x + step).abs() > box, -step, step)  # at most half the box: the other way is inside
         return torch.stack([x, x + step], dim=1).flatten(0, 1)
 
@@ -70,6 +74,7 @@ class _Means(Loss):
     order = 0
     placed = True
     corners: int  # points around each centre
+    farthest: float  # of them from it, for a reach of 1
     group: int
 
     def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
@@ -91,7 +96,7 @@ class _Means(Loss):
         axis = torch.randint(signal.dims, (len(near), 1), generator=generator, device=box.device)
         distance = _log_uniform(len(near), least, most, box, generator)
         x[::2] = near.scatter(1, axis, near.gather(1, axis).sign() * (box[axis] - distance))
-        reach = _log_uniform(self.count, least, most, box, generator).minimum(signal.room(x))
+        reach = _log_uniform(self.count, least, most, box, generator).minimum(signal.room(x, self.farthest))
         ring = x[:, None] + reach[:, None] * self.around(box, generator)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 
@@ -115,6 +120,7 @@ class Circles(_Means):
     """
 
     corners = 8
+    farthest = 1.0
 
     def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
         """(count, 8, 2): the corners of a regular octagon on the unit circle."""
@@ -135,6 +141,7 @@ class Squares(_Means):
     """
 
     corners = 8
+    farthest = math.sqrt(2)
 
     def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
         """(count, 8, 2): a point on each half side, in mirror symmetry."""

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import positive, require, whole
-from sinefield.jet import Jet
-from sinefield.signals.base import BLOCK, Signal
+from sinefield.jet import BLOCK, Jet
+from sinefield.signals.base import Signal
 
 
 class Analytic(Signal):
@@ -24,7 +24,7 @@ class Analytic(Signal):
         size: samples along each side.
         waves: (amplitude, wavenumbers (k_x, k_y) in radians per unit of coordinate, phase in radians), each.
         gaussians: (amplitude, centre (x, y), sigma in units of coordinate), each.
-        channels: C; channel c shifts every wave's phase by c and every Gaussian's centre by 0.1 c.
+        channels: C, of a run 1 or 3; channel c shifts every wave's phase by c and every Gaussian's centre by 0.1 c.
 
     >>> signal = Analytic(size=8, waves=[(0.5, (3.0, 4.0), 0.0)], gaussians=[])
     >>> jet = signal.jet(torch.tensor([[0.1, 0.2]]), order=2)

@@ -15,9 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sinefield.jet import Jet, joined
-
-BLOCK = 65_536  # points per evaluation where a whole grid is asked: bounds memory, far above the cost of a call
+from sinefield.jet import BLOCK, Jet, joined
 
 
 class Signal(nn.Module, ABC):
@@ -120,8 +118,12 @@ class Signal(nn.Module, ABC):
         axis = torch.randint(self.dims, (count, 1), generator=generator, device=x.device)
         return x.scatter(1, axis, x.gather(1, axis).sign() * self.extent[axis])
 
-    def room(self, x: Tensor) -> Tensor:
-        """(N, 1), the radius around x (N, D) within which no border is met: what mean-value formulas hold in."""
+    def room(self, x: Tensor, farthest: float) -> Tensor:
+        """(N, 1), the reach r around x (N, D) that meets no border: what mean-value formulas hold in.
+
+        Args:
+            farthest: of points within r of x along each axis, how far they are from x at most, over r.
+        """
         return (self.extent - x.abs()).amin(dim=1, keepdim=True)
 
     def integral(self, start: Tensor, end: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import positive, require
-from sinefield.jet import Jet
+from sinefield.jet import BLOCK, Jet
 from sinefield.signals import lines, poisson, spline
-from sinefield.signals.base import BLOCK, Signal
+from sinefield.signals.base import Signal
 from sinefield.signals.image import Image
 from sinefield.signals.pixels import decode, resize
 from sinefield.signals.region import Region, rectangle
@@ -80,7 +80,10 @@ class Merge(Signal):
         require(pair, f"signal.offset must be [right, down] in pixels of the merged picture, not {offset!r}")
         self.a, self.b, self.degree, self.scale = a, b, degree, float(scale)
         self.rule = Mean() if rule is None else rule
-        require(isinstance(self.rule, Rule), f"signal.rule must be a Rule, as in conf/signal/rule, not {rule!r}")
+        require(
+            isinstance(self.rule, Rule),
+            f"signal.rule must be a Rule, not {rule!r}; choose signal/rule=… from conf/signal/rule",
+        )
         self.register_buffer("corner", self.coordinates(torch.tensor([float(p) for p in offset])))
         counts = self._covered(paths[1])
         if mask is not None:
@@ -140,15 +143,17 @@ class Merge(Signal):
             UserError: b counts on the whole canvas and v has no potential, so no values are known.
         """
         if self.region.whole:
-            known = "this merged picture has no known values; use loss.anchor=mean, or a mask that leaves some of a"
+            known = "this merged picture has no known values; use loss/anchor=mean, or a mask that leaves some of a"
             require(self.solution is None, known)
             return super().border(count, generator)
         return self.coordinates(self.region.around(count, generator))
 
-    def room(self, x: Tensor) -> Tensor:
-        """(N, 1), the radius around x (N, 2) that meets neither the box's border nor Omega's."""
-        room = super().room(x)
-        return room if self.region.whole else room.minimum(self.region.clearance(self.pixels(x)) * self.spacing)
+    def room(self, x: Tensor, farthest: float) -> Tensor:
+        """(N, 1), the reach around x (N, 2) that meets neither the box's border nor Omega's; `farthest` as of any."""
+        room = super().room(x, farthest)
+        if self.region.whole:
+            return room
+        return room.minimum(self.region.clearance(self.pixels(x)) * self.spacing / farthest)
 
     def extras(self) -> dict[str, Tensor]:
         """The pictures that were merged, as they lie on the canvas, (H, W, C); black where b does not count."""
