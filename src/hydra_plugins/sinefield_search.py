@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.errors import CompactHydraException
 
 from hydra_plugins.sinefield_sweeper import ResumableSweeper
-from sinefield.errors import require
+from sinefield.errors import UserError, require
 from sinefield.sweep.jobs import Job
 
 
@@ -48,6 +49,17 @@ class SearchSweeper(ResumableSweeper):
 
     def _plan(self) -> None:
         """Nothing yet: a trial is made when those before it are known."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """As any sweep.
+
+        Raises:
+            CompactHydraException: also for a `UserError`, as Hydra's own mistakes are told.
+        """
+        try:
+            return super().sweep(arguments)
+        except UserError as error:
+            raise CompactHydraException(str(error)) from error
 
     def _work(self) -> None:
         import optuna  # noqa: PLC0415  Hydra reads this module at every start
