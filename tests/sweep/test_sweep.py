@@ -7,12 +7,6 @@ from pathlib import Path
 
 import pytest
 from conftest import CONF, SMALL
-from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 from PIL import Image
 from processes import assert_same, known, run, start, wait_for
@@ -20,22 +14,6 @@ from processes import assert_same, known, run, start, wait_for
 from sinefield.state import read
 from sinefield.sweep.ending import conclude
 from sinefield.sweep.jobs import Job
-
-
-@pytest.fixture
-def sweeper():
-    """The sweeper as `train.py -m` would set it up, its jobs composed, nothing run."""
-
-    def made(*overrides: str) -> Sweeper:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            hydra = GlobalHydra.instance().hydra
-            config = hydra.compose_config("train", list(overrides), RunMode.MULTIRUN)
-            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
-            return Plugins.instance().instantiate_sweeper(
-                config=config, hydra_context=context, task_function=lambda config: None
-            )
-
-    return made
 
 
 def sweep_folder(place: Path) -> Path:
