@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import CompactHydraException
 
-from hydra_plugins.sinefield_sweeper import ResumableSweeper
+from hydra_plugins.sinefield_sweeper import ResumableSweeper, quoted
 from sinefield.errors import UserError, require
 from sinefield.state import acquired
 from sinefield.sweep.jobs import Job
@@ -118,7 +118,7 @@ class SearchSweeper(ResumableSweeper):
         """The job of a trial, with the callback that compares it to the others while it trains."""
         watcher = {
             "_target_": "sinefield.pruning.Prune",
-            "storage": f"'{storage}'",
+            "storage": quoted(storage),
             "trial": trial._trial_id,
             "metric": self.metric,
             "warmup": self.warmup,

@@ -104,7 +104,7 @@ class ResumableSweeper(BasicSweeper):
         own = [override for override in overrides if override.split("=", 1)[0] in self.swept]
         name = named([override.lstrip("+") for override in own], self._composed(overrides))
         place = {"hydra.sweep.dir": self.config.hydra.sweep.dir, "hydra.sweep.subdir": name}
-        placed = [f"{key}={_quoted(value)}" for key, value in place.items()]
+        placed = [f"{key}={quoted(value)}" for key, value in place.items()]
         job = Job([*overrides, *placed], own, Path(self.config.hydra.sweep.dir) / name)
         job.before = job.state == "finished"
         return job
@@ -152,6 +152,6 @@ class ResumableSweeper(BasicSweeper):
             jobs = [job for job in jobs if job.state in OPEN]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """As a string in an override, whatever is in it."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

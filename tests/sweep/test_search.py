@@ -12,6 +12,7 @@ import optuna
 import pytest
 from conftest import SMALL
 from hydra.errors import CompactHydraException
+from omegaconf import OmegaConf
 from processes import run, start, wait_for
 
 from sinefield.state import Status, acquired
@@ -89,8 +90,9 @@ class Launcher:
 def search(sweeper, tmp_path):
     """A search of two trials, whose launcher leaves files."""
 
-    def made(**files: dict) -> Any:
-        found = sweeper("sweep=search", "hydra.sweeper.trials=2", f"hydra.sweep.dir={tmp_path}")
+    def made(folder: Path = tmp_path, **files: dict) -> Any:
+        place = str(folder).replace("'", "\\'")
+        found = sweeper("sweep=search", "hydra.sweeper.trials=2", f"hydra.sweep.dir='{place}'")
         found.launcher = Launcher(found, **files)
         return found
 
@@ -119,3 +121,10 @@ def test_a_search_is_one_process_s_at_a_time(search, tmp_path) -> None:
     assert second.launcher.launched == 0
     assert not (tmp_path / "study.db").exists()
     assert second.sweep([]) == [9.0, 9.0]
+
+
+def test_a_search_s_folder_may_have_an_apostrophe(search, tmp_path) -> None:
+    named = search(tmp_path / "it's", metrics={"psnr": 9.0, "psnr_off_grid": 8.0})
+    assert named.sweep([]) == [9.0, 9.0]
+    config = OmegaConf.create(named._composed(named.jobs[0].overrides))
+    assert config.watcher.storage == f"sqlite:///{tmp_path}/it's/study.db"
