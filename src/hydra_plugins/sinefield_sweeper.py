@@ -54,6 +54,7 @@ class ResumableSweeper(BasicSweeper):
     ) -> None:
         super().__init__(max_batch_size, params)
         self.jobs: list[Job] = []
+        self.launched: list[Job] = []  # those that are this process's to stop
         self.knobs: dict[str, Override] = {}
         self.swept: list[str] = []
         self.shared: list[str] = []
@@ -122,7 +123,7 @@ class ResumableSweeper(BasicSweeper):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         try:
-            with stoppable(lambda: stop(self.jobs)):
+            with stoppable(lambda: stop(self.launched)):
                 self._work()
         finally:
             print(table(self.jobs), f"sweep folder  {folder}", sep="\n")
@@ -139,6 +140,7 @@ class ResumableSweeper(BasicSweeper):
 
     def _run(self, jobs: Sequence[Job]) -> None:
         assert self.launcher is not None
+        self.launched += jobs
         number = 0
         for attempt in range(ATTEMPTS):
             for job in jobs if attempt else ():
