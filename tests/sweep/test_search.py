@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -15,6 +16,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 from processes import run, start, wait_for
 
+from sinefield import command
 from sinefield.state import Status, acquired
 
 SEARCH = [
@@ -128,3 +130,17 @@ def test_a_search_s_folder_may_have_an_apostrophe(search, tmp_path) -> None:
     assert named.sweep([]) == [9.0, 9.0]
     config = OmegaConf.create(named._composed(named.jobs[0].overrides))
     assert config.watcher.storage == f"sqlite:///{tmp_path}/it's/study.db"
+
+
+def test_a_trial_is_repeated_and_resumed_without_its_search(search, fit, tmp_path) -> None:
+    proposed = SimpleNamespace(params={"optimizer.lr": 0.1}, _trial_id=1)
+    watched = OmegaConf.create(search()._composed(search()._trial("sqlite:///gone.db", proposed).overrides))
+    folder = fit(*SMALL, "logger=none")["folder"]
+    config = OmegaConf.load(folder / "config.yaml")
+    config.watcher = watched.watcher
+    OmegaConf.save(config, folder / "config.yaml")
+    command.repeat(folder, tmp_path / "repeated")
+    assert json.loads((tmp_path / "repeated" / "repeat.json").read_text())["identical"]
+    (folder / "metrics.json").unlink()
+    command.resume(folder)
+    assert json.loads((folder / "metrics.json").read_text())["steps"] == 2
