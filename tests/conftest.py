@@ -50,6 +50,27 @@ def compose() -> Callable[..., object]:
 
 
 @pytest.fixture
+def sweeper() -> Callable[..., Any]:
+    """The sweeper as `train.py -m` would set it up, its jobs composed, nothing run."""
+    from hydra import initialize_config_dir
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext, RunMode
+
+    def made(*overrides: str) -> Any:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            hydra = GlobalHydra.instance().hydra
+            config = hydra.compose_config("train", list(overrides), RunMode.MULTIRUN)
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+            return Plugins.instance().instantiate_sweeper(
+                config=config, hydra_context=context, task_function=lambda config: None
+            )
+
+    return made
+
+
+@pytest.fixture
 def fit(compose: Callable[..., object], tmp_path: Path) -> Callable[..., dict]:
     """Run train() in a folder of its own; the metrics, with the folder under "folder"."""
     from sinefield.run import train

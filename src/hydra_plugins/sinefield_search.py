@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.errors import CompactHydraException
 
-from hydra_plugins.sinefield_sweeper import ResumableSweeper
-from sinefield.errors import require
+from hydra_plugins.sinefield_sweeper import ResumableSweeper, quoted
+from sinefield.errors import UserError, require
+from sinefield.state import acquired
 from sinefield.sweep.jobs import Job
 
 
@@ -16,8 +18,9 @@ class SearchSweeper(ResumableSweeper):
     """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011); trials that fall behind the median end early.
 
     What is known of a trial is in `study.db` of the sweep's folder and in the trial's own run folder. Started again, a
-    search resumes the trials that were interrupted, and goes on until there are `trials`. A proposal is a function of
-    the seed and of the trials known by then.
+    search resumes the trials that were interrupted, and goes on until there are `trials`; it ends where one is neither
+    finished nor failed after all attempts. A proposal is a function of the seed and of the trials known by then. One
+    process at a time is at a search: a second one would launch the first one's trials.
 
     Args:
         trials: in all.
@@ -49,6 +52,26 @@ class SearchSweeper(ResumableSweeper):
     def _plan(self) -> None:
         """Nothing yet: a trial is made when those before it are known."""
 
+    def sweep(self, arguments: list[str]) -> Any:
+        """As any sweep.
+
+        Raises:
+            CompactHydraException: also for a `UserError`, as Hydra's own mistakes are told.
+        """
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = acquired(folder)
+            if lock is None:
+                raise UserError(
+                    f"{folder} is being searched by another process; wait for it, or choose another hydra.sweep.dir"
+                )
+            with lock:
+                return super().sweep(arguments)
+        except UserError as error:
+            raise CompactHydraException(str(error)) from error
+
     def _work(self) -> None:
         import optuna  # noqa: PLC0415  Hydra reads this module at every start
 
@@ -69,18 +92,24 @@ class SearchSweeper(ResumableSweeper):
                 self.jobs.append(self._trial(storage, left[-1]))
             now, left = left[: self.batch], left[self.batch :]
             jobs = [self.jobs[trial.number] for trial in now]
-            self._run([job for job in jobs if job.state != "finished"])
+            self._run([job for job in jobs if job.state not in ("finished", "running")])
+            states = optuna.trial.TrialState
             for trial, job in zip(now, jobs, strict=True):
-                value = job.metrics.get(self.metric)
-                require(
-                    job.state != "finished" or isinstance(value, int | float),
-                    f"hydra.sweeper.metric={self.metric} is no number of a trial's metrics.json; psnr always is",
-                )
-                known = study.trials[trial.number]
-                behind = bool(known.user_attrs.get("behind"))
-                states = optuna.trial.TrialState
-                state = states.FAIL if value is None else states.PRUNED if behind else states.COMPLETE
-                study.tell(trial.number, value if state == states.COMPLETE else None, state)
+                if job.state == "failed":
+                    study.tell(trial.number, state=states.FAIL)
+                elif job.state == "finished":
+                    value = job.metrics.get(self.metric)
+                    require(
+                        isinstance(value, int | float),
+                        f"hydra.sweeper.metric={self.metric} is no number of a trial's metrics.json; psnr always is",
+                    )
+                    behind = study.trials[trial.number].user_attrs.get("behind")
+                    study.tell(trial.number, None if behind else value, states.PRUNED if behind else states.COMPLETE)
+            untold = sum(not study.trials[trial.number].state.is_finished() for trial in now)
+            require(
+                untold == 0,
+                f"{untold} of {len(self.jobs)} trials neither finished nor failed; the same command goes on with them",
+            )
         best = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
         if best:
             print(f"best {self.metric} {study.best_value:.2f}: {' '.join(self.jobs[study.best_trial.number].swept)}")
@@ -89,7 +118,7 @@ class SearchSweeper(ResumableSweeper):
         """The job of a trial, with the callback that compares it to the others while it trains."""
         watcher = {
             "_target_": "sinefield.pruning.Prune",
-            "storage": f"'{storage}'",
+            "storage": quoted(storage),
             "trial": trial._trial_id,
             "metric": self.metric,
             "warmup": self.warmup,

@@ -54,6 +54,7 @@ class ResumableSweeper(BasicSweeper):
     ) -> None:
         super().__init__(max_batch_size, params)
         self.jobs: list[Job] = []
+        self.launched: list[Job] = []  # those that are this process's to stop
         self.knobs: dict[str, Override] = {}
         self.swept: list[str] = []
         self.shared: list[str] = []
@@ -104,7 +105,7 @@ class ResumableSweeper(BasicSweeper):
         own = [override for override in overrides if override.split("=", 1)[0] in self.swept]
         name = named([override.lstrip("+") for override in own], self._composed(overrides))
         place = {"hydra.sweep.dir": self.config.hydra.sweep.dir, "hydra.sweep.subdir": name}
-        placed = [f"{key}={_quoted(value)}" for key, value in place.items()]
+        placed = [f"{key}={quoted(value)}" for key, value in place.items()]
         job = Job([*overrides, *placed], own, Path(self.config.hydra.sweep.dir) / name)
         job.before = job.state == "finished"
         return job
@@ -122,7 +123,7 @@ class ResumableSweeper(BasicSweeper):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         try:
-            with stoppable(lambda: stop(self.jobs)):
+            with stoppable(lambda: stop(self.launched)):
                 self._work()
         finally:
             print(table(self.jobs), f"sweep folder  {folder}", sep="\n")
@@ -139,6 +140,7 @@ class ResumableSweeper(BasicSweeper):
 
     def _run(self, jobs: Sequence[Job]) -> None:
         assert self.launcher is not None
+        self.launched += jobs
         number = 0
         for attempt in range(ATTEMPTS):
             for job in jobs if attempt else ():
@@ -152,6 +154,6 @@ class ResumableSweeper(BasicSweeper):
             jobs = [job for job in jobs if job.state in OPEN]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """As a string in an override, whatever is in it."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -33,6 +33,7 @@ PLACES = {
     "trainer": ("pytorch_lightning.Trainer",),
     "logger": ("sinefield.loggers",),
 }  # these write into the run folder
+SEARCH = "sinefield.pruning.Prune"  # a search's watcher of its trial
 
 
 def packages(text: str | None) -> list[str]:
@@ -43,6 +44,9 @@ def packages(text: str | None) -> list[str]:
 def read(folder: Path, trust: Collection[str] = ()) -> DictConfig:
     """The configuration to go on with: resolved, or as composed where the run was killed before it wrote that.
 
+    A trial of a search goes on without the search, which is told of it when it is started again: its database is
+    outside of the folder, and a finished trial in it takes no more reports.
+
     Args:
         folder: of the run.
         trust: further packages or modules whose classes and functions it may ask for, such as a user's own.
@@ -51,7 +55,11 @@ def read(folder: Path, trust: Collection[str] = ()) -> DictConfig:
         UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it.
     """
     config = _parsed(folder)
-    _check(OmegaConf.to_container(config), (), trust)
+    found: Any = OmegaConf.to_container(config)
+    watcher = found.get("watcher")
+    if isinstance(watcher, dict) and watcher.get("_target_") == SEARCH:
+        config.watcher = found["watcher"] = None
+    _check(found, (), trust)
     return config
 
 

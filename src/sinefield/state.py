@@ -50,16 +50,14 @@ class Status:
         """Lock the folder, which is there by now, and say so; what a killed process was writing is removed."""
         if self._lock is not None:
             return
-        with writing(self.folder / ".lock"):
-            file = open(self.folder / ".lock", "ab", opener=waitless)  # noqa: SIM115  held until the run ends
-        if not _acquired(file):
-            file.close()
+        lock = acquired(self.folder)
+        if lock is None:
             owner = _saved(self.folder)
             raise UserError(
                 f"{self.folder} is being run by process {owner.get('pid')} on {owner.get('host')}; wait for it, or "
                 "choose another hydra.run.dir"
             )
-        self._lock = file
+        self._lock = lock
         remove_drafts(self.folder)
         self._write("running", None)
 
@@ -131,18 +129,27 @@ def locked(folder: Path) -> bool:
     return False
 
 
-def _acquired(file: BinaryIO) -> bool:
-    """Lock a file; tried for a second, since whoever asks whether it is `locked` locks it for a moment."""
+def acquired(folder: Path) -> BinaryIO | None:
+    """The lock on a folder, had until it is closed; None where another process has it.
+
+    Tried for a second, since whoever asks whether a folder is `locked` locks it for a moment.
+
+    Raises:
+        UnwritableError: the folder is not ours to write in.
+    """
+    with writing(folder / ".lock"):
+        file = open(folder / ".lock", "ab", opener=waitless)  # noqa: SIM115  held on to by the caller
     end = time.monotonic() + 1
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             if time.monotonic() > end:
-                return False
+                file.close()
+                return None
             time.sleep(0.01)
         else:
-            return True
+            return file
 
 
 def wait_until_free(folders: Iterable[Path], seconds: float = GRACE) -> None:

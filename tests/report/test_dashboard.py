@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -241,3 +242,14 @@ def test_a_job_of_an_experiment_that_sweeps_is_repeated_alone() -> None:
     assert knobs.command(made) == (
         "python train.py experiment=does_supervision_help 'signal.path='\"'\"'a b.png'\"'\"'' hydra.mode=RUN"
     )
+
+
+def test_trials_of_a_search_differ_by_what_it_proposed(sweeper) -> None:
+    search = sweeper("sweep=search")
+    proposed = [SimpleNamespace(params={"optimizer.lr": lr}, _trial_id=lr) for lr in (0.1, 0.2)]
+    trials = [search._trial("sqlite://", trial) for trial in proposed]
+    overrides = [[text for text in trial.overrides if not text.startswith("hydra.")] for trial in trials]
+    runs = [RunFolder(Path("x"), overrides=typed) for typed in overrides]
+    assert any("watcher" in text for text in overrides[0])
+    assert knobs.swept(runs) == (["optimizer.lr"], [{"optimizer.lr": 0.1}, {"optimizer.lr": 0.2}])
+    assert knobs.command(runs[0]) == "python train.py sweep=search optimizer.lr=0.1 hydra.mode=RUN"

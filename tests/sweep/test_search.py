@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
+import pytest
 from conftest import SMALL
+from hydra.errors import CompactHydraException
+from omegaconf import OmegaConf
 from processes import run, start, wait_for
+
+from sinefield import command
+from sinefield.state import Status, acquired
 
 SEARCH = [
     "-m", *SMALL, "sweep=search", "logger=none", "trainer.max_steps=60", "data.eval_every=10",
@@ -60,3 +69,78 @@ def test_a_search_for_what_no_trial_knows_ends_after_the_first(tmp_path) -> None
     assert done.returncode == 1
     assert "error: hydra.sweeper.metric=psnr_off_grid is no number of a trial's metrics.json" in done.stderr
     assert len(list(tmp_path.glob("*/metrics.json"))) == 1
+
+
+class Launcher:
+    """Leaves files in the folder of every trial that it is given, in place of running it."""
+
+    def __init__(self, search: Any, **files: dict) -> None:
+        self.search = search
+        self.files = files
+        self.launched = 0
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
+        for job in self.search.jobs:
+            if job.overrides in job_overrides:
+                self.launched += 1
+                job.folder.mkdir(exist_ok=True)
+                for name, content in self.files.items():
+                    (job.folder / f"{name}.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def search(sweeper, tmp_path):
+    """A search of two trials, whose launcher leaves files."""
+
+    def made(folder: Path = tmp_path, **files: dict) -> Any:
+        place = str(folder).replace("'", "\\'")
+        found = sweeper("sweep=search", "hydra.sweeper.trials=2", f"hydra.sweep.dir='{place}'")
+        found.launcher = Launcher(found, **files)
+        return found
+
+    return made
+
+
+def test_a_trial_that_neither_finished_nor_failed_ends_the_search_and_goes_on_with_it(search, tmp_path) -> None:
+    full, goes_on = {"state": "interrupted", "error": "no room"}, "1 of 1 trials .*; the same command goes on"
+    stuck = search(status=full)
+    with pytest.raises(CompactHydraException, match=goes_on):
+        stuck.sweep([])
+    assert [trial.state for trial in study(tmp_path).trials] == [optuna.trial.TrialState.RUNNING]
+    elsewhere = search(status=full)
+    with Status(stuck.jobs[0].folder), pytest.raises(CompactHydraException, match=goes_on):
+        elsewhere.sweep([])
+    assert elsewhere.launcher.launched == 0
+    assert search(metrics={"psnr": 9.0, "psnr_off_grid": 8.0}).sweep([]) == [9.0, 9.0]
+    assert [trial.value for trial in study(tmp_path).trials] == [8.0, 8.0]
+    assert len(list(tmp_path.glob("*/metrics.json"))) == 2
+
+
+def test_a_search_is_one_process_s_at_a_time(search, tmp_path) -> None:
+    second = search(metrics={"psnr": 9.0, "psnr_off_grid": 8.0})
+    with acquired(tmp_path), pytest.raises(CompactHydraException, match="is being searched by another process"):
+        second.sweep([])
+    assert second.launcher.launched == 0
+    assert not (tmp_path / "study.db").exists()
+    assert second.sweep([]) == [9.0, 9.0]
+
+
+def test_a_search_s_folder_may_have_an_apostrophe(search, tmp_path) -> None:
+    named = search(tmp_path / "it's", metrics={"psnr": 9.0, "psnr_off_grid": 8.0})
+    assert named.sweep([]) == [9.0, 9.0]
+    config = OmegaConf.create(named._composed(named.jobs[0].overrides))
+    assert config.watcher.storage == f"sqlite:///{tmp_path}/it's/study.db"
+
+
+def test_a_trial_is_repeated_and_resumed_without_its_search(search, fit, tmp_path) -> None:
+    proposed = SimpleNamespace(params={"optimizer.lr": 0.1}, _trial_id=1)
+    watched = OmegaConf.create(search()._composed(search()._trial("sqlite:///gone.db", proposed).overrides))
+    folder = fit(*SMALL, "logger=none")["folder"]
+    config = OmegaConf.load(folder / "config.yaml")
+    config.watcher = watched.watcher
+    OmegaConf.save(config, folder / "config.yaml")
+    command.repeat(folder, tmp_path / "repeated")
+    assert json.loads((tmp_path / "repeated" / "repeat.json").read_text())["identical"]
+    (folder / "metrics.json").unlink()
+    command.resume(folder)
+    assert json.loads((folder / "metrics.json").read_text())["steps"] == 2

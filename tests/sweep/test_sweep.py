@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import CONF, SMALL
-from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 from PIL import Image
 from processes import assert_same, known, run, start, wait_for
 
-from sinefield.state import read
+from sinefield.interrupts import Interrupted
+from sinefield.state import Status, read
 from sinefield.sweep.ending import conclude
 from sinefield.sweep.jobs import Job
-
-
-@pytest.fixture
-def sweeper():
-    """The sweeper as `train.py -m` would set it up, its jobs composed, nothing run."""
-
-    def made(*overrides: str) -> Sweeper:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            hydra = GlobalHydra.instance().hydra
-            config = hydra.compose_config("train", list(overrides), RunMode.MULTIRUN)
-            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
-            return Plugins.instance().instantiate_sweeper(
-                config=config, hydra_context=context, task_function=lambda config: None
-            )
-
-    return made
 
 
 def sweep_folder(place: Path) -> Path:
@@ -144,6 +127,27 @@ def test_a_sweep_that_is_killed_finishes_every_job_once_with_the_undisturbed_res
     assert first.stat().st_mtime_ns == at
     for folder in killed.glob("seed=*"):
         assert_same(known(whole / folder.name), known(folder))
+
+
+def test_a_job_of_another_sweep_goes_on_where_this_one_is_told_to_stop(sweeper, tmp_path) -> None:
+    one = sweeper("seed=1,2", f"hydra.sweep.dir={tmp_path}")
+    theirs, mine = (job.folder for job in one.jobs)
+
+    class Launcher:
+        def launch(self, job_overrides, initial_job_idx) -> None:
+            assert [mine.name in str(overrides) for overrides in job_overrides] == [True]
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    one.launcher = Launcher()
+    theirs.mkdir()
+    with subprocess.Popen(["sleep", "60"]) as other, Status(theirs):
+        owner = read(theirs) | {"pid": other.pid}
+        (theirs / "status.json").write_text(json.dumps(owner))
+        with pytest.raises(Interrupted):
+            one.sweep([])
+        running = other.poll() is None
+        other.kill()
+    assert running
 
 
 def test_the_dashboard_is_built_of_the_sweep_s_folder(monkeypatch, tmp_path) -> None:
