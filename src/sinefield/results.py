@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from omegaconf import OmegaConf
 from sinefield.callbacks import History, write_rows
 from sinefield.checkpoints import WholeFiles
 from sinefield.drawing import draw
-from sinefield.environment import Usage
 from sinefield.evaluation import interpolated
 from sinefield.files import write_whole, writing
 from sinefield.metrics import mean
@@ -56,7 +56,7 @@ def conclude(
     module: FieldModule,
     history: History,
     costs: Figures,
-    usage: Usage,
+    used: Callable[[], dict[str, float]],
 ) -> tuple[Figures, dict[str, Path]]:
     """Draw a finished fit; its figures, which are the means over the fields of a stack, and its pictures by name.
 
@@ -65,13 +65,14 @@ def conclude(
 
     Args:
         config: of the run, resolved.
-        costs, usage: what the run took, for all its fields together.
+        costs: what the run took, for all its fields together.
+        used: seconds and memory by now, the drawing included.
     """
     apart = signal.apart()
     costs = {"grid": {"shape": list(signal.shape), "every": signal.every}, **costs}  # for report.pictures.grid
     if not apart:
         found, pictures = _one(folder, signal, module.field, module.loss, module.scores, history.rows)
-        return found | costs | usage.measured(module.device), pictures
+        return found | costs | used(), pictures
     costs = {"fields": len(apart), **costs}
     figures, pictures = [], {}
     for k, (name, (own, arguments)) in enumerate(apart.items()):
@@ -84,11 +85,11 @@ def conclude(
         state = {f"field.{part}": tensor.clone() for part, tensor in field.state_dict().items()}
         WholeFiles().save_checkpoint({"state_dict": state}, home / "checkpoints" / "last.ckpt")
         found, drawn = _one(home, own, field, module.loss, module.each[k], history.each[k])
-        write_metrics(home, found | costs | usage.measured(module.device))
+        write_metrics(home, found | costs | used())
         figures.append(found)
         pictures[name] = drawn["contact_sheet"]
     total = {"parameters": sum(found["parameters"] for found in figures)}
-    return mean(figures) | total | costs | usage.measured(module.device), pictures
+    return mean(figures) | total | costs | used(), pictures
 
 
 def write_metrics(folder: Path, metrics: Figures) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -103,10 +104,8 @@ def _train(
         callbacks.insert(0, build(config.watcher))
     with logging_to(config.logger if leading() else None, folder) as logger:
         trainer = _trainer(config, logger, callbacks, alone)
-        same = data.max_steps == trainer.max_steps  # else Lightning asks for steps for ever
-        require(
-            same, f"data.max_steps is {data.max_steps}; leave it to trainer.max_steps, which is {trainer.max_steps}"
-        )
+        told = f"data.max_steps is {data.max_steps}; leave it to trainer.max_steps, which is {trainer.max_steps}"
+        require(data.max_steps == trainer.max_steps, told)  # else Lightning asks for steps for ever
         if logger:
             logger.log_hyperparams(resolved)
         made = {"seed": config.seed, **environment(trainer.strategy.root_device)}  # the fit may outlast the code
@@ -120,7 +119,8 @@ def _train(
             "steps_per_second": trainer.global_step / history.fit_seconds,
             **made,
         }
-        metrics, pictures = conclude(folder, resolved, signal, module, history, costs, usage)
+        used = partial(usage.measured, trainer.strategy.root_device)  # Lightning has moved the module off it by now
+        metrics, pictures = conclude(folder, resolved, signal, module, history, costs, used)
         if logger:
             logger.show(pictures)
             logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, trainer.global_step)

@@ -1,7 +1,7 @@
-"""Search for bad input by coverage: `python tests/fuzz/guided.py picture|knob|folder|checkpoint [-runs=10000]`.
+"""Search for bad input by coverage: `python tests/fuzz/guided.py knob -runs=10000`.
 
-The properties are those of test_fuzz.py; atheris (`pip install -e '.[dev,fuzz]'`) mutates what Hypothesis draws from and
-keeps what reaches new lines of sinefield and Pillow. What it finds is printed, with the bytes, and ends it.
+The properties are those of test_fuzz.py; atheris (`pip install -e '.[dev,fuzz]'`) mutates what Hypothesis draws from
+and keeps what reaches new lines of sinefield and Pillow. What it finds is printed, with the bytes, and ends it.
 """
 
 import logging
