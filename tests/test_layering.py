@@ -16,7 +16,7 @@ MAY = {
     "errors": set(),
     "files": set(),
     "jet": {"torch"},
-    "kernels": {"torch", "numpy", "numba", "jet"},
+    "kernels": {"torch", "numpy", "numba", "llvmlite", "jet"},
     "activations": {"torch", "jet", "kernels"},
     "encodings": {"torch", "jet"},
     "field": {"torch", "jet", "activations", "encodings", "kernels"},

@@ -9,17 +9,19 @@ from torch import nn
 
 from sinefield.activations.sine import Sine
 from sinefield.activations.softplus import Softplus
-from sinefield.kernels import base, loops, mlp, tensors
+from sinefield.kernels import base, mlp
+from sinefield.kernels.cpu import Compiled
+from sinefield.kernels.tensors import Tensors
 
 pytestmark = pytest.mark.usefixtures("float64", "passes")
 
 TOLERANCE = 1e-12
 
 
-@pytest.fixture(params=[loops, tensors], ids=["loops", "tensors"])
+@pytest.fixture(params=[Compiled, Tensors])
 def passes(request, monkeypatch):
     """What the CPU does, and what an accelerator does."""
-    monkeypatch.setattr(base, "passes", lambda like: request.param)
+    monkeypatch.setattr(base, "passes", lambda like: request.param())
 
 
 def maps(channels: int, depth: int, stack: tuple[int, ...] = ()) -> list[nn.Linear]:

@@ -8,18 +8,21 @@ import torch
 from discover import distance
 
 from sinefield.jet import Jet, coordinates, elementwise, linear
-from sinefield.kernels import base, loops, sine, tensors
+from sinefield.kernels import base, sine
+from sinefield.kernels.cpu import Compiled
+from sinefield.kernels.tensors import Tensors
 
-pytestmark = pytest.mark.usefixtures("float64", "passes")
+pytestmark = pytest.mark.usefixtures("float64")
+every_way = pytest.mark.usefixtures("passes")
 
 W, TOLERANCE = 30.0, 1e-12
 
 
-@pytest.fixture(params=[loops, tensors], ids=["loops", "tensors"])
+@pytest.fixture(params=[Compiled, Tensors])
 def passes(request, monkeypatch):
     """What the CPU does, and what an accelerator does."""
-    monkeypatch.setattr(base, "passes", lambda like: request.param)
-    return request.param
+    monkeypatch.setattr(base, "passes", lambda like: request.param())
+    return request.param()
 
 
 def inputs(order: int, constant: bool, requires_grad: bool = True) -> tuple[Jet, torch.Tensor, torch.Tensor]:
@@ -42,6 +45,7 @@ def scalar(jet: Jet) -> torch.Tensor:
     return sum((torch.linspace(0.5, 2, part.numel()) * part.flatten()).sum() for part in jet if part is not None)
 
 
+@every_way
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("constant", [False, True])
 def test_layer_is_the_rule_of_jets(order, constant):
@@ -60,6 +64,7 @@ def test_layer_is_the_rule_of_jets(order, constant):
         assert distance(part, other) <= TOLERANCE
 
 
+@every_way
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_pointwise_is_torchs(order):
     """sin, w cos and -w^2 sin, the same whether autograd is at work or not."""
@@ -74,6 +79,7 @@ def test_pointwise_is_torchs(order):
         assert distance(recorded, other) <= TOLERANCE
 
 
+@every_way
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_inputs_that_need_no_derivative_get_none(order):
     """As the coordinates in the first layer: only the parameters' derivatives are there."""
@@ -105,19 +111,18 @@ def test_autocast_rounds_the_factors_of_products_alone(order):
 def test_sines_are_exact_to_rounding(passes, dtype, tolerance, span):
     """Against the sine of numpy in its longest numbers."""
     angle = torch.linspace(-span, span, 60_000, dtype=dtype).reshape(600, 100)
-    z, none = angle.clone(), angle.new_empty(0, 1, 100)
-    value, cosine, *_ = passes.forward(z, angle.new_zeros(100), none, none, 1.0)
+    value, cosine = passes.wave(angle, torch.eye(100, dtype=dtype), angle.new_zeros(100), 1.0)
     exact = angle.numpy().astype(np.longdouble)
     assert np.abs(value.numpy() - np.sin(exact)).max() <= tolerance
     assert np.abs(cosine.numpy() - np.cos(exact)).max() <= tolerance
 
 
 def test_what_is_no_number_stays_none(passes):
-    z, none = torch.tensor([[1.0, torch.nan, torch.inf]]), torch.empty(0, 1, 3)
-    value, cosine, *_ = passes.forward(z, torch.zeros(3), none, none, 1.0)
-    assert value.isnan().tolist() == cosine.isnan().tolist() == [[False, True, True]]
+    value, cosine = passes.wave(torch.tensor([[1.0], [torch.nan], [torch.inf]]), torch.ones(1, 1), torch.zeros(1), 1.0)
+    assert value.isnan().tolist() == cosine.isnan().tolist() == [[False], [True], [True]]
 
 
+@every_way
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_numbers_stay_short(order):
     """In float32 nothing is computed in more, and the result is that of float64 to its rounding."""

@@ -1,52 +1,126 @@
-"""What operations whose derivative is written out share: products in one precision, and the way back to plain rules."""
+"""What the operations whose derivative is written out are made of, and the way back to the plain rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from types import ModuleType
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sinefield.jet import affine
-from sinefield.kernels import tensors
+# The derivatives by h, dh, lh, W and b of a layer; None for those that are not wanted.
+LayerGradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor, Tensor]
 
 
-def passes(like: Tensor) -> ModuleType:
-    """What does the elementwise work: `loops`, or `tensors`, which knows the same functions."""
-    if like.device.type != "cpu":
-        return tensors
-    from sinefield.kernels import loops  # noqa: PLC0415  its compiler takes a while to load
+class Passes(ABC):
+    """Passes through one layer, up and down. All shapes may have K in front, for K networks at once.
 
-    return loops if like.dtype in loops.PRECISIONS else tensors
-
-
-def autocast(like: Tensor) -> torch.dtype | None:
-    """The precision that autocast wants matrix products in; None where it is off."""
-    kind = like.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-
-
-def as_they_are(like: Tensor) -> AbstractContextManager[Any]:
-    """Operations in the precision of their operands."""
-    return nullcontext() if autocast(like) is None else torch.autocast(like.device.type, enabled=False)
-
-
-def product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """a b, (n, k) or partials (D, n, k) times (k, m), with K in front of both for K networks.
-
-    Multiplied in `dtype`; sums and what follows stay in the precision of a.
+    Of ``z = W h + b`` and ``s = sin(w z)`` the cosine is ``c = w cos(w z)``.
     """
-    flat = a.flatten(-3, -2) if a.dim() > b.dim() else a
-    found = flat @ b if dtype is None else (flat.to(dtype) @ b.to(dtype)).to(a.dtype)
-    return found.unflatten(-2, a.shape[-3:-1]) if a.dim() > b.dim() else found
+
+    @abstractmethod
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """a b, of (n, k) and (k, m)."""
+
+    @abstractmethod
+    def wave(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
+        """s and c, (N, W) each.
+
+        Args:
+            h: (N, F).
+            weight, bias: W, (W, F), and b, (W,).
+            w: in radians per unit of z.
+        """
+
+    @abstractmethod
+    def forward(
+        self, h: Tensor, dh: Tensor, lh: Tensor, weight: Tensor, bias: Tensor, w: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """s, c, ``Z_d = W dh_d``, ``Y = W lh``, ``c Z_d`` and ``c Y - w^2 s sum_d Z_d^2``: the layer of `kernels.sine`.
+
+        Args:
+            h: (N, F).
+            dh: (D, N, F), or (D, 1, F) where it is the same at all points; D may be 0.
+            lh: (1, N, F) or (1, 1, F), or (0, 1, F) where no Laplacian is wanted.
+            weight, bias, w: as for `wave`.
+
+        Returns:
+            (N, W), (N, W), Z and Y with as many rows as dh and lh, (D, N, W), and (1, N, W) or (0, N, W).
+        """
+
+    @abstractmethod
+    def backward(
+        self, inputs: Sequence[Tensor], saved: Sequence[Tensor], by: Sequence[Tensor], w: float, wanted: Sequence[bool]
+    ) -> LayerGradients:
+        """The derivatives by h, dh, lh, W and b, for those by what `forward` returns first and last.
+
+        Args:
+            inputs: h, dh, lh and W, as they went into `forward`.
+            saved: s, c, Z and Y, as they came out of it.
+            by: those by s, by c Z_d and by the last; shaped like them.
+            w: as for `wave`.
+            wanted: whether those by h, dh and lh are.
+        """
+
+    @abstractmethod
+    def down(
+        self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, own: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """From the derivatives by the next layer's z down to those by this one's, ``by_z = (by W) slope + extra``.
+
+        Args:
+            by: (N, W').
+            weight: W of the next layer, (W', W).
+            slope, extra: (N, W).
+            h: this layer's inputs, (N, F).
+            own: (W, F), what the derivatives by its own weights hold already; overwritten.
+
+        Returns:
+            by_z, (N, W); those by this layer's b, (W,), and W, ``by_z^T h + own``, (W, F).
+        """
+
+    @abstractmethod
+    def sweep(self, sweep: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """``u = G slope`` and ``u W``, of the sweep back through a layer, in `kernels.mlp`.
+
+        Args:
+            sweep: G, (C, N, W), or (C, 1, W) where it is the same at all points.
+            slope: (N, W).
+            weight: (W, F).
+
+        Returns:
+            (C, N, W) and (C, N, F).
+        """
+
+    @abstractmethod
+    def up(
+        self, by: Tensor, u: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The way `sweep` came, for the derivatives by its last: those by G, by z and by W.
+
+        Args:
+            by: (C, N, F).
+            u, sweep, slope, weight: of `sweep`.
+            bend: the derivative of the slope by z, (N, W).
+
+        Returns:
+            ``(by W^T) slope``, (C, N, W); ``bend sum_c (by_c W^T) G_c``, (N, W); ``sum_c u_c^T by_c``, (W, F).
+        """
 
 
-def mapped(h: Tensor, weight: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """W h, as `product` multiplies: (N, C_out) for h (N, C_in)."""
-    return affine(h, weight) if dtype is None else product(h, weight.mT, dtype)
+def passes(like: Tensor) -> Passes:
+    """Those that are quickest for such numbers."""
+    kind = like.device.type
+    autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    if kind == "cpu" and autocast is None:
+        from sinefield.kernels import cpu  # noqa: PLC0415  its compiler takes a while to load
+
+        if like.dtype in cpu.PRECISIONS:
+            return cpu.Compiled()
+    from sinefield.kernels.tensors import Tensors  # noqa: PLC0415  which is made of this module's
+
+    return Tensors(autocast)
 
 
 def recorded(rule: Callable[..., list[Tensor]], inputs: tuple[Tensor | None, ...], grads: Any) -> list[Tensor | None]:

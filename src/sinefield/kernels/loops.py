@@ -1,89 +1,41 @@
-"""The elementwise part of a layer in one pass over memory each way, compiled for the processor at hand.
+"""The elementwise part of a layer in one pass over memory each way, with its products, in one call.
 
 What `sinefield.kernels.tensors` does operation by operation, each of which reads and writes whole matrices, this does
-row by row, while the row is in the first cache.
+row by row, while the row is in the first cache. The names are those of `sinefield.kernels.base.Passes`; all arrays have
+an axis of K networks in front and lie row by row in memory.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from sinefield.kernels.sincos import NUMBERS, compiled, sines
-
-PRECISIONS = tuple(NUMBERS)
-
-
-def forward(z: Tensor, bias: Tensor, slopes: Tensor, curve: Tensor, w: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As `tensors.forward`."""
-    value = torch.empty_like(z)
-    gradient, laplacian = (z.new_empty(*part.shape[:-2], *z.shape[-2:]) for part in (slopes, curve))
-    w, table = NUMBERS[z.dtype](w)
-    _forward(*_arrays(z.dim() == 2, z, bias, slopes, curve, value, gradient, laplacian), w, table)
-    return value, z, gradient, laplacian
-
-
-def wave(z: Tensor, bias: Tensor, w: float) -> Tensor:
-    """As `tensors.wave`."""
-    value = torch.empty_like(z)
-    _wave(*_arrays(z.dim() == 2, z, bias, value), *NUMBERS[z.dtype](w))
-    return value
-
-
-def backward(
-    sine: Tensor,
-    cosine: Tensor,
-    slopes: Tensor,
-    curve: Tensor,
-    by_value: Tensor,
-    by_gradient: Tensor,
-    by_laplacian: Tensor,
-    w: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As `tensors.backward`."""
-    by_bias = sine.new_zeros(*sine.shape[:-2], sine.shape[-1])
-    found = (torch.empty_like(sine), torch.zeros_like(slopes), torch.zeros_like(curve), by_bias)
-    given = [part.contiguous() for part in (by_value, by_gradient, by_laplacian)]
-    _backward(*_arrays(sine.dim() == 2, sine, cosine, slopes, curve, *given, *found), NUMBERS[sine.dtype](w)[0])
-    return found
-
-
-def turn(by: Tensor, slope: Tensor, extra: Tensor | None) -> Tensor:
-    """As `tensors.turn`."""
-    by_array, *given = _arrays(by.dim() == 2, by, slope, slope if extra is None else extra)
-    total = np.zeros((len(by_array), by.shape[-1]), by_array.dtype)
-    _turn(by_array, *given, extra is not None, total)
-    return torch.from_numpy(total).view(*by.shape[:-2], by.shape[-1])
-
-
-def meet(by: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor) -> Tensor:
-    """As `tensors.meet`."""
-    along = torch.empty_like(slope)
-    _meet(*_arrays(by.dim() == 3, by, sweep, slope, bend, along))
-    return along
-
-
-def _arrays(single: bool, *parts: Tensor) -> list[np.ndarray]:
-    """The same memory, with K = 1 in front where it is of a single network."""
-    arrays = [part.numpy(force=True) for part in parts]
-    return [array[None] for array in arrays] if single else arrays
+from sinefield.kernels.blas import multiply
+from sinefield.kernels.sincos import compiled, sines
 
 
 @compiled
-def _wave(z, bias, value, w, table):  # type: ignore[no-untyped-def]
-    networks, n, _ = z.shape
-    for m in range(networks):
-        for i in range(n):
-            sines(z[m, i], value[m, i], bias[m], w, table)
+def wave(h, weight, bias, value, cosine, w, table):  # type: ignore[no-untyped-def]  # numba finds the types
+    """s into `value` and c into `cosine`."""
+    for m in range(len(h)):
+        multiply(h[m], weight[m], cosine[m], False, True, False)
+        for i in range(h.shape[1]):
+            sines(cosine[m, i], value[m, i], bias[m], w, table)
 
 
 @compiled
-def _forward(z, bias, slopes, curve, value, gradient, laplacian, w, table):  # type: ignore[no-untyped-def]
-    networks, n, width = z.shape
+def forward(  # type: ignore[no-untyped-def]
+    h, dh, lh, weight, bias, value, cosine, slopes, curve, gradient, laplacian, w, table
+):
+    """What goes in, then room for what comes out."""
+    networks, n, width = value.shape
     for m in range(networks):
+        multiply(h[m], weight[m], cosine[m], False, True, False)
+        for d in range(dh.shape[1]):
+            multiply(dh[m, d], weight[m], slopes[m, d], False, True, False)
+        for k in range(lh.shape[1]):
+            multiply(lh[m, k], weight[m], curve[m, k], False, True, False)
         for i in range(n):
-            a, s = z[m, i], value[m, i]
+            a, s = cosine[m, i], value[m, i]
             sines(a, s, bias[m], w, table)
             for k in range(curve.shape[1]):
                 y, lap = curve[m, k, min(i, curve.shape[2] - 1)], laplacian[m, k, i]
@@ -100,20 +52,23 @@ def _forward(z, bias, slopes, curve, value, gradient, laplacian, w, table):  # t
 
 
 @compiled
-def _backward(  # type: ignore[no-untyped-def]
-    sine, cosine, slopes, curve, by_value, by_gradient, by_laplacian, by_z, by_slopes, by_curve, by_bias, w
-):
+def backward(  # type: ignore[no-untyped-def]
+    h, dh, lh, weight, sine, cosine, slopes, curve, by_value, by_gradient, by_laplacian,
+    by_h, by_dh, by_lh, by_weight, by_bias, w
+):  # fmt: skip
+    """What went in, came out and comes back; room for the derivatives, no rows where one is not wanted."""
     networks, n, width = sine.shape
     square = w * w
+    by_z, by_slopes, by_curve = np.empty_like(sine[0]), np.empty_like(slopes[0]), np.empty_like(curve[0])
     for m in range(networks):
-        total = by_bias[m]
+        by_slopes[:], by_curve[:] = 0, 0
         for i in range(n):
-            s, c, g, out = sine[m, i], cosine[m, i], by_value[m, i], by_z[m, i]
+            s, c, g, out = sine[m, i], cosine[m, i], by_value[m, i], by_z[i]
             for j in range(width):
                 out[j] = c[j] * g[j]
             for d in range(slopes.shape[1]):
                 row = min(i, slopes.shape[2] - 1)
-                slope, by_slope, part = slopes[m, d, row], by_slopes[m, d, row], by_gradient[m, d, i]
+                slope, by_slope, part = slopes[m, d, row], by_slopes[d, row], by_gradient[m, d, i]
                 for j in range(width):
                     out[j] -= square * s[j] * part[j] * slope[j]
                 for j in range(width):
@@ -126,44 +81,74 @@ def _backward(  # type: ignore[no-untyped-def]
                         by_slope[j] -= s[j] * (both + both)
             for k in range(curve.shape[1]):
                 row = min(i, curve.shape[2] - 1)
-                y, by_y, lap = curve[m, k, row], by_curve[m, k, row], by_laplacian[m, k, i]
+                y, by_y, lap = curve[m, k, row], by_curve[k, row], by_laplacian[m, k, i]
                 for j in range(width):
                     out[j] -= square * s[j] * y[j] * lap[j]
                 for j in range(width):
                     by_y[j] += c[j] * lap[j]
+            total = by_bias[m]
             for j in range(width):
                 total[j] += out[j]
+        _back_through(by_z.reshape((1, n, width)), h[m : m + 1], weight[m], by_h[m : m + 1], by_weight[m])
+        _back_through(by_slopes, dh[m], weight[m], by_dh[m], by_weight[m])
+        _back_through(by_curve, lh[m], weight[m], by_lh[m], by_weight[m])
 
 
 @compiled
-def _turn(by, slope, extra, more, total):  # type: ignore[no-untyped-def]
-    networks, n, width = by.shape
+def _back_through(by_products, parts, weight, by_parts, by_weight):  # type: ignore[no-untyped-def]
+    """To what was multiplied, where there is room for it, and to the weights."""
+    for d in range(len(parts)):
+        multiply(by_products[d], parts[d], by_weight, True, False, True)
+        if by_parts.shape[1] > 0:
+            multiply(by_products[d], weight, by_parts[d], False, False, False)
+
+
+@compiled
+def down(by, weight, slope, extra, h, by_z, by_bias, by_weight, more, kept):  # type: ignore[no-untyped-def]
+    """As `Passes.down`; `more` says that there is an extra, `kept` that by_weight holds something."""
+    networks, n, width = by_z.shape
     for m in range(networks):
-        sums = total[m]
+        multiply(by[m], weight[m], by_z[m], False, False, False)
         for i in range(n):
-            b, c = by[m, i], slope[m, i]
+            b, c, e, total = by_z[m, i], slope[m, i], extra[m, i], by_bias[m]
             for j in range(width):
                 b[j] *= c[j]
             if more:
-                e = extra[m, i]
                 for j in range(width):
                     b[j] += e[j]
             for j in range(width):
-                sums[j] += b[j]
+                total[j] += b[j]
+        multiply(by_z[m], h[m], by_weight[m], True, False, kept)
 
 
 @compiled
-def _meet(by, sweep, slope, bend, along):  # type: ignore[no-untyped-def]
-    networks, channels, n, width = by.shape
+def sweep(g, slope, weight, u, found):  # type: ignore[no-untyped-def]
+    """G slope into `u`, and u W into `found`."""
+    networks, channels, n, width = u.shape
     for m in range(networks):
+        for k in range(channels):
+            for i in range(n):
+                row, c, out = g[m, k, min(i, g.shape[2] - 1)], slope[m, i], u[m, k, i]
+                for j in range(width):
+                    out[j] = row[j] * c[j]
+            multiply(u[m, k], weight[m], found[m, k], False, False, False)
+
+
+@compiled
+def up(by, u, g, slope, bend, weight, by_g, along, by_weight):  # type: ignore[no-untyped-def]
+    """The way `sweep` came."""
+    networks, channels, n, width = u.shape
+    for m in range(networks):
+        for k in range(channels):
+            multiply(u[m, k], by[m, k], by_weight[m], True, False, k > 0)
+            multiply(by[m, k], weight[m], by_g[m, k], False, True, False)
         for i in range(n):
             c, y, out = slope[m, i], bend[m, i], along[m, i]
-            for j in range(width):
-                out[j] = 0
+            out[:] = 0
             for k in range(channels):
-                b, g = by[m, k, i], sweep[m, k, min(i, sweep.shape[2] - 1)]
+                b, row = by_g[m, k, i], g[m, k, min(i, g.shape[2] - 1)]
                 for j in range(width):
-                    out[j] += b[j] * g[j]
+                    out[j] += b[j] * row[j]
                     b[j] *= c[j]
             for j in range(width):
                 out[j] *= y[j]

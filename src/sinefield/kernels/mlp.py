@@ -29,9 +29,12 @@ from torch.autograd import Function
 
 from sinefield.jet import Derivatives, affine
 from sinefield.kernels import base
+from sinefield.kernels.tensors import Tensors
 
 # (h, W, b, order, first) to s(z) and its first derivatives, of z = W h + b; autograd records it where it is at work.
 Pointwise = Callable[[Tensor, Tensor, Tensor, int, bool], Derivatives]
+
+_RECORDED = Tensors()  # which autograd can record
 
 
 def value(pointwise: Pointwise, h: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
@@ -66,7 +69,7 @@ class _Value(Function):
             out, slope = pointwise(inputs[-1], weight, bias, 1, i == 0)
             inputs.append(out)
             slopes.append(slope)
-        ctx.pointwise, ctx.dtype = pointwise, base.autocast(h)
+        ctx.pointwise, ctx.passes = pointwise, base.passes(h)
         ctx.save_for_backward(*inputs, *slopes, *parameters)
         return affine(inputs[-1], *parameters[-2:])
 
@@ -77,8 +80,8 @@ class _Value(Function):
         inputs, slopes, parameters = saved[: depth + 1], saved[depth + 1 : 2 * depth + 1], saved[2 * depth + 1 :]
         if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
             return None, *base.recorded(partial(_plain_value, ctx.pointwise), (inputs[0], *parameters), grads)
-        with base.as_they_are(inputs[0]):
-            return None, None, *_down(grads[0], inputs, slopes, [None] * depth, _maps(parameters), ctx.dtype)
+        nothing = [None] * depth
+        return None, None, *_down(ctx.passes, grads[0], inputs, slopes, nothing, nothing, _maps(parameters))
 
 
 class _Swept(Function):
@@ -92,13 +95,12 @@ class _Swept(Function):
             inputs.append(out)
             slopes.append(slope)
             bends.append(bend)
-        ctx.pointwise, ctx.dtype = pointwise, base.autocast(h)
+        ctx.pointwise, ctx.passes = pointwise, base.passes(h)
         sweep, sweeps, products = maps[-1][0].unsqueeze(-2), [], []  # (C, 1, W), then (C, N, ..)
-        with base.as_they_are(h):
-            for (weight, _), slope in zip(reversed(maps[:-1]), reversed(slopes), strict=True):
-                sweeps.append(sweep)
-                products.append(sweep * slope.unsqueeze(-3))
-                sweep = base.product(products[-1], weight, ctx.dtype)
+        for (weight, _), slope in zip(reversed(maps[:-1]), reversed(slopes), strict=True):
+            sweeps.append(sweep)
+            product, sweep = ctx.passes.sweep(sweep, slope, weight)
+            products.append(product)
         ctx.save_for_backward(*inputs, *slopes, *bends, *sweeps[::-1], *products[::-1], *parameters)
         return affine(inputs[-1], *parameters[-2:]), sweep
 
@@ -110,35 +112,31 @@ class _Swept(Function):
         if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
             return None, *base.recorded(partial(_plain_swept, ctx.pointwise), (inputs[0], *parameters), grads)
         slopes, bends, sweeps, products = (rest[i * depth : (i + 1) * depth] for i in range(4))
-        maps, extras, by_weights = _maps(parameters), [], []
+        maps, extras, owns = _maps(parameters), [], []
         by_value, by = grads
-        with base.as_they_are(inputs[0]):
-            for i, (weight, _) in enumerate(maps[:-1]):
-                flat = products[i].flatten(-3, -2).mT
-                by_weights.append(base.product(flat, by.flatten(-3, -2), ctx.dtype))
-                by = base.product(by, weight.mT, ctx.dtype)
-                extras.append(base.passes(by).meet(by, sweeps[i], slopes[i], bends[i]))
-            by_weights.append(by.sum(-2))
-            found = _down(by_value, inputs, slopes, extras, maps, ctx.dtype)
-            for own, by_weight in zip(found[::2], by_weights, strict=True):
-                own.add_(by_weight)
+        for i, (weight, _) in enumerate(maps[:-1]):
+            by, extra, own = ctx.passes.up(by, products[i], sweeps[i], slopes[i], bends[i], weight)
+            extras.append(extra)
+            owns.append(own)
+        found = _down(ctx.passes, by_value, inputs, slopes, extras, owns, maps)
+        found[-2] += by.sum(-2)  # by the last W, where the sweep began
         return None, None, *found
 
 
 def _down(
+    passes: base.Passes,
     by: Tensor,
     inputs: list[Tensor],
     slopes: list[Tensor],
     extras: Sequence[Tensor | None],
+    owns: Sequence[Tensor | None],
     maps: list[tuple[Tensor, Tensor]],
-    dtype: torch.dtype | None,
 ) -> list[Tensor]:
-    """The derivatives by W_0, b_0, .., W, b, for that by f, (N, C), and those by z_i that are known already."""
-    found = [by.sum(-2), base.product(by.mT, inputs[-1], dtype)]  # from the last to the first
+    """The derivatives by W_0, b_0, .., W, b, for that by f, (N, C), and those by z_i and W_i that are known already."""
+    found = [by.sum(-2), passes.product(by.mT, inputs[-1])]  # from the last to the first
     for i in reversed(range(len(slopes))):
-        by = base.product(by, maps[i + 1][0], dtype)
-        found.append(base.passes(by).turn(by, slopes[i], extras[i]))
-        found.append(base.product(by.mT, inputs[i], dtype))
+        by, by_bias, by_weight = passes.down(by, maps[i + 1][0], slopes[i], extras[i], inputs[i], owns[i])
+        found += [by_bias, by_weight]
     return found[::-1]
 
 
@@ -167,5 +165,5 @@ def _plain_swept(pointwise: Pointwise, h: Tensor, *parameters: Tensor) -> list[T
         slopes.append(slope)
     sweep = maps[-1][0].unsqueeze(-2)
     for (weight, _), slope in zip(reversed(maps[:-1]), reversed(slopes), strict=True):
-        sweep = base.product(sweep * slope.unsqueeze(-3), weight, None)
+        sweep = _RECORDED.product(sweep * slope.unsqueeze(-3), weight)
     return [affine(h, *maps[-1]), sweep]

@@ -53,8 +53,7 @@ def pointwise(h: Tensor, weight: Tensor, bias: Tensor, order: int, w: float) -> 
     """(sin(w z), w cos(w z), -w^2 sin(w z))[:order + 1] of ``z = W h + b``, (N, C_out) each, for h (N, C_in)."""
     if torch.is_grad_enabled():
         return sines(affine(h, weight, bias), order, w)
-    slope = base.mapped(h, weight, base.autocast(h))  # z, which makes room for it
-    value = base.passes(h).wave(slope, bias, w)
+    value, slope = base.passes(h).wave(h, weight, bias, w)
     return (value, slope, -(w * w) * value)[: order + 1] if order > 1 else (value, slope)[: order + 1]
 
 
@@ -65,13 +64,9 @@ class _Layer(Function):
     def forward(
         ctx: Any, w: float, h: Tensor, dh: Tensor | None, lh: Tensor | None, weight: Tensor, bias: Tensor
     ) -> tuple[Tensor | None, ...]:
-        ctx.w, ctx.dtype = w, base.autocast(h)
-        with base.as_they_are(h):
-            z, none = base.product(h, weight.mT, ctx.dtype), _none(weight)
-            slopes = none if dh is None else base.product(_once(dh), weight.mT, ctx.dtype)
-            curve = none if lh is None else base.product(_once(lh), weight.mT, ctx.dtype).unsqueeze(-3)
-            value, cosine, gradient, laplacian = base.passes(h).forward(z, bias.detach(), slopes, curve, w)
-        ctx.save_for_backward(h, dh, lh, weight, bias, value, cosine, slopes, curve)
+        ctx.w, ctx.passes = w, base.passes(h)
+        value, *saved, gradient, laplacian = ctx.passes.forward(h, _partials(h, dh), _laplacian(h, lh), weight, bias, w)
+        ctx.save_for_backward(h, dh, lh, weight, bias, value, *saved)
         return value, None if dh is None else gradient, None if lh is None else laplacian.squeeze(-3)
 
     @staticmethod
@@ -81,27 +76,20 @@ class _Layer(Function):
             return None, *base.recorded(partial(_plain, ctx.w), (h, dh, lh, weight, bias), grads)
         by_value, by_gradient, by_laplacian = grads
         none = by_value.unsqueeze(-3)[..., :0, :, :]
-        by_gradient = none if dh is None else by_gradient
-        by_laplacian = none if lh is None else by_laplacian.unsqueeze(-3)
-        with base.as_they_are(h):
-            by_z, by_slopes, by_curve, by_bias = base.passes(h).backward(
-                *saved, by_value, by_gradient, by_laplacian, ctx.w
-            )
-            by_weight, by_inputs = base.product(by_z.mT, h, ctx.dtype), []
-            by_products = (by_z, by_slopes, None if lh is None else by_curve.squeeze(-3))
-            for needed, by_product in zip(ctx.needs_input_grad[1:], by_products, strict=False):
-                by_inputs.append(base.product(by_product, weight, ctx.dtype) if needed else None)
-            if dh is not None:
-                rows = _once(dh).flatten(-3, -2)
-                by_weight += base.product(by_slopes.flatten(-3, -2).mT, rows, ctx.dtype)
-            if lh is not None:
-                by_weight += base.product(by_curve.squeeze(-3).mT, _once(lh), ctx.dtype)
-        return None, *by_inputs, by_weight, by_bias
+        by = by_value, none if dh is None else by_gradient, none if lh is None else by_laplacian.unsqueeze(-3)
+        inputs, wanted = (h, _partials(h, dh), _laplacian(h, lh), weight), ctx.needs_input_grad[1:4]
+        by_h, by_dh, by_lh, by_weight, by_bias = ctx.passes.backward(inputs, saved, by, ctx.w, wanted)
+        return None, by_h, by_dh, None if by_lh is None else by_lh.squeeze(-3), by_weight, by_bias
 
 
-def _none(weight: Tensor) -> Tensor:
-    """(0, 1, W): the derivatives along no direction."""
-    return weight.new_empty(*weight.shape[:-2], 0, 1, weight.shape[-2])
+def _partials(h: Tensor, dh: Tensor | None) -> Tensor:
+    """(D, N, C), a single row where they are alike at all points; D = 0 where there are none."""
+    return h.new_empty(*h.shape[:-2], 0, 1, h.shape[-1]) if dh is None else _once(dh)
+
+
+def _laplacian(h: Tensor, lh: Tensor | None) -> Tensor:
+    """The same of (N, C)."""
+    return _partials(h, None if lh is None else lh.unsqueeze(-3))
 
 
 def _once(part: Tensor) -> Tensor:
