@@ -11,9 +11,11 @@ are summed, so that each field's gradient is what it would be alone.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import reduce
 from itertools import product
 from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple
@@ -122,7 +124,9 @@ class Pieces:
         pieces = cut(parts, batch, self.size(batch[0].x.device), self.threads)
         for parameter in self.field.parameters() if self.field.stack else []:  # the parts of a stack add to it
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        jobs = list(product(self._fields(max(len(piece.x) for piece in pieces), batch[0].x.device), pieces))
+        fields = self._fields(max(len(piece.x) for piece in pieces), batch[0].x.device)
+        parameters = {field: list(field.parameters()) for _, field in fields}
+        jobs = list(product(fields, pieces))
         terms: dict[str, Tensor] = {}
 
         def add(which: Which, found: dict[str, Tensor]) -> None:
@@ -132,7 +136,7 @@ class Pieces:
         if self.pool is None:
             for (which, field), piece in jobs:
                 found = self._terms(field, which, piece, power)
-                backward(torch.stack(list(found.values())).sum())
+                backward(_total(found))
                 add(which, found)
             return terms
         precision = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
@@ -141,12 +145,11 @@ class Pieces:
             (which, field), piece = job
             with torch.autocast("cpu", precision, enabled=precision is not None):
                 found = self._terms(field, which, piece, power)
-            total = torch.stack(list(found.values())).sum()
-            return found, torch.autograd.grad(total, list(field.parameters()), materialize_grads=True)
+            return found, torch.autograd.grad(_total(found), parameters[field], materialize_grads=True)
 
         for ((which, field), _), (found, gradients) in zip(jobs, self.pool.map(work, jobs), strict=True):
             add(which, found)
-            for parameter, gradient in zip(field.parameters(), gradients, strict=True):
+            for parameter, gradient in zip(parameters[field], gradients, strict=True):
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
 
@@ -196,6 +199,11 @@ class Pieces:
         loss = _each(piece.part) if field.stack else piece.part
         terms = loss(found, target, power.map(lambda t: t[which]))
         return {name: piece.share * value for name, value in terms.items()}
+
+
+def _total(terms: dict[str, Tensor]) -> Tensor:
+    """Of all terms, and all fields of a stack, ()."""
+    return reduce(operator.add, terms.values()).sum()
 
 
 def _each(loss: Loss) -> Callable[[Jet, Jet, Jet], dict[str, Tensor]]:
