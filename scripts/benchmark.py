@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> None:
     quality.add_argument("--budgets", nargs="+", type=int, default=[150, 400, 1000], help="steps of the default recipe")
     quality.add_argument("--bound", type=float, default=1800, help="seconds for the paper's recipe, per picture")
     quality.add_argument("--repeats", type=int, default=3, help="runs of the default, of which the median counts")
+    quality.add_argument("--thresholds", nargs="+", type=float, help="dB; the paper's recipe is stopped above the last")
     quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
     quality.set_defaults(measure=measure_quality)
 
@@ -94,7 +95,12 @@ def measure_steps(
 
 
 def measure_quality(
-    pictures: list[str], budgets: list[int], bound: float, repeats: int, overrides: list[str]
+    pictures: list[str],
+    budgets: list[int],
+    bound: float,
+    repeats: int,
+    thresholds: list[float] | None,
+    overrides: list[str],
 ) -> list[dict[str, Any]]:
     """The rows of `sinefield.benchmarks.quality`, with train.py's own configuration for the default recipe."""
     import torch  # noqa: PLC0415
@@ -120,7 +126,8 @@ def measure_quality(
 
             config = compose("train", chosen)
             settle(config)
-            found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats)
+            marks = sorted(thresholds or quality.THRESHOLDS)
+            found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats, marks)
             print(quality.table(found), flush=True)
     return found
 

@@ -36,6 +36,7 @@ def rows(
     budgets: Sequence[int],
     bound: float,
     repeats: int = 3,
+    thresholds: Sequence[float] = THRESHOLDS,
     every: int = 25,
 ) -> list[dict[str, Any]]:
     """One row per recipe and threshold; seconds and steps are None where it was not reached.
@@ -47,6 +48,7 @@ def rows(
         budgets: steps to try: how soon a PSNR is reached depends on the schedule, which ends where the run ends.
         bound: seconds after which the paper's recipe is stopped.
         repeats: runs of the default per budget, of whose seconds the median counts.
+        thresholds: dB; the paper's recipe is stopped above the last.
         every: steps between evaluations of the paper's recipe.
     """
     fits: dict[int, list[History]] = {steps: [] for steps in budgets}
@@ -57,12 +59,12 @@ def rows(
         while turns and row["seconds"] >= bound * (1 - len(turns) / (repeats * len(budgets))):
             steps = turns.pop(0)
             fits[steps].append(default(steps))
-        if row["seconds"] > bound or row["psnr"] > max(THRESHOLDS):
+        if row["seconds"] > bound or row["psnr"] >= max(thresholds):
             break
     for steps in turns:
         fits[steps].append(default(steps))
     found = []
-    for threshold in THRESHOLDS:
+    for threshold in thresholds:
         reached = [hit for histories in fits.values() if (hit := _median_hit(histories, threshold)) is not None]
         soonest = min(reached, key=lambda row: row["seconds"], default=None)
         for recipe, hit, spent in (
