@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     quality.add_argument("--budgets", nargs="+", type=int, default=[150, 400, 1000], help="steps of the default recipe")
     quality.add_argument("--bound", type=float, default=1800, help="seconds for the paper's recipe, per picture")
     quality.add_argument("--repeats", type=int, default=3, help="runs of the default, of which the median counts")
-    quality.add_argument("--thresholds", nargs="+", type=float, help="dB; the paper's recipe is stopped above the last")
+    quality.add_argument("--thresholds", nargs="+", type=float, help="dB; the paper's recipe is stopped at the highest")
     quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
     quality.set_defaults(measure=measure_quality)
 

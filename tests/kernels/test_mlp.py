@@ -10,6 +10,7 @@ from torch import nn
 from sinefield.activations.sine import Sine
 from sinefield.activations.softplus import Softplus
 from sinefield.kernels import base, mlp
+from sinefield.kernels.blas import FOUND
 from sinefield.kernels.cpu import Compiled
 from sinefield.kernels.tensors import Tensors
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("float64", "passes")
 TOLERANCE = 1e-12
 
 
-@pytest.fixture(params=[Compiled, Tensors])
+@pytest.fixture(params=[Compiled, Tensors] if FOUND else [Tensors])
 def passes(request, monkeypatch):
     """What the CPU does, and what an accelerator does."""
     monkeypatch.setattr(base, "passes", lambda like: request.param())

@@ -9,6 +9,7 @@ from discover import distance
 
 from sinefield.jet import Jet, coordinates, elementwise, linear
 from sinefield.kernels import base, sine
+from sinefield.kernels.blas import FOUND
 from sinefield.kernels.cpu import Compiled
 from sinefield.kernels.tensors import Tensors
 
@@ -18,7 +19,7 @@ every_way = pytest.mark.usefixtures("passes")
 W, TOLERANCE = 30.0, 1e-12
 
 
-@pytest.fixture(params=[Compiled, Tensors])
+@pytest.fixture(params=[Compiled, Tensors] if FOUND else [Tensors])
 def passes(request, monkeypatch):
     """What the CPU does, and what an accelerator does."""
     monkeypatch.setattr(base, "passes", lambda like: request.param())
@@ -111,14 +112,16 @@ def test_autocast_rounds_the_factors_of_products_alone(order):
 def test_sines_are_exact_to_rounding(passes, dtype, tolerance, span):
     """Against the sine of numpy in its longest numbers."""
     angle = torch.linspace(-span, span, 60_000, dtype=dtype).reshape(600, 100)
-    value, cosine = passes.wave(angle, torch.eye(100, dtype=dtype), angle.new_zeros(100), 1.0)
+    value, cosine = passes.sine_cosine(angle, torch.eye(100, dtype=dtype), angle.new_zeros(100), 1.0)
     exact = angle.numpy().astype(np.longdouble)
     assert np.abs(value.numpy() - np.sin(exact)).max() <= tolerance
     assert np.abs(cosine.numpy() - np.cos(exact)).max() <= tolerance
 
 
 def test_what_is_no_number_stays_none(passes):
-    value, cosine = passes.wave(torch.tensor([[1.0], [torch.nan], [torch.inf]]), torch.ones(1, 1), torch.zeros(1), 1.0)
+    value, cosine = passes.sine_cosine(
+        torch.tensor([[1.0], [torch.nan], [torch.inf]]), torch.ones(1, 1), torch.zeros(1), 1.0
+    )
     assert value.isnan().tolist() == cosine.isnan().tolist() == [[False], [True], [True]]
 
 
@@ -135,3 +138,46 @@ def test_numbers_stay_short(order):
     for part, other in zip(found, exact, strict=True):
         assert part.dtype == torch.float32
         assert distance(part.double(), other) < 1e-5
+
+
+@every_way
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_stack_is_each_network_alone(order):
+    """Values and the parameters' derivatives of three networks at once."""
+    alone = [inputs(order, constant=False) for _ in range(3)]
+    weight, bias = (torch.stack(parts).detach().requires_grad_() for parts in list(zip(*alone, strict=True))[1:])
+    jets = zip(*(jet for jet, *_ in alone), strict=True)
+    together = Jet(*(None if parts[0] is None else torch.stack(parts).detach() for parts in jets))
+    found = sine.layer(together, weight, bias, W)
+    gradients = torch.autograd.grad(found.value.square().sum(), [weight, bias])
+    for k, (jet, own_weight, own_bias) in enumerate(alone):
+        expected = sine.layer(jet, own_weight, own_bias, W)
+        for part, other in zip(found, expected, strict=True):
+            assert part is None or distance(part[k], other) <= TOLERANCE
+        owns = torch.autograd.grad(expected.value.square().sum(), [own_weight, own_bias])
+        for gradient, own in zip(gradients, owns, strict=True):
+            assert distance(gradient[k], own) <= TOLERANCE
+
+
+@every_way
+def test_a_derivative_alike_at_all_points_may_want_its_own():
+    alike = torch.randn(2, 1, 5, requires_grad=True)
+    jet, weight, bias = inputs(0, constant=False)
+    found = [
+        torch.autograd.grad(scalar(rule(Jet(jet.value, alike.expand(2, 7, 5).permute(1, 2, 0)), weight, bias)), alike)[
+            0
+        ]
+        for rule in (partial(sine.layer, w=W), plain)
+    ]
+    assert distance(*found) <= TOLERANCE
+
+
+@every_way
+def test_autocast_at_the_way_back_changes_nothing():
+    """A gradient is as exact as what it is the gradient of."""
+    jet, weight, bias = inputs(1, constant=False)
+    (expected,) = torch.autograd.grad(scalar(sine.layer(jet, weight, bias, W)), weight)
+    found = sine.layer(jet, weight, bias, W)
+    with torch.autocast("cpu", torch.bfloat16):
+        (given,) = torch.autograd.grad(scalar(found), weight)
+    assert torch.equal(given, expected)

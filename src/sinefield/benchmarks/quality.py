@@ -48,7 +48,7 @@ def rows(
         budgets: steps to try: how soon a PSNR is reached depends on the schedule, which ends where the run ends.
         bound: seconds after which the paper's recipe is stopped.
         repeats: runs of the default per budget, of whose seconds the median counts.
-        thresholds: dB; the paper's recipe is stopped above the last.
+        thresholds: dB; the paper's recipe is stopped at the highest.
         every: steps between evaluations of the paper's recipe.
     """
     fits: dict[int, list[History]] = {steps: [] for steps in budgets}

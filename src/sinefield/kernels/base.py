@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -17,14 +18,23 @@ class Passes(ABC):
     """Passes through one layer, up and down. All shapes may have K in front, for K networks at once.
 
     Of ``z = W h + b`` and ``s = sin(w z)`` the cosine is ``c = w cos(w z)``.
+
+    Attributes:
+        autocast: the precision that matrix products are taken in; None for that of their operands. Sums, and what
+            follows a product, stay in the precision of the operands.
     """
 
-    @abstractmethod
+    autocast: torch.dtype | None = None
+
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """a b, of (n, k) and (k, m)."""
+        """a b, of (n, k) and (k, m), or of partials (D, n, k) and one (k, m) for all, whatever autocast wants now."""
+        if a.dim() > b.dim():
+            return self.product(a.flatten(-3, -2), b).unflatten(-2, a.shape[-3:-1])
+        with _as_they_are(a):
+            return a @ b if self.autocast is None else (a.to(self.autocast) @ b.to(self.autocast)).to(a.dtype)
 
     @abstractmethod
-    def wave(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
+    def sine_cosine(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
         """s and c, (N, W) each.
 
         Args:
@@ -43,7 +53,7 @@ class Passes(ABC):
             h: (N, F).
             dh: (D, N, F), or (D, 1, F) where it is the same at all points; D may be 0.
             lh: (1, N, F) or (1, 1, F), or (0, 1, F) where no Laplacian is wanted.
-            weight, bias, w: as for `wave`.
+            weight, bias, w: as for `sine_cosine`.
 
         Returns:
             (N, W), (N, W), Z and Y with as many rows as dh and lh, (D, N, W), and (1, N, W) or (0, N, W).
@@ -59,13 +69,13 @@ class Passes(ABC):
             inputs: h, dh, lh and W, as they went into `forward`.
             saved: s, c, Z and Y, as they came out of it.
             by: those by s, by c Z_d and by the last; shaped like them.
-            w: as for `wave`.
+            w: as for `sine_cosine`.
             wanted: whether those by h, dh and lh are.
         """
 
     @abstractmethod
     def down(
-        self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, own: Tensor | None
+        self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, by_weight: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """From the derivatives by the next layer's z down to those by this one's, ``by_z = (by W) slope + extra``.
 
@@ -74,18 +84,18 @@ class Passes(ABC):
             weight: W of the next layer, (W', W).
             slope, extra: (N, W).
             h: this layer's inputs, (N, F).
-            own: (W, F), what the derivatives by its own weights hold already; overwritten.
+            by_weight: (W, F), what the derivatives by this layer's W hold already; may be overwritten.
 
         Returns:
-            by_z, (N, W); those by this layer's b, (W,), and W, ``by_z^T h + own``, (W, F).
+            by_z, (N, W); those by this layer's b, (W,), and W, ``by_z^T h + by_weight``, (W, F).
         """
 
     @abstractmethod
-    def sweep(self, sweep: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def sweep(self, g: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """``u = G slope`` and ``u W``, of the sweep back through a layer, in `kernels.mlp`.
 
         Args:
-            sweep: G, (C, N, W), or (C, 1, W) where it is the same at all points.
+            g: G, (C, N, W), or (C, 1, W) where it is the same at all points.
             slope: (N, W).
             weight: (W, F).
 
@@ -95,13 +105,13 @@ class Passes(ABC):
 
     @abstractmethod
     def up(
-        self, by: Tensor, u: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor, weight: Tensor
+        self, by: Tensor, u: Tensor, g: Tensor, slope: Tensor, bend: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The way `sweep` came, for the derivatives by its last: those by G, by z and by W.
 
         Args:
             by: (C, N, F).
-            u, sweep, slope, weight: of `sweep`.
+            u, g, slope, weight: of `sweep`.
             bend: the derivative of the slope by z, (N, W).
 
         Returns:
@@ -109,18 +119,24 @@ class Passes(ABC):
         """
 
 
-def passes(like: Tensor) -> Passes:
-    """Those that are quickest for such numbers."""
-    kind = like.device.type
+def passes(h: Tensor) -> Passes:
+    """Those for the device of h, the numbers it holds and the autocast that is on."""
+    kind = h.device.type
     autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     if kind == "cpu" and autocast is None:
         from sinefield.kernels import cpu  # noqa: PLC0415  its compiler takes a while to load
 
-        if like.dtype in cpu.PRECISIONS:
+        if h.dtype in cpu.PRECISIONS:
             return cpu.Compiled()
-    from sinefield.kernels.tensors import Tensors  # noqa: PLC0415  which is made of this module's
+    from sinefield.kernels.tensors import Tensors  # noqa: PLC0415  it imports this module
 
     return Tensors(autocast)
+
+
+def _as_they_are(like: Tensor) -> AbstractContextManager[Any]:
+    """Operations in the precision of their operands."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def recorded(rule: Callable[..., list[Tensor]], inputs: tuple[Tensor | None, ...], grads: Any) -> list[Tensor | None]:

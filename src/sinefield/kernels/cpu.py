@@ -1,4 +1,4 @@
-"""Passes through a layer on the CPU, each compiled for the processor at hand, in one call that needs no interpreter."""
+"""Passes through a layer on the CPU, each compiled for the processor at hand: one call that needs no interpreter."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from sinefield.kernels.base import LayerGradients, Passes
 from sinefield.kernels.blas import FOUND
 from sinefield.kernels.sincos import NUMBERS
 
+# None where the matrix products are not found, as on Windows, whose libraries show only what is their own: torch's
+# operations do it all there.
 PRECISIONS = tuple(NUMBERS) if FOUND else ()
 
 
 class Compiled(Passes):
     """As `Passes` says, by `sinefield.kernels.loops`."""
 
-    def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """As `Passes.product`."""
-        return a @ b
-
-    def wave(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
-        """As `Passes.wave`."""
+    def sine_cosine(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
+        """As `Passes.sine_cosine`."""
         value, cosine = (h.new_empty(*h.shape[:-1], weight.shape[-2]) for _ in range(2))
-        loops.wave(*_arrays(h.dim() == 2, h, weight, bias, value, cosine), *NUMBERS[h.dtype](w))
+        loops.sine_cosine(*_arrays(h.dim() == 2, h, weight, bias, value, cosine), *NUMBERS[h.dtype](w))
         return value, cosine
 
     def forward(
@@ -56,33 +54,32 @@ class Compiled(Passes):
         return by_h, by_dh, by_lh, by_weight, by_bias
 
     def down(
-        self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, own: Tensor | None
+        self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, by_weight: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Passes.down`."""
         by_z, by_bias = slope.new_empty(slope.shape), slope.new_zeros(*slope.shape[:-2], slope.shape[-1])
-        by_weight = slope.new_empty(*by_bias.shape, h.shape[-1]) if own is None else own
-        more = slope if extra is None else extra
-        arrays = _arrays(by.dim() == 2, by, weight, slope, more, h, by_z, by_bias, by_weight)
-        loops.down(*arrays, extra is not None, own is not None)
-        return by_z, by_bias, by_weight
+        total = slope.new_empty(*by_bias.shape, h.shape[-1]) if by_weight is None else by_weight.contiguous()
+        given = by, weight, slope, slope if extra is None else extra, h
+        loops.down(*_arrays(by.dim() == 2, *given, by_z, by_bias, total), extra is not None, by_weight is not None)
+        return by_z, by_bias, total
 
-    def sweep(self, sweep: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def sweep(self, g: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """As `Passes.sweep`."""
-        shape = (*sweep.shape[:-2], slope.shape[-2])
+        shape = (*g.shape[:-2], slope.shape[-2])
         u, found = (slope.new_empty(*shape, width) for width in weight.shape[-2:])
-        loops.sweep(*_arrays(slope.dim() == 2, sweep, slope, weight, u, found))
+        loops.sweep(*_arrays(slope.dim() == 2, g, slope, weight, u, found))
         return u, found
 
     def up(
-        self, by: Tensor, u: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor, weight: Tensor
+        self, by: Tensor, u: Tensor, g: Tensor, slope: Tensor, bend: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Passes.up`."""
-        by_sweep, along, by_weight = (part.new_empty(part.shape) for part in (u, slope, weight))
-        loops.up(*_arrays(slope.dim() == 2, by, u, sweep, slope, bend, weight, by_sweep, along, by_weight))
-        return by_sweep, along, by_weight
+        by_g, along, by_weight = (part.new_empty(part.shape) for part in (u, slope, weight))
+        loops.up(*_arrays(slope.dim() == 2, by, u, g, slope, bend, weight, by_g, along, by_weight))
+        return by_g, along, by_weight
 
 
 def _arrays(single: bool, *parts: Tensor) -> list[np.ndarray]:
     """The same memory, row by row, with K = 1 in front where it is of a single network."""
-    arrays = [part.contiguous().numpy(force=True) for part in parts]
+    arrays = [part.detach().contiguous().numpy() for part in parts]
     return [array[None] for array in arrays] if single else arrays

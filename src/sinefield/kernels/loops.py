@@ -1,4 +1,4 @@
-"""The elementwise part of a layer in one pass over memory each way, with its products, in one call.
+"""A layer's matrix products and its elementwise part, which takes one pass over memory each way, in one call.
 
 What `sinefield.kernels.tensors` does operation by operation, each of which reads and writes whole matrices, this does
 row by row, while the row is in the first cache. The names are those of `sinefield.kernels.base.Passes`; all arrays have
@@ -12,9 +12,13 @@ import numpy as np
 from sinefield.kernels.blas import multiply
 from sinefield.kernels.sincos import compiled, sines
 
+# The machine code that numba keeps of these functions is made anew when this file changes: so it holds a sum of the
+# files they are made of, and tests/kernels/test_blas.py says when it is another.
+MADE_OF = {"blas.py": 0x0167E114, "sincos.py": 0x5A004EB4}
+
 
 @compiled
-def wave(h, weight, bias, value, cosine, w, table):  # type: ignore[no-untyped-def]  # numba finds the types
+def sine_cosine(h, weight, bias, value, cosine, w, table):  # type: ignore[no-untyped-def]  # numba finds the types
     """s into `value` and c into `cosine`."""
     for m in range(len(h)):
         multiply(h[m], weight[m], cosine[m], False, True, False)
@@ -104,8 +108,8 @@ def _back_through(by_products, parts, weight, by_parts, by_weight):  # type: ign
 
 
 @compiled
-def down(by, weight, slope, extra, h, by_z, by_bias, by_weight, more, kept):  # type: ignore[no-untyped-def]
-    """As `Passes.down`; `more` says that there is an extra, `kept` that by_weight holds something."""
+def down(by, weight, slope, extra, h, by_z, by_bias, by_weight, has_extra, accumulate):  # type: ignore[no-untyped-def]
+    """As `Passes.down`; `accumulate` says that by_weight holds something already."""
     networks, n, width = by_z.shape
     for m in range(networks):
         multiply(by[m], weight[m], by_z[m], False, False, False)
@@ -113,12 +117,12 @@ def down(by, weight, slope, extra, h, by_z, by_bias, by_weight, more, kept):  # 
             b, c, e, total = by_z[m, i], slope[m, i], extra[m, i], by_bias[m]
             for j in range(width):
                 b[j] *= c[j]
-            if more:
+            if has_extra:
                 for j in range(width):
                     b[j] += e[j]
             for j in range(width):
                 total[j] += b[j]
-        multiply(by_z[m], h[m], by_weight[m], True, False, kept)
+        multiply(by_z[m], h[m], by_weight[m], True, False, accumulate)
 
 
 @compiled

@@ -29,12 +29,9 @@ from torch.autograd import Function
 
 from sinefield.jet import Derivatives, affine
 from sinefield.kernels import base
-from sinefield.kernels.tensors import Tensors
 
 # (h, W, b, order, first) to s(z) and its first derivatives, of z = W h + b; autograd records it where it is at work.
 Pointwise = Callable[[Tensor, Tensor, Tensor, int, bool], Derivatives]
-
-_RECORDED = Tensors()  # which autograd can record
 
 
 def value(pointwise: Pointwise, h: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
@@ -112,13 +109,13 @@ class _Swept(Function):
         if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
             return None, *base.recorded(partial(_plain_swept, ctx.pointwise), (inputs[0], *parameters), grads)
         slopes, bends, sweeps, products = (rest[i * depth : (i + 1) * depth] for i in range(4))
-        maps, extras, owns = _maps(parameters), [], []
+        maps, extras, by_weights = _maps(parameters), [], []
         by_value, by = grads
         for i, (weight, _) in enumerate(maps[:-1]):
-            by, extra, own = ctx.passes.up(by, products[i], sweeps[i], slopes[i], bends[i], weight)
+            by, extra, by_weight = ctx.passes.up(by, products[i], sweeps[i], slopes[i], bends[i], weight)
             extras.append(extra)
-            owns.append(own)
-        found = _down(ctx.passes, by_value, inputs, slopes, extras, owns, maps)
+            by_weights.append(by_weight)
+        found = _down(ctx.passes, by_value, inputs, slopes, extras, by_weights, maps)
         found[-2] += by.sum(-2)  # by the last W, where the sweep began
         return None, None, *found
 
@@ -129,13 +126,13 @@ def _down(
     inputs: list[Tensor],
     slopes: list[Tensor],
     extras: Sequence[Tensor | None],
-    owns: Sequence[Tensor | None],
+    by_weights: Sequence[Tensor | None],
     maps: list[tuple[Tensor, Tensor]],
 ) -> list[Tensor]:
     """The derivatives by W_0, b_0, .., W, b, for that by f, (N, C), and those by z_i and W_i that are known already."""
     found = [by.sum(-2), passes.product(by.mT, inputs[-1])]  # from the last to the first
     for i in reversed(range(len(slopes))):
-        by, by_bias, by_weight = passes.down(by, maps[i + 1][0], slopes[i], extras[i], inputs[i], owns[i])
+        by, by_bias, by_weight = passes.down(by, maps[i + 1][0], slopes[i], extras[i], inputs[i], by_weights[i])
         found += [by_bias, by_weight]
     return found[::-1]
 
@@ -165,5 +162,6 @@ def _plain_swept(pointwise: Pointwise, h: Tensor, *parameters: Tensor) -> list[T
         slopes.append(slope)
     sweep = maps[-1][0].unsqueeze(-2)
     for (weight, _), slope in zip(reversed(maps[:-1]), reversed(slopes), strict=True):
-        sweep = _RECORDED.product(sweep * slope.unsqueeze(-3), weight)
+        u = sweep * slope.unsqueeze(-3)
+        sweep = (u.flatten(-3, -2) @ weight).unflatten(-2, u.shape[-3:-1])
     return [affine(h, *maps[-1]), sweep]

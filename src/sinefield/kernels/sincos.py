@@ -69,8 +69,6 @@ def _numbers(dtype: torch.dtype) -> Callable[[float], Any]:
 
 
 NUMBERS = {dtype: _numbers(dtype) for dtype in _TABLES}
-# The machine code that numba keeps of a function is made anew when its own file changes: who changes this file touches
-# loops.py too.
 compiled: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 # A sum in any order, which a vector at a time is.
 _summed: Any = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})

@@ -53,7 +53,7 @@ def pointwise(h: Tensor, weight: Tensor, bias: Tensor, order: int, w: float) -> 
     """(sin(w z), w cos(w z), -w^2 sin(w z))[:order + 1] of ``z = W h + b``, (N, C_out) each, for h (N, C_in)."""
     if torch.is_grad_enabled():
         return sines(affine(h, weight, bias), order, w)
-    value, slope = base.passes(h).wave(h, weight, bias, w)
+    value, slope = base.passes(h).sine_cosine(h, weight, bias, w)
     return (value, slope, -(w * w) * value)[: order + 1] if order > 1 else (value, slope)[: order + 1]
 
 
@@ -93,8 +93,8 @@ def _laplacian(h: Tensor, lh: Tensor | None) -> Tensor:
 
 
 def _once(part: Tensor) -> Tensor:
-    """(..., 1, C) of (..., N, C) that is alike at all points."""
-    return part[..., :1, :] if part.stride(-2) == 0 else part
+    """(..., 1, C) of (..., N, C) that is alike at all points, where no derivative by each of them is wanted."""
+    return part[..., :1, :] if part.stride(-2) == 0 and not part.requires_grad else part
 
 
 def _plain(w: float, h: Tensor, dh: Tensor | None, lh: Tensor | None, weight: Tensor, bias: Tensor) -> list[Tensor]:

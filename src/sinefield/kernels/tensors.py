@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,23 +11,17 @@ from sinefield.kernels.base import LayerGradients, Passes
 
 
 class Tensors(Passes):
-    """As `Passes` says; products are multiplied in the precision that autocast wants, None where it is off.
+    """As `Passes` says.
 
-    Sums, and what follows a product, stay in the precision of its operands.
+    Args:
+        autocast: the precision of matrix products; None for that of their operands.
     """
 
     def __init__(self, autocast: torch.dtype | None = None) -> None:
         self.autocast = autocast
 
-    def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """a b; of partials (D, n, k) too, times one (k, m) for all."""
-        if a.dim() > b.dim():
-            return self.product(a.flatten(-3, -2), b).unflatten(-2, a.shape[-3:-1])
-        with self._as_they_are(a):
-            return a @ b if self.autocast is None else (a.to(self.autocast) @ b.to(self.autocast)).to(a.dtype)
-
-    def wave(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
-        """As `Passes.wave`."""
+    def sine_cosine(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
+        """As `Passes.sine_cosine`."""
         angle = self.product(h, weight.mT).add_(bias.unsqueeze(-2)).mul_(w)
         sine = angle.sin()
         return sine, angle.cos_().mul_(w)
@@ -38,7 +30,7 @@ class Tensors(Passes):
         self, h: Tensor, dh: Tensor, lh: Tensor, weight: Tensor, bias: Tensor, w: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """As `Passes.forward`."""
-        sine, cosine = self.wave(h, weight, bias, w)
+        sine, cosine = self.sine_cosine(h, weight, bias, w)
         slopes, curve = (self.product(part, weight.mT) for part in (dh, lh))
         gradient, laplacian = cosine.unsqueeze(-3) * slopes, cosine.unsqueeze(-3) * curve
         for lap in laplacian.unbind(-3):
@@ -74,28 +66,24 @@ class Tensors(Passes):
         return by_h, by_dh, by_lh, by_weight, by_z.sum(-2)
 
     def down(
-        self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, own: Tensor | None
+        self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, by_weight: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Passes.down`."""
         by_z = self.product(by, weight).mul_(slope)
         by_z = by_z if extra is None else by_z.add_(extra)
-        by_weight = self.product(by_z.mT, h)
-        return by_z, by_z.sum(-2), by_weight if own is None else own.add_(by_weight)
+        found = self.product(by_z.mT, h)
+        return by_z, by_z.sum(-2), found if by_weight is None else found.add_(by_weight)
 
-    def sweep(self, sweep: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def sweep(self, g: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """As `Passes.sweep`."""
-        u = sweep * slope.unsqueeze(-3)
+        u = g * slope.unsqueeze(-3)
         return u, self.product(u, weight)
 
     def up(
-        self, by: Tensor, u: Tensor, sweep: Tensor, slope: Tensor, bend: Tensor, weight: Tensor
+        self, by: Tensor, u: Tensor, g: Tensor, slope: Tensor, bend: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Passes.up`."""
         by_weight = self.product(u.flatten(-3, -2).mT, by.flatten(-3, -2))
         by_u = self.product(by, weight.mT)
-        along = (by_u * sweep).sum(-3).mul_(bend)
+        along = (by_u * g).sum(-3).mul_(bend)
         return by_u.mul_(slope.unsqueeze(-3)), along, by_weight
-
-    def _as_they_are(self, like: Tensor) -> AbstractContextManager[Any]:
-        """Operations in the precision of their operands, whatever autocast wants around them."""
-        return nullcontext() if self.autocast is None else torch.autocast(like.device.type, enabled=False)
