@@ -11,6 +11,8 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from sinefield.configuration import know_times
+
 CONF = Path(__file__).parents[1] / "conf"
 
 
@@ -48,6 +50,7 @@ def targets(group: str) -> set[type]:
 
 def build(node: DictConfig, **facts: int) -> Any:
     """What a node describes, built as sinefield.run does it, with `facts` for the `${facts.*}` in it."""
+    know_times()
     return instantiate(OmegaConf.create({"node": node, "facts": facts}).node, _convert_="all")
 
 

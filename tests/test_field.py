@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from discover import build, concrete, described
+from discover import build, concrete, described, distance
 
 from sinefield.activations.base import Activation
 from sinefield.activations.relu import ReLU
@@ -12,6 +12,7 @@ from sinefield.activations.sine import Sine
 from sinefield.encodings.fourier import Fourier
 from sinefield.errors import UserError
 from sinefield.field import CoordinateMLP, Siren
+from sinefield.jet import autograd_jet
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -77,6 +78,21 @@ class TestForward:
         h = torch.sin(7 * (x @ first.weight.T + first.bias))
         h = torch.sin(3 * (h @ hidden.weight.T + hidden.bias))
         assert torch.allclose(field(x), h @ head.weight.T + head.bias, atol=1e-13)
+
+    @pytest.mark.parametrize("order", [0, 1])
+    def test_behind_waves_every_layer_is_a_hidden_one(self, order):
+        """V sin(w1 (W e(x) + b)) + c, with w1 of the hidden layers; by the plain rules, and swept for the gradient."""
+        encoding, activation = Fourier(2, frequencies=5), Sine(omega0=100.0, hidden_omega0=7.0)
+        field, x = CoordinateMLP(2, 1, 16, 0, activation=activation, encoding=encoding), torch.rand(5, 2)
+        (layer,), head = field.layers, field.head
+
+        def equation(x):
+            phases = x @ encoding.matrix.T
+            features = torch.cat([phases.sin(), phases.cos()], dim=1)
+            return torch.sin(7 * (features @ layer.weight.T + layer.bias)) @ head.weight.T + head.bias
+
+        for part, expected in zip(field.jet(x, order), autograd_jet(equation, x, order), strict=True):
+            assert distance(part, expected) < 1e-13
 
 
 class TestState:

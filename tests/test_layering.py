@@ -18,7 +18,7 @@ MAY = {
     "jet": {"torch"},
     "kernels": {"torch", "numpy", "numba", "llvmlite", "jet"},
     "activations": {"torch", "jet", "kernels"},
-    "encodings": {"torch", "jet"},
+    "encodings": {"torch", "jet", "kernels"},
     "field": {"torch", "jet", "activations", "encodings", "kernels"},
     "stack": {"torch", "field"},
     "losses": {"torch", "jet"},

@@ -17,7 +17,7 @@ from sinefield.activations.sine import Sine
 from sinefield.encodings.base import Encoding
 from sinefield.encodings.identity import Identity
 from sinefield.errors import require, whole
-from sinefield.jet import Jet, coordinates, linear
+from sinefield.jet import Derivatives, Jet, coordinates, linear
 from sinefield.kernels import mlp
 
 MOST = 10**9  # weights, 4 GB: four times that with their gradient and Adam's moments
@@ -57,7 +57,7 @@ class CoordinateMLP(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(width, whole("field.out_features", out_features, least=1))
         for i, layer in enumerate(layers):
-            activation.initialize(layer, first=i == 0)
+            activation.initialize(layer, self._first(i))
         activation.initialize_head(self.head)
 
     @property
@@ -78,14 +78,12 @@ class CoordinateMLP(nn.Module):
             order: 0 value, 1 and gradient, 2 and Laplacian; derivatives are per unit of x.
         """
         if order == 0:
-            return Jet(
-                mlp.value(self.activation.pointwise, self._encoded(x, 0).value, [*self.linear_maps(), self.head])
-            )
+            return Jet(mlp.value(self._pointwise, self._encoded(x, 0).value, [*self.linear_maps(), self.head]))
         if order == 1 and self.head.out_features < x.shape[1]:
             return self.swept(x)
         jet = self._encoded(x, order)
         for i, layer in enumerate(self.linear_maps()):
-            jet = self.activation.layer(jet, layer.weight, layer.bias, first=i == 0)
+            jet = self.activation.layer(jet, layer.weight, layer.bias, self._first(i))
         return linear(jet, self.head.weight, self.head.bias)
 
     def swept(self, x: Tensor) -> Jet:
@@ -96,9 +94,17 @@ class CoordinateMLP(nn.Module):
         Source: reverse accumulation, Griewank & Walther (2008), sec. 3.2.
         """
         inputs = self._encoded(x, 1)
-        value, sweep = mlp.swept(self.activation.pointwise, inputs.value, [*self.linear_maps(), self.head])
+        value, sweep = mlp.swept(self._pointwise, inputs.value, [*self.linear_maps(), self.head])
         assert inputs.gradient is not None
         return Jet(value, torch.einsum("...cnf,...nfd->...ncd", sweep, inputs.gradient))
+
+    def _first(self, i: int) -> bool:
+        """Whether layer i has the coordinates themselves in front; behind an encoding's waves all layers are hidden."""
+        return i == 0 and not self.encoding.curved
+
+    def _pointwise(self, h: Tensor, weight: Tensor, bias: Tensor, order: int, first: bool) -> Derivatives:
+        """`Activation.pointwise` of the layer that is `first` behind the encoding, or of another."""
+        return self.activation.pointwise(h, weight, bias, order, first and self._first(0))
 
     def _encoded(self, x: Tensor, order: int) -> Jet:
         """The jet of what goes into the first layer, with K in front for K networks."""

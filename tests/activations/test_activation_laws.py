@@ -147,11 +147,11 @@ class TestStart:
     @sines
     @pytest.mark.parametrize("encoding", described("encoding"))
     def test_a_field_starts_each_layer_as_the_activation_says(self, cls, encoding):
-        """The first layer has n = encoding.features inputs and its own bound; hidden layers and head have theirs."""
+        """A first layer has its own bound; hidden layers, as is the one behind an encoding's waves, and head have theirs."""
         encoding = build(described("encoding")[encoding], dims=2, channels=1, samples=64)
         field = CoordinateMLP(2, 3, 512, 2, activation=cls(omega0=7.0, hidden_omega0=20.0), encoding=encoding)
-        hidden = math.sqrt(6 / 512) / 20
-        bounds = [1 / encoding.features, hidden, hidden, hidden]
+        hidden, n = math.sqrt(6 / 512) / 20, encoding.features
+        bounds = [math.sqrt(6 / n) / 20 if encoding.curved else 1 / n, hidden, hidden, hidden]
         for layer, bound in zip([*field.layers, field.head], bounds, strict=True):
             assert 0.98 * bound < layer.weight.abs().max() <= bound
 

@@ -10,6 +10,7 @@ from sinefield.encodings.base import Encoding
 from sinefield.encodings.fourier import Fourier
 from sinefield.encodings.identity import Identity
 from sinefield.encodings.positional import Positional
+from sinefield.encodings.radial import Radial
 from sinefield.errors import UserError
 from sinefield.jet import autograd_jet, coordinates, elementwise, linear
 
@@ -163,3 +164,36 @@ class TestFourier:
     def test_no_number_of_frequencies(self, frequencies):
         with pytest.raises(UserError, match=r"encoding\.frequencies "):
             Fourier(2, frequencies=frequencies)
+
+
+class TestRadial:
+    @dimensions
+    def test_lengths_are_spread_evenly_up_to_the_highest(self, dims):
+        """With n rows the sorted lengths are those of U(0, highest), nowhere off by more than 3 / n of it."""
+        n, highest = 500, 4.0
+        lengths = Radial(dims, n, highest).matrix.norm(dim=1).sort().values / (2 * math.pi * highest)
+        even = (torch.arange(n) + 0.5) / n
+        assert (lengths - even).abs().max() < 3 / n
+
+    @pytest.mark.parametrize("dims", [2, 3])
+    def test_all_directions_are_alike(self, dims):
+        """The mean of u u^T over the rows is that of the unit sphere, I / D."""
+        rows = Radial(dims, 2000).matrix
+        directions = rows / rows.norm(dim=1, keepdim=True)
+        assert (directions.T @ directions / 2000 - torch.eye(dims) / dims).abs().max() < 0.01
+        assert directions.mean(0).norm() < 0.02
+
+    def test_drawn_anew_for_every_seed(self):
+        """The same seed gives the same frequencies, another others."""
+        rows = []
+        for seed in (0, 0, 1):
+            torch.manual_seed(seed)
+            rows.append(Radial(2).matrix)
+        assert torch.equal(rows[0], rows[1])
+        assert not torch.equal(rows[0], rows[2])
+
+    @pytest.mark.parametrize("knob", ["frequencies", "highest"])
+    @pytest.mark.parametrize("value", [0, -3, math.nan, "4", True])
+    def test_no_number(self, knob, value):
+        with pytest.raises(UserError, match=rf"encoding\.{knob} "):
+            Radial(2, **{knob: value})

@@ -25,7 +25,7 @@ class Activation(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
-        """(s(z), s'(z), s''(z))[:order + 1], each shaped like z; `first` says that z is the first layer's."""
+        """(s(z), s'(z), s''(z))[:order + 1], each shaped like z; `first`: of a layer that has the coordinates in front."""
 
     def layer(self, jet: Jet, weight: Tensor, bias: Tensor, first: bool = False) -> Jet:
         """The jet of ``s(W h + b)`` for the jet of h; a subclass may know a faster way to the same numbers."""
@@ -40,6 +40,10 @@ class Activation(nn.Module, ABC):
         """Draw W and b of the layer in front. Default: Kaiming-normal W, as the SIREN authors use for ReLU.
 
             W ~ N(0, 2/n),  b ~ U(-1/sqrt(n), 1/sqrt(n)),  n inputs
+
+        Args:
+            layer: maps what comes in to z.
+            first: whether the layer has the coordinates in front, not the waves of an encoding or a layer.
 
         Source: He et al., arXiv 1502.01852, eq. 10; b as torch.nn.Linear has it.
         """

@@ -26,7 +26,8 @@ class Sine(Activation):
     Args:
         omega0: w0 of the first layer: how high the frequencies start, in radians per unit of ``W x + b``. "auto" goes
             by the sampling: ``w0 = 1/(4h) = (samples - 1)/8``, half the samples' Nyquist frequency in cycles per unit
-            of coordinate, so that pictures of all sizes start alike when seen pixel by pixel.
+            of coordinate, so that pictures of all sizes start alike when seen pixel by pixel. Behind an encoding, whose
+            waves are what a hidden layer has in front, all layers are hidden ones.
         hidden_omega0: w0 of the hidden layers; where None it is `omega0`, or 30 with "auto".
         scale: multiplies W of every layer but the head at the start. 1 is the paper's; above 1 learns fine
             detail sooner ("weight scaling", arXiv 2410.04779) and, too high, invents it between the samples.
@@ -78,7 +79,7 @@ class Sine(Activation):
         return self.omega0 if first else self.hidden_omega0
 
     def initialize(self, layer: nn.Linear, first: bool) -> None:
-        """W ~ U(-1/n, 1/n) in the first layer, U(-sqrt(6/n)/w0, sqrt(6/n)/w0) in a hidden one, times `scale`.
+        """W ~ U(-1/n, 1/n) in a first layer, U(-sqrt(6/n)/w0, sqrt(6/n)/w0) in a hidden one, times `scale`.
 
         With n inputs. b ~ U(-1/sqrt(n), 1/sqrt(n)), torch.nn.Linear's own, as in the authors' code. At scale 1 the
         weights' part w0 W h of a hidden pre-activation is standard normal, as the supplement's sec. 1 claims of the

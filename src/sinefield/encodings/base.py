@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from sinefield.jet import Derivatives, Jet
+from sinefield.jet import Jet
+from sinefield.kernels.sine import layer
 
 
 class Encoding(nn.Module, ABC):
@@ -27,14 +29,15 @@ class Encoding(nn.Module, ABC):
         """The jet of the F features, from the jet of the D coordinates."""
 
 
-def sine(z: Tensor, order: int) -> Derivatives:
-    """(sin z, cos z, -sin z)[:order + 1]."""
-    return (z.sin(), z.cos(), -z.sin())[: order + 1]
+def waves(jet: Jet, matrix: Tensor) -> Jet:
+    """The jet of ``(sin(M x), cos(M x))``, from that of x: a layer of sines, half of them a quarter of a wave ahead.
 
-
-def cosine(z: Tensor, order: int) -> Derivatives:
-    """(cos z, -sin z, -cos z)[:order + 1]."""
-    return (z.cos(), -z.sin(), -z.cos())[: order + 1]
+    Args:
+        jet: of x, D channels.
+        matrix: M, (F, D), or (K, F, D) for K maps at once, in radians per unit of x.
+    """
+    ahead = matrix.new_full(matrix.shape[:-1], math.pi / 2)
+    return layer(jet, torch.cat([matrix, matrix], dim=-2), torch.cat([torch.zeros_like(ahead), ahead], dim=-1), 1.0)
 
 
 def fixed(module: nn.Module, name: str, tensor: Tensor) -> None:

@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
-from sinefield.encodings.base import Encoding, cosine, fixed, sine
+from sinefield.encodings.base import Encoding, fixed, waves
 from sinefield.errors import positive, whole
-from sinefield.jet import Jet, concatenate, elementwise, linear
+from sinefield.jet import Jet
 
 
 class Fourier(Encoding):
@@ -38,5 +38,4 @@ class Fourier(Encoding):
 
     def forward(self, jet: Jet) -> Jet:
         """The jet of the F features, from the jet of the D coordinates."""
-        phase = linear(jet, self.matrix)
-        return concatenate([elementwise(phase, sine), elementwise(phase, cosine)])
+        return waves(jet, self.matrix)

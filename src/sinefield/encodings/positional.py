@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor
 
-from sinefield.encodings.base import Encoding, cosine, fixed, sine
+from sinefield.encodings.base import Encoding, fixed, waves
 from sinefield.errors import require, whole
-from sinefield.jet import Jet, concatenate, elementwise, linear
+from sinefield.jet import Jet, concatenate
 
 
 class Positional(Encoding):
@@ -42,5 +42,4 @@ class Positional(Encoding):
 
     def forward(self, jet: Jet) -> Jet:
         """The jet of the F features, from the jet of the D coordinates."""
-        phase = linear(jet, self.matrix)
-        return concatenate([jet, elementwise(phase, sine), elementwise(phase, cosine)])
+        return concatenate([jet, waves(jet, self.matrix)])

@@ -1,0 +1,49 @@
+"""Fourier features of all directions alike, whose frequencies are spread evenly up to a highest one.
+
+    x -> (sin(2 pi B x), cos(2 pi B x))        b = r u,  r ~ U(0, highest),  u ~ U(unit sphere)
+
+In D dimensions their density falls as ``|b|^(1 - D)``: in the plane as 1/|b|, like the amplitudes of natural pictures
+(Field, Relations between the statistics of natural images, 1987). A layer of sines behind them is what SIREN is with a
+first layer that is not trained. The rows of B are points of a scrambled Sobol sequence (Owen, Scrambling Sobol'
+points, 1998), of which a few hundred cover the ball more evenly than as many independent ones.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.quasirandom import SobolEngine
+
+from sinefield.encodings.base import Encoding, fixed, waves
+from sinefield.errors import positive, whole
+from sinefield.jet import Jet
+
+
+class Radial(Encoding):
+    """``x -> (sin(2 pi B x), cos(2 pi B x))``, F = 2 `frequencies`.
+
+    Args:
+        in_features: D, the number of coordinates.
+        frequencies: the number of rows of B.
+        highest: the length that those of the rows stay below, in cycles per unit of coordinate.
+
+    >>> Radial(in_features=2, frequencies=192, highest=20.0).features
+    384
+    """
+
+    matrix: Tensor
+
+    def __init__(self, in_features: int, frequencies: int = 192, highest: float = 20.0) -> None:
+        super().__init__()
+        self.features = 2 * whole("encoding.frequencies", frequencies, least=1)
+        highest = positive("encoding.highest", highest)
+        seed = int(torch.randint(2**31, ()))
+        points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(frequencies, dtype=torch.float64)
+        radius, normal = points[:, :1], torch.special.ndtri(points[:, 1:].clamp(1e-9, 1 - 1e-9))
+        fixed(self, "matrix", 2 * math.pi * highest * radius * normal / normal.norm(dim=1, keepdim=True))
+
+    def forward(self, jet: Jet) -> Jet:
+        """The jet of the F features, from the jet of the D coordinates."""
+        return waves(jet, self.matrix)
