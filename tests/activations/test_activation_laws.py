@@ -147,7 +147,7 @@ class TestStart:
     @sines
     @pytest.mark.parametrize("encoding", described("encoding"))
     def test_a_field_starts_each_layer_as_the_activation_says(self, cls, encoding):
-        """A first layer has its own bound; hidden layers, as is the one behind an encoding's waves, and head have theirs."""
+        """A first layer has its own bound; hidden layers, such as the one behind an encoding's waves, have theirs."""
         encoding = build(described("encoding")[encoding], dims=2, channels=1, samples=64)
         field = CoordinateMLP(2, 3, 512, 2, activation=cls(omega0=7.0, hidden_omega0=20.0), encoding=encoding)
         hidden, n = math.sqrt(6 / 512) / 20, encoding.features

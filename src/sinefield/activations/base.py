@@ -25,7 +25,7 @@ class Activation(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
-        """(s(z), s'(z), s''(z))[:order + 1], each shaped like z; `first`: of a layer that has the coordinates in front."""
+        """(s(z), s'(z), s''(z))[:order + 1], each shaped like z; `first` says that the coordinates are in front."""
 
     def layer(self, jet: Jet, weight: Tensor, bias: Tensor, first: bool = False) -> Jet:
         """The jet of ``s(W h + b)`` for the jet of h; a subclass may know a faster way to the same numbers."""
