@@ -76,6 +76,14 @@ class TestEvery:
         assert bool((laplacian != 0).any()) == encode.curved
 
     @every
+    def test_autocast_leaves_it_as_it_is(self, name):
+        """Features in half precision would not know where they are: a phase of 100 radians to 8 bits is none."""
+        encode, x = encoding(name, 2).float(), coordinates(torch.rand(5, 2, dtype=torch.float32), order=2)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = encode(x)
+        assert all(distance(part, expected) < 1e-6 for part, expected in zip(found, encode(x), strict=True))
+
+    @every
     def test_nothing_is_trained(self, name):
         """An encoding has no parameters; what it drew is in its state."""
         assert list(encoding(name, 2).parameters()) == []

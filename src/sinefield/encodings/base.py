@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sinefield.jet import Jet
+from sinefield.kernels.base import as_they_are
 from sinefield.kernels.sine import layer
 
 
@@ -32,12 +33,16 @@ class Encoding(nn.Module, ABC):
 def waves(jet: Jet, matrix: Tensor) -> Jet:
     """The jet of ``(sin(M x), cos(M x))``, from that of x: a layer of sines, half of them a quarter of a wave ahead.
 
+    In the precision of x, whatever autocast wants: 8 bits of a phase of a hundred radians would be none of its angle.
+
     Args:
         jet: of x, D channels.
         matrix: M, (F, D), or (K, F, D) for K maps at once, in radians per unit of x.
     """
     ahead = matrix.new_full(matrix.shape[:-1], math.pi / 2)
-    return layer(jet, torch.cat([matrix, matrix], dim=-2), torch.cat([torch.zeros_like(ahead), ahead], dim=-1), 1.0)
+    weight, bias = torch.cat([matrix, matrix], dim=-2), torch.cat([torch.zeros_like(ahead), ahead], dim=-1)
+    with as_they_are(matrix):
+        return layer(jet, weight, bias, 1.0)
 
 
 def fixed(module: nn.Module, name: str, tensor: Tensor) -> None:

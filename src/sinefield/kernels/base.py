@@ -30,7 +30,7 @@ class Passes(ABC):
         """a b, of (n, k) and (k, m), or of partials (D, n, k) and one (k, m) for all, whatever autocast wants now."""
         if a.dim() > b.dim():
             return self.product(a.flatten(-3, -2), b).unflatten(-2, a.shape[-3:-1])
-        with _as_they_are(a):
+        with as_they_are(a):
             return a @ b if self.autocast is None else (a.to(self.autocast) @ b.to(self.autocast)).to(a.dtype)
 
     @abstractmethod
@@ -133,8 +133,8 @@ def passes(h: Tensor) -> Passes:
     return Tensors(autocast)
 
 
-def _as_they_are(like: Tensor) -> AbstractContextManager[Any]:
-    """Operations in the precision of their operands."""
+def as_they_are(like: Tensor) -> AbstractContextManager[Any]:
+    """Within it, operations in the precision of their operands, whatever autocast wants."""
     kind = like.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
