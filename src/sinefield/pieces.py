@@ -178,10 +178,9 @@ class Pieces:
         return True
 
     def _room(self, device: torch.device, in_cache: int) -> int:
-        """How many points times fields a piece has room for."""
-        return max(
-            1, (in_cache if device.type == "cpu" else _ON_DEVICE) // self.field.head.in_features >> self.halvings
-        )
+        """How many points times fields a piece has room for; twice as many of numbers half as long."""
+        room = (in_cache << torch.is_autocast_enabled("cpu")) if device.type == "cpu" else _ON_DEVICE
+        return max(1, room // self.field.head.in_features >> self.halvings)
 
     def _fields(self, points: int, device: torch.device) -> list[tuple[Which, CoordinateMLP]]:
         """The field, or the parts of a stack that are evaluated together at so many points, each with its place."""

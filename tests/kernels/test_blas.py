@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from sinefield.field import Siren
-from sinefield.kernels import base, blas, cpu, loops
+from sinefield.kernels import base, blas, cpu, loops, mixed
 from sinefield.kernels.cpu import Compiled
+from sinefield.kernels.mixed import Mixed
 from sinefield.kernels.tensors import Tensors
 
 
@@ -32,14 +33,20 @@ def test_multiply_is_numpys(number, tolerance, shape, transpose_a, transpose_b, 
 
 
 def test_torchs_operations_do_it_where_there_are_none(monkeypatch):
-    """And where numbers are short, or autocast shortens them."""
+    """And where numbers are short by themselves, or shortened in another way than to bfloat16."""
     if blas.FOUND:
-        assert isinstance(base.passes(torch.ones(1)), Compiled)
+        assert type(base.passes(torch.ones(1))) is Compiled
     assert isinstance(base.passes(torch.ones(1, dtype=torch.bfloat16)), Tensors)
     with torch.autocast("cpu", torch.bfloat16):
-        assert base.passes(torch.ones(1)).autocast == torch.bfloat16
+        assert isinstance(base.passes(torch.ones(1)), Mixed if blas.FOUND else Tensors)
+        assert isinstance(base.passes(torch.ones(1, dtype=torch.float64)), Tensors)
+    with torch.autocast("cpu", torch.float16):
+        assert isinstance(base.passes(torch.ones(1)), Tensors)
     monkeypatch.setattr(cpu, "PRECISIONS", ())
     assert isinstance(base.passes(torch.ones(1)), Tensors)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert isinstance(base.passes(torch.ones(1)), Tensors)
+        assert base.passes(torch.ones(1)).autocast == torch.bfloat16
 
 
 def test_a_library_without_products_is_no_use():
@@ -55,7 +62,8 @@ def test_points_of_another_shape_or_precision_are_refused(dims, dtype, order, ch
         Siren(2, channels, width=8, depth=1).jet(torch.rand(5, dims, dtype=dtype), order)
 
 
-def test_machine_code_is_of_these_files():
-    """Whoever changes one of them writes its new sum into loops.py, which has the machine code made anew."""
-    folder = Path(loops.__file__).parent
-    assert {name: zlib.crc32((folder / name).read_bytes()) for name in loops.MADE_OF} == loops.MADE_OF
+@pytest.mark.parametrize("module", [loops, mixed], ids=lambda module: module.__name__.rpartition(".")[2])
+def test_machine_code_is_of_these_files(module):
+    """Whoever changes one of them writes its new sum into the module, which has the machine code made anew."""
+    folder = Path(module.__file__).parent
+    assert {name: zlib.crc32((folder / name).read_bytes()) for name in module.MADE_OF} == module.MADE_OF

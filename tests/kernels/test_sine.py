@@ -26,15 +26,22 @@ def passes(request, monkeypatch):
     return request.param()
 
 
-def inputs(order: int, constant: bool, requires_grad: bool = True) -> tuple[Jet, torch.Tensor, torch.Tensor]:
-    """A random jet of 5 channels at 7 points, or the jet of coordinates; a weight and a bias for 6 channels."""
+def inputs(
+    order: int, constant: bool, requires_grad: bool = True, channels: int = 5
+) -> tuple[Jet, torch.Tensor, torch.Tensor]:
+    """A random jet of 5 channels at 7 points, or the jet of coordinates; a weight and a bias for one more."""
     if constant:
-        jet = coordinates(torch.rand(7, 5, requires_grad=requires_grad), order)
+        jet = coordinates(torch.rand(7, channels, requires_grad=requires_grad), order)
     else:
-        parts = [torch.randn(7, 5), torch.randn(2, 7, 5), torch.randn(7, 5)][: order + 1]
+        shapes = [(7, channels), (2, 7, channels), (7, channels)]
+        parts = [torch.randn(shape) for shape in shapes[: order + 1]]
         value, *rest = (part.requires_grad_(requires_grad) for part in parts)
         jet = Jet(value, *(part.permute(1, 2, 0) if part.ndim == 3 else part for part in rest))
-    return jet, torch.randn(6, 5, requires_grad=True) / 30, torch.randn(6, requires_grad=True)
+    return (
+        jet,
+        torch.randn(channels + 1, channels, requires_grad=True) / 30,
+        torch.randn(channels + 1, requires_grad=True),
+    )
 
 
 def plain(jet: Jet, weight: torch.Tensor, bias: torch.Tensor) -> Jet:
@@ -94,7 +101,7 @@ def test_inputs_that_need_no_derivative_get_none(order):
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_autocast_rounds_the_factors_of_products_alone(order):
     """Under bfloat16 all that comes out is in the input's precision, and off by bfloat16's rounding, some 1%."""
-    jet, weight, bias = inputs(order, constant=False)
+    jet, weight, bias = inputs(order, constant=False, channels=base.FEW)
     expected = plain(jet, weight, bias)
     wanted = torch.autograd.grad(scalar(expected), weight)[0]
     with torch.autocast("cpu", torch.bfloat16):
@@ -105,6 +112,14 @@ def test_autocast_rounds_the_factors_of_products_alone(order):
             assert part.dtype == torch.float64
             assert 1e-6 < distance(part, other) < 0.05
     assert distance(given, wanted) < 0.05
+
+
+def test_autocast_leaves_coordinates_as_they_are():
+    """What has few numbers to a sum comes out as without it."""
+    jet, weight, bias = inputs(0, constant=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = sine.layer(jet, weight, bias, W).value
+    assert distance(found, plain(jet, weight, bias).value) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1.5e-7), (torch.float64, 3e-16)])

@@ -187,7 +187,8 @@ def gemm_rate(problem: Problem) -> float:
     field, dtype = problem.field(), PRECISIONS[problem.precision] or torch.float32
     pieces = Pieces(field)
     device = torch.device(problem.device)
-    n, w = min(problem.points, pieces.size(device)), problem.width
+    with torch.autocast(problem.device, dtype, enabled=dtype != torch.float32):
+        n, w = min(problem.points, pieces.size(device)), problem.width
     many = max(4, math.ceil(problem.points / n))
     weight = torch.randn(w, w, device=device, dtype=dtype)
     operands = [torch.randn(2, n, w, device=device, dtype=dtype) for _ in range(4)]

@@ -10,6 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# A product whose sums or rows have fewer numbers takes no time, and is never rounded: the coordinates of neighbouring
+# pixels differ in bits that bfloat16 has not.
+FEW = 16
+
 # The derivatives by h, dh, lh, W and b of a layer; None for those that are not wanted.
 LayerGradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor, Tensor]
 
@@ -20,8 +24,8 @@ class Passes(ABC):
     Of ``z = W h + b`` and ``s = sin(w z)`` the cosine is ``c = w cos(w z)``.
 
     Attributes:
-        autocast: the precision that matrix products are taken in; None for that of their operands. Sums, and what
-            follows a product, stay in the precision of the operands.
+        autocast: the precision that matrix products are taken in, but for those with `FEW` numbers; None for that of
+            their operands. Sums, and what follows a product, stay in the precision of the operands.
     """
 
     autocast: torch.dtype | None = None
@@ -31,7 +35,23 @@ class Passes(ABC):
         if a.dim() > b.dim():
             return self.product(a.flatten(-3, -2), b).unflatten(-2, a.shape[-3:-1])
         with as_they_are(a):
-            return a @ b if self.autocast is None else (a.to(self.autocast) @ b.to(self.autocast)).to(a.dtype)
+            if self.autocast is None or min(b.shape[-2:]) < FEW:
+                return a @ b
+            return (a.to(self.autocast) @ b.to(self.autocast)).to(a.dtype)
+
+    def through(
+        self, by_products: Sequence[Tensor], inputs: Sequence[Tensor], wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor]:
+        """The derivatives by h, dh, lh and W, for those by z, Z and Y; other arguments as of `backward`."""
+        by_z, *rest = by_products
+        h, dh, lh, weight = inputs
+        by_weight = self.product(by_z.mT, h).to(weight.dtype)
+        for by_product, part in zip(rest, (dh, lh), strict=True):
+            by_weight += self.product(by_product.flatten(-3, -2).mT, part.flatten(-3, -2))
+        by_h, by_dh, by_lh = (
+            self.product(part, weight) if its else None for part, its in zip(by_products, wanted, strict=True)
+        )
+        return by_h, by_dh, by_lh, by_weight
 
     @abstractmethod
     def sine_cosine(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
@@ -123,11 +143,13 @@ def passes(h: Tensor) -> Passes:
     """Those for the device of h, the numbers it holds and the autocast that is on."""
     kind = h.device.type
     autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-    if kind == "cpu" and autocast is None:
-        from sinefield.kernels import cpu  # noqa: PLC0415  its compiler takes a while to load
+    if kind == "cpu":
+        from sinefield.kernels import cpu, mixed  # noqa: PLC0415  their compiler takes a while to load
 
-        if h.dtype in cpu.PRECISIONS:
+        if autocast is None and h.dtype in cpu.PRECISIONS:
             return cpu.Compiled()
+        if autocast == mixed.SHORT and cpu.PRECISIONS and h.dtype in (torch.float32, mixed.SHORT):
+            return mixed.Mixed()
     from sinefield.kernels.tensors import Tensors  # noqa: PLC0415  it imports this module
 
     return Tensors(autocast)

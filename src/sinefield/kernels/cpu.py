@@ -23,7 +23,7 @@ class Compiled(Passes):
     def sine_cosine(self, h: Tensor, weight: Tensor, bias: Tensor, w: float) -> tuple[Tensor, Tensor]:
         """As `Passes.sine_cosine`."""
         value, cosine = (h.new_empty(*h.shape[:-1], weight.shape[-2]) for _ in range(2))
-        loops.sine_cosine(*_arrays(h.dim() == 2, h, weight, bias, value, cosine), *NUMBERS[h.dtype](w))
+        loops.sine_cosine(*as_arrays(h.dim() == 2, h, weight, bias, value, cosine), *NUMBERS[h.dtype](w))
         return value, cosine
 
     def forward(
@@ -34,7 +34,7 @@ class Compiled(Passes):
         value, cosine = (h.new_empty(*h.shape[:-1], width) for _ in range(2))
         products = [part.new_empty(*part.shape[:-1], width) for part in (dh, lh)]
         derivatives = [part.new_empty(*part.shape[:-2], n, width) for part in (dh, lh)]
-        arrays = _arrays(h.dim() == 2, h, dh, lh, weight, bias, value, cosine, *products, *derivatives)
+        arrays = as_arrays(h.dim() == 2, h, dh, lh, weight, bias, value, cosine, *products, *derivatives)
         loops.forward(*arrays, *NUMBERS[h.dtype](w))
         return value, cosine, products[0], products[1], derivatives[0], derivatives[1]
 
@@ -49,7 +49,7 @@ class Compiled(Passes):
         ]
         by_weight, by_bias = weight.new_zeros(weight.shape), weight.new_zeros(weight.shape[:-1])
         found = (*by_inputs, by_weight, by_bias)
-        loops.backward(*_arrays(weight.dim() == 2, *inputs, *saved, *by, *found), NUMBERS[weight.dtype](w)[0])
+        loops.backward(*as_arrays(weight.dim() == 2, *inputs, *saved, *by, *found), NUMBERS[weight.dtype](w)[0])
         by_h, by_dh, by_lh = (part if its else None for part, its in zip(by_inputs, wanted, strict=True))
         return by_h, by_dh, by_lh, by_weight, by_bias
 
@@ -60,14 +60,14 @@ class Compiled(Passes):
         by_z, by_bias = slope.new_empty(slope.shape), slope.new_zeros(*slope.shape[:-2], slope.shape[-1])
         total = slope.new_empty(*by_bias.shape, h.shape[-1]) if by_weight is None else by_weight.contiguous()
         given = by, weight, slope, slope if extra is None else extra, h
-        loops.down(*_arrays(by.dim() == 2, *given, by_z, by_bias, total), extra is not None, by_weight is not None)
+        loops.down(*as_arrays(by.dim() == 2, *given, by_z, by_bias, total), extra is not None, by_weight is not None)
         return by_z, by_bias, total
 
     def sweep(self, g: Tensor, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """As `Passes.sweep`."""
         shape = (*g.shape[:-2], slope.shape[-2])
         u, found = (slope.new_empty(*shape, width) for width in weight.shape[-2:])
-        loops.sweep(*_arrays(slope.dim() == 2, g, slope, weight, u, found))
+        loops.sweep(*as_arrays(slope.dim() == 2, g, slope, weight, u, found))
         return u, found
 
     def up(
@@ -75,11 +75,11 @@ class Compiled(Passes):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Passes.up`."""
         by_g, along, by_weight = (part.new_empty(part.shape) for part in (u, slope, weight))
-        loops.up(*_arrays(slope.dim() == 2, by, u, g, slope, bend, weight, by_g, along, by_weight))
+        loops.up(*as_arrays(slope.dim() == 2, by, u, g, slope, bend, weight, by_g, along, by_weight))
         return by_g, along, by_weight
 
 
-def _arrays(single: bool, *parts: Tensor) -> list[np.ndarray]:
+def as_arrays(single: bool, *parts: Tensor) -> list[np.ndarray]:
     """The same memory, row by row, with K = 1 in front where it is of a single network."""
     arrays = [part.detach().contiguous().numpy() for part in parts]
     return [array[None] for array in arrays] if single else arrays

@@ -42,7 +42,7 @@ class Tensors(Passes):
         self, inputs: Sequence[Tensor], saved: Sequence[Tensor], by: Sequence[Tensor], w: float, wanted: Sequence[bool]
     ) -> LayerGradients:
         """As `Passes.backward`."""
-        (h, dh, lh, weight), (sine, cosine, slopes, curve) = inputs, saved
+        sine, cosine, slopes, curve = saved
         by_value, by_gradient, by_laplacian = by
         by_z, against = cosine * by_value, torch.zeros_like(sine)
         by_slopes, by_curve = cosine.unsqueeze(-3) * by_gradient, cosine.unsqueeze(-3) * by_laplacian
@@ -57,13 +57,7 @@ class Tensors(Passes):
             against.addcmul_(lap, y)
         by_z.addcmul_(sine, against, value=-w * w)
         by_products = by_z, by_slopes.sum_to_size(slopes.shape), by_curve.sum_to_size(curve.shape)
-        by_weight = self.product(by_z.mT, h)
-        for by_product, part in zip(by_products[1:], (dh, lh), strict=True):
-            by_weight += self.product(by_product.flatten(-3, -2).mT, part.flatten(-3, -2))
-        by_h, by_dh, by_lh = (
-            self.product(part, weight) if its else None for part, its in zip(by_products, wanted, strict=True)
-        )
-        return by_h, by_dh, by_lh, by_weight, by_z.sum(-2)
+        return *self.through(by_products, inputs, wanted), by_z.sum(-2)
 
     def down(
         self, by: Tensor, weight: Tensor, slope: Tensor, extra: Tensor | None, h: Tensor, by_weight: Tensor | None
