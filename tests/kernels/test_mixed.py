@@ -113,9 +113,7 @@ def test_a_field_and_its_gradient_are_those_of_float32(order, channels):
         with torch.autocast("cpu", SHORT, enabled=not precise):
             jet = field.jet(x, order)
         scales = 1, 10, 1000  # of the parts of a jet at w0 = 30
-        loss = sum(
-            (part.float() / scale).square().mean() for part, scale in zip(jet, scales, strict=True) if part is not None
-        )
+        parts = [(part.float() / scale).square().mean() for part, scale in zip(jet[: order + 1], scales, strict=False)]
         return jet, list(torch.autograd.grad(sum(parts), list(field.parameters())))
 
     (jet, gradients), (exact, expected) = found(precise=False), found(precise=True)
