@@ -87,14 +87,16 @@ def test_every_thread_has_a_piece(problem):
     assert [len(piece.x) for piece in cut(loss.parts, batch, points=1000, least=3)] == [34, 34, 32, 20, 20, 20]
 
 
+@pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_values_are_the_fields(problem, threads):
-    """In the order of the points, without a graph."""
+def test_values_are_the_fields(problem, threads, autocast, monkeypatch):
+    """In the order of the points, without a graph; in the field's own precision whatever it is trained in."""
+    monkeypatch.setattr("sinefield.kernels.base.FEW", 0)  # so narrow a network would be left as it is
     field, _, batch = problem
     pieces, before = Pieces(field, points=9), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with pieces.working(CPU):
+        with pieces.working(CPU), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             found = pieces.values(batch[0].x)
     finally:
         torch.set_num_threads(before)

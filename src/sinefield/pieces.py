@@ -154,10 +154,13 @@ class Pieces:
         return terms
 
     def values(self, x: Tensor) -> Tensor:
-        """The field's values (N, C) at x (N, D), those of a stack (K, N, C); nothing is recorded."""
+        """The field's values (N, C) at x (N, D), those of a stack (K, N, C).
+
+        Nothing is recorded, and nothing rounded to fewer bits than the parameters': they are what a loaded field gives.
+        """
 
         def work(job: tuple[tuple[Which, CoordinateMLP], Tensor]) -> Tensor:
-            with torch.no_grad():
+            with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
                 return job[0][1](job[1])
 
         points = x.split(self.size(x.device))
