@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sinefield.field import Siren
-from sinefield.kernels import base, blas, cpu, loops, mixed
+from sinefield.kernels import base, blas, cpu, loops, rounded
 from sinefield.kernels.cpu import Compiled
 from sinefield.kernels.mixed import Mixed
 from sinefield.kernels.tensors import Tensors
@@ -62,7 +62,7 @@ def test_points_of_another_shape_or_precision_are_refused(dims, dtype, order, ch
         Siren(2, channels, width=8, depth=1).jet(torch.rand(5, dims, dtype=dtype), order)
 
 
-@pytest.mark.parametrize("module", [loops, mixed], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("module", [loops, rounded], ids=lambda module: module.__name__.rpartition(".")[2])
 def test_machine_code_is_of_these_files(module):
     """Whoever changes one of them writes its new sum into the module, which has the machine code made anew."""
     folder = Path(module.__file__).parent

@@ -7,7 +7,7 @@ from discover import distance
 
 from sinefield.field import Siren
 from sinefield.jet import Jet
-from sinefield.kernels import mixed
+from sinefield.kernels import rounded
 from sinefield.kernels.blas import FOUND
 from sinefield.kernels.cpu import Compiled
 from sinefield.kernels.mixed import SHORT, Mixed
@@ -94,11 +94,11 @@ def test_rounding_is_torchs():
     ties = torch.tensor([0x3F808000, 0x3F818000, 0x3F828000], dtype=torch.int32).view(torch.float32)
     numbers = torch.cat([wide, ties.repeat(WIDTH)[: 2 * WIDTH].reshape(2, WIDTH)])[None]
     shortened = np.empty(numbers.shape, np.uint16)
-    mixed._narrow(numbers.numpy(), 0, shortened)
+    rounded.narrow(numbers.numpy(), 0, shortened)
     found = torch.from_numpy(shortened).view(SHORT)
     torch.testing.assert_close(found, numbers.to(SHORT), rtol=0, atol=0, equal_nan=True)
     back = np.empty_like(numbers.numpy())
-    mixed._widen(shortened, 0, back)
+    rounded.widen(shortened, 0, back)
     torch.testing.assert_close(torch.from_numpy(back), found.float(), rtol=0, atol=0, equal_nan=True)
 
 
