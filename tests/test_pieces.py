@@ -91,7 +91,7 @@ def test_every_thread_has_a_piece(problem):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_values_are_the_fields(problem, threads, autocast, monkeypatch):
     """In the order of the points, without a graph; in the field's own precision whatever it is trained in."""
-    monkeypatch.setattr("sinefield.kernels.base.FEW", 0)  # so narrow a network would be left as it is
+    monkeypatch.setattr("sinefield.autocast.MIN_PRODUCT", 0)  # so narrow a network would be left as it is
     field, _, batch = problem
     pieces, before = Pieces(field, points=9), torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -130,7 +130,7 @@ class _Deep(Value):
 
 def test_threads_work_in_the_precision_of_the_caller(problem, monkeypatch):
     """Autocast belongs to a thread; the threads' gradient under it is that of one thread under it."""
-    monkeypatch.setattr("sinefield.kernels.base.FEW", 0)  # so narrow a network would be left as it is
+    monkeypatch.setattr("sinefield.autocast.MIN_PRODUCT", 0)  # so narrow a network would be left as it is
     with torch.autocast("cpu", torch.bfloat16):
         (_, one), (_, two) = (in_pieces(*problem, 16, threads) for threads in (1, 2))
     _, full = in_pieces(*problem, 16, 2)

@@ -216,9 +216,8 @@ def test_at_is_the_field_and_its_derivatives_per_pixel(run, picture) -> None:
     positions, h = [[3.5, 2.5], [10.25, 7], [0, 0], [W - 1, H - 1]], 2 / (W - 1)
     oracle = autograd_jet(copy.deepcopy(picture.field).double(), coordinates(positions), order=2)
     found = render.at(run, positions, "laplacian")
-    for part, expected in zip(
-        found, ((oracle.value + 1) / 2, h / 2 * oracle.gradient, h**2 / 2 * oracle.laplacian), strict=True
-    ):
+    expected_parts = (oracle.value + 1) / 2, h / 2 * oracle.gradient, h**2 / 2 * oracle.laplacian
+    for part, expected in zip((found.value, found.gradient, found.laplacian), expected_parts, strict=True):
         torch.testing.assert_close(part.double(), expected.detach(), rtol=1e-4, atol=1e-5)
     shallow = render.at(picture, positions)
     assert shallow.order == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sinefield.jet import Jet
+from sinefield.jet import Jet, joined
 from sinefield.report.pictures import View, write_pictures
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def draw(
 def sampled(field: CoordinateMLP, signal: Signal) -> Jet:
     """The field's jet of order 2 at the samples scored, in blocks of bounded memory."""
     jets = [field.jet(x, order=2) for x in signal.overview().flatten(0, -2).split(8192)]
-    return Jet(*(torch.cat(parts) for parts in zip(*jets, strict=True)))
+    return joined(jets)
 
 
 def _view(jet: Jet, shape: tuple[int, ...]) -> View:
     """A jet of order 2 at the samples as the arrays that are drawn, (H, W, C) and (H, W, C, D)."""
-    value, gradient, laplacian = (part.double().cpu().numpy() for part in jet if part is not None)
+    value, gradient, laplacian = (part.double().cpu().numpy() for part in jet.parts)
     return View(value.reshape(shape), gradient.reshape(*shape, -1), laplacian.reshape(shape))

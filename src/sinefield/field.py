@@ -7,18 +7,21 @@ Source: Sitzmann et al., arXiv 2006.09661, eq. 4, where depth = 3 means 3 hidden
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from sinefield import layerwise
 from sinefield.activations.base import Activation
 from sinefield.activations.sine import Sine
 from sinefield.encodings.base import Encoding
 from sinefield.encodings.identity import Identity
 from sinefield.errors import require, whole
 from sinefield.jet import Derivatives, Jet, coordinates, linear
-from sinefield.kernels import mlp
+from sinefield.kernels import network
+from sinefield.kernels.dispatch import eager
 
 MOST = 10**9  # weights, 4 GB: four times that with their gradient and Adam's moments
 
@@ -57,7 +60,7 @@ class CoordinateMLP(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(width, whole("field.out_features", out_features, least=1))
         for i, layer in enumerate(layers):
-            activation.initialize(layer, self._first(i))
+            activation.initialize(layer, self.is_first(i))
         activation.initialize_head(self.head)
 
     @property
@@ -70,46 +73,65 @@ class CoordinateMLP(nn.Module):
         """How many of the field's derivatives carry information: 1 where the Laplacian is zero almost everywhere."""
         return 2 if self.encoding.curved else self.activation.smoothness
 
-    def jet(self, x: Tensor, order: int) -> Jet:
-        """Value (N, C), gradient (N, C, D) and Laplacian (N, C), as deep as `order` asks.
+    def jet(
+        self,
+        x: Tensor,
+        order: int,
+        operators: Tensor | None = None,
+        parameters: Mapping[str, Tensor] | None = None,
+    ) -> Jet:
+        """Value (N, C), gradient (N, C, D) and M sums of second derivatives (N, C, M), as deep as `order` asks.
 
         Args:
             x: (N, D) coordinates.
-            order: 0 value, 1 and gradient, 2 and Laplacian; derivatives are per unit of x.
+            order: 0 value, 1 and gradient, 2 and second derivatives, per unit of x.
+            operators: A, (M, D), of the sums ``sum_d A[m, d] d2f/dx_d2``; None for the Laplacian, M = 1.
+            parameters: tensors to take in the place of the field's own, by the names of `named_parameters`: from a
+                hypernetwork, an inner loop, or under torch.func.vmap.
+
+        Raises:
+            UserError: derivatives are asked of layers that have none, such as quantised ones.
         """
-        if order == 0:
-            return Jet(mlp.value(self._pointwise, self._encoded(x, 0).value, [*self.linear_maps(), self.head]))
-        if order == 1 and self.head.out_features < x.shape[1]:
-            return self.swept(x)
-        jet = self._encoded(x, order)
+        if parameters is not None:
+            return layerwise.jet_given(self, parameters, x, order, operators)
+        if layerwise.wanted(self, x):
+            return layerwise.jet(self, x, order, operators)
+        tensors = [part for layer in [*self.linear_maps(), self.head] for part in (layer.weight, layer.bias)]
+        kernels = eager(x, *tensors) and not any(p.requires_grad for p in self.activation.parameters())
+        if order == 0 and kernels:
+            return Jet(network.value(self._pointwise, self._encoded(x, 0).value, tensors))
+        if order == 1 and kernels and self.head.out_features < x.shape[1]:
+            return self.reverse_jet(x)
+        jet = self._encoded(x, order, operators)
         for i, layer in enumerate(self.linear_maps()):
-            jet = self.activation.layer(jet, layer.weight, layer.bias, self._first(i))
+            jet = self.activation.layer(jet, layer.weight, layer.bias, self.is_first(i))
         return linear(jet, self.head.weight, self.head.bias)
 
-    def swept(self, x: Tensor) -> Jet:
-        """The jet of order 1 by a sweep back through the layers, C passes instead of D: cheaper where C < D.
+    def reverse_jet(self, x: Tensor) -> Jet:
+        """The jet of order 1 in reverse, back through the layers, C passes instead of D: cheaper where C < D.
 
             G_depth = W_head      G_{i-1} = (G_i s'(z_i)) W_i      df/dx = G_{-1} d encoding/dx
 
         Source: reverse accumulation, Griewank & Walther (2008), sec. 3.2.
         """
         inputs = self._encoded(x, 1)
-        value, sweep = mlp.swept(self._pointwise, inputs.value, [*self.linear_maps(), self.head])
+        tensors = [part for layer in [*self.linear_maps(), self.head] for part in (layer.weight, layer.bias)]
+        value, gradient = network.reverse_gradient(self._pointwise, inputs.value, tensors)
         assert inputs.gradient is not None
-        return Jet(value, torch.einsum("...cnf,...nfd->...ncd", sweep, inputs.gradient))
+        return Jet(value, torch.einsum("...cnf,...nfd->...ncd", gradient, inputs.gradient))
 
-    def _first(self, i: int) -> bool:
+    def is_first(self, i: int) -> bool:
         """Whether layer i has the coordinates themselves in front; behind an encoding's waves all layers are hidden."""
         return i == 0 and not self.encoding.curved
 
-    def _pointwise(self, h: Tensor, weight: Tensor, bias: Tensor, order: int, first: bool) -> Derivatives:
-        """`Activation.pointwise` of the layer that is `first` behind the encoding, or of another."""
-        return self.activation.pointwise(h, weight, bias, order, first and self._first(0))
+    def _pointwise(self, z: Tensor, order: int, first: bool) -> Derivatives:
+        """The activation behind the layer that is `first`, or behind another."""
+        return cast("Derivatives", self.activation(z, order, first and self.is_first(0)))
 
-    def _encoded(self, x: Tensor, order: int) -> Jet:
+    def _encoded(self, x: Tensor, order: int, operators: Tensor | None = None) -> Jet:
         """The jet of what goes into the first layer, with K in front for K networks."""
-        found: Jet = self.encoding(coordinates(x.expand(*self.stack, *x.shape), order))
-        return found
+        x = x.expand(*self.stack, *x.shape) if self.stack else x
+        return cast("Jet", self.encoding(coordinates(x, order, operators)))
 
     def linear_maps(self) -> list[nn.Linear]:
         """The layers in front of the activations, in order."""
@@ -117,7 +139,11 @@ class CoordinateMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x): (..., C) at coordinates x: (..., D)."""
-        value = self.jet(x.reshape(-1, x.shape[-1]), order=0).value
+        if layerwise.wanted(self, x):
+            return layerwise.jet(self, x, 0).value
+        if x.dim() == 2:
+            return self.jet(x, 0).value
+        value = self.jet(x.reshape(-1, x.shape[-1]), 0).value
         return value.reshape(*self.stack, *x.shape[:-1], value.shape[-1])
 
 

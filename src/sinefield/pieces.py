@@ -212,7 +212,9 @@ def _each(loss: Loss) -> Callable[[Jet, Jet, Jet], dict[str, Tensor]]:
     """The loss of every field of a stack, (K,) a term, for jets and powers with K in front."""
 
     def losses(*jets: Jet) -> dict[str, Tensor]:
-        there = [[part for part in jet if part is not None] for jet in jets]
-        return torch.vmap(lambda *parts: loss(*(Jet(*part) for part in parts)))(*there)
+        def of_one(*parts: tuple[Tensor, ...]) -> dict[str, Tensor]:
+            return loss(*(jet.of(part) for jet, part in zip(jets, parts, strict=True)))
+
+        return torch.vmap(of_one)(*(jet.parts for jet in jets))
 
     return losses

@@ -32,7 +32,7 @@ from sinefield.report.zoom import busiest, place, zoom_figure
 from sinefield.run import load
 
 TILE = 8192  # points evaluated at once: some 200 MB for the Laplacian of 256 neurons, and nearly in cache
-PARTS = Jet._fields  # value, gradient, laplacian: a part's place is the order of the jet that holds it
+PARTS = ("value", "gradient", "laplacian")  # a part's place is the order of the jet that holds it
 UNITS = {  # what the values -1 and 1 are called; what the three parts are per
     "colour": (0, 1, ("", " per pixel", " per pixel²")),
     "byte": (0, 255, ("", " per pixel", " per pixel²")),
@@ -82,7 +82,7 @@ class Picture:
         (black, white, _), h = UNITS[_among("units", units, UNITS)], 2 / (max(self.shape) - 1)
         x = torch.from_numpy(h * (positions - (np.array(self.shape[::-1]) - 1) / 2))
         with torch.no_grad():
-            parts = [part.cpu() for part in self.field.jet(x.float().to(self.device), order) if part is not None]
+            parts = [part.cpu() for part in self.field.jet(x.float().to(self.device), order).parts]
         finite = all(bool(part.isfinite().all()) for part in parts)
         require(finite, f"the field of {self.folder} is not finite: its fit diverged")
         half, length = (white - black) / 2, 1 if units == "field" else h
@@ -109,8 +109,8 @@ class Picture:
         for start in tqdm(range(0, len(rows), high), unit="band", disable=not progress, mininterval=often):
             grid = np.stack(np.meshgrid(columns, rows[start : start + high]), axis=-1)
             points = grid.reshape(-1, 2)
-            parts = (self.jet(points[i : i + tile], order, units)[order] for i in range(0, len(points), tile))
-            found = torch.cat([part for part in parts if part is not None])
+            jets = (self.jet(points[i : i + tile], order, units) for i in range(0, len(points), tile))
+            found = torch.cat([getattr(jet, part) for jet in jets])
             yield found.unflatten(0, grid.shape[:2]).numpy()
 
     def limit(self, part: str, units: str) -> float:

@@ -146,7 +146,7 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
     power = own[0].power(loss.order)
     if signal.apart():
         field = stacked([field] * len(own))
-        power = Jet(*map(torch.stack, zip(*(part.power(loss.order)[: loss.order + 1] for part in own), strict=True)))
+        power = Jet(*map(torch.stack, zip(*(part.power(loss.order).parts for part in own), strict=True)))
     require(
         loss.order <= field.smoothness,
         f"this loss looks at derivatives of order {loss.order}, and those of "

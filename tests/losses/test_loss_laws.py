@@ -32,7 +32,7 @@ CHANNELS, DIMS = 3, 2
 def random_jet(loss: Loss, order: int | None = None) -> Jet:
     """A jet as deep as the loss asks, at twelve of its groups of points."""
     n = 12 * (loss.group or 1)
-    full = Jet(torch.randn(n, CHANNELS), torch.randn(n, CHANNELS, DIMS), torch.randn(n, CHANNELS))
+    full = Jet(torch.randn(n, CHANNELS), torch.randn(n, CHANNELS, DIMS), torch.randn(n, CHANNELS, 1))
     return Jet(*full[: (loss.order if order is None else order) + 1])
 
 
@@ -62,7 +62,7 @@ class Grid(Signal):
 
     def jet(self, x, order):
         value = 1 + x.square().sum(dim=1, keepdim=True)
-        return Jet(*(value, 2 * x[:, None], torch.full_like(value, 2.0 * self.dims))[: order + 1])
+        return Jet(*(value, 2 * x[:, None], torch.full_like(value[..., None], 2.0 * self.dims))[: order + 1])
 
 
 def test_there_are_losses():

@@ -86,7 +86,7 @@ class TestRules:
         signal = Merge(pair, rule, size=None)
         a, b = (Image(path, None, holdout=False) for path in pair)
         x = points(signal)
-        for found, *parts in zip(signal.jet(x, 2), a.jet(x, 2), b.jet(x, 2), strict=True):
+        for found, *parts in zip(*(its.jet(x, 2).parts for its in (signal, a, b)), strict=True):
             assert distance(found, weights[0] * parts[0] + weights[1] * parts[1]) < 1e-12
         for found, expected in zip(signal.jet(x, 2), autograd_jet(lambda x: signal.jet(x, 0).value, x, 2), strict=True):
             assert distance(found, expected) < 1e-10
@@ -179,7 +179,7 @@ class TestColour:
         assert signal.channels == 3
         x = points(signal)
         one, three = Image(grey, None, holdout=False).jet(x, 2), Image(colour, None, holdout=False).jet(x, 2)
-        for found, *parts in zip(signal.jet(x, 2), one, three, strict=True):
+        for found, *parts in zip(signal.jet(x, 2).parts, one.parts, three.parts, strict=True):
             assert distance(found, parts[0] + parts[1]) < 1e-12
 
     def test_grey_stays_grey(self, saved):

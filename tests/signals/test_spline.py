@@ -15,7 +15,8 @@ DEGREES = (3, 5, 7)
 def jet_of(samples: np.ndarray, u: np.ndarray, degree: int, order: int = 2):
     """The jet of the spline through samples (n_1, ..., n_D, C) at positions u (N, D), as arrays."""
     c = torch.from_numpy(spline.coefficients(samples, degree))
-    return [part.numpy() for part in spline.evaluate(c, torch.from_numpy(u), degree, order) if part is not None]
+    jet = spline.evaluate(c, torch.from_numpy(u), degree, order)
+    return [part.numpy() for part in (jet.value, jet.gradient, jet.laplacian)[: order + 1]]
 
 
 def largest(error: np.ndarray) -> float:

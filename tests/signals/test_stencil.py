@@ -67,7 +67,10 @@ def test_approaches_the_spline_to_second_order(wave):
         path = wave(period, 1)
         pair = [kind(path, size=None, holdout=False).samples(order=2) for kind in (Stencil, Image)]
         inner = slice(65 * 32 + 16, 65 * 32 + 48)
-        return [distance(*(part[inner] for part in parts)) for parts in list(zip(*pair, strict=True))[1:]]
+        return [
+            distance(*(part[inner] for part in parts))
+            for parts in list(zip(*(jet.parts for jet in pair), strict=True))[1:]
+        ]
 
     for coarse, fine in zip(errors(8), errors(16), strict=True):
         assert 3.4 < coarse / fine < 4.6

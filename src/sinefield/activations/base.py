@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sinefield.jet import Derivatives, Jet, affine, elementwise, linear
+from sinefield.jet import Derivatives, Jet, elementwise, linear
 
 
 class Activation(nn.Module, ABC):
@@ -30,11 +30,6 @@ class Activation(nn.Module, ABC):
     def layer(self, jet: Jet, weight: Tensor, bias: Tensor, first: bool = False) -> Jet:
         """The jet of ``s(W h + b)`` for the jet of h; a subclass may know a faster way to the same numbers."""
         return elementwise(linear(jet, weight, bias), partial(self, first=first))
-
-    def pointwise(self, h: Tensor, weight: Tensor, bias: Tensor, order: int = 0, first: bool = False) -> Derivatives:
-        """(s(z), s'(z), s''(z))[:order + 1] of ``z = W h + b``, (N, C_out) each, for h (N, C_in); as for `layer`."""
-        derivatives: Derivatives = self(affine(h, weight, bias), order, first)
-        return derivatives
 
     def initialize(self, layer: nn.Linear, first: bool) -> None:
         """Draw W and b of the layer in front. Default: Kaiming-normal W, as the SIREN authors use for ReLU.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sinefield.activations.base import Activation, uniform_
 from sinefield.errors import positive, whole
 from sinefield.jet import Derivatives, Jet
-from sinefield.kernels import sine as kernel
+from sinefield.kernels import layer as kernel
 
 
 class Sine(Activation):
@@ -68,12 +68,6 @@ class Sine(Activation):
         if type(self).forward is not Sine.forward:  # a subclass with a function of its own
             return super().layer(jet, weight, bias, first)
         return kernel.layer(jet, weight, bias, self._frequency(first))
-
-    def pointwise(self, h: Tensor, weight: Tensor, bias: Tensor, order: int = 0, first: bool = False) -> Derivatives:
-        """(sin(w0 z), w0 cos(w0 z), -w0^2 sin(w0 z))[:order + 1] of ``z = W h + b``."""
-        if type(self).forward is not Sine.forward:
-            return super().pointwise(h, weight, bias, order, first)
-        return kernel.pointwise(h, weight, bias, order, self._frequency(first))
 
     def _frequency(self, first: bool) -> float:
         return self.omega0 if first else self.hidden_omega0

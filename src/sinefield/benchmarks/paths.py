@@ -74,7 +74,7 @@ class Problem:
         """Points and targets, the same every time."""
         generator = torch.Generator().manual_seed(0)
         x = 2 * torch.rand(self.points, 2, generator=generator) - 1
-        shapes = [(self.points, self.channels), (self.points, self.channels, 2), (self.points, self.channels)]
+        shapes = [(self.points, self.channels), (self.points, self.channels, 2), (self.points, self.channels, 1)]
         parts = [torch.randn(shape, generator=generator).to(self.device) for shape in shapes[: self.order + 1]]
         return Samples(x.to(self.device), Jet(*parts))
 
@@ -120,9 +120,7 @@ def siren_pytorch(problem: Problem) -> Step:
     from siren_pytorch import SirenNet  # noqa: PLC0415  optional
 
     net = SirenNet(2, problem.width, problem.channels, problem.depth + 1, w0=OMEGA0, w0_initial=OMEGA0)
-    for own, layer in zip(
-        [*net.layers, net.last_layer], [*problem.field().linear_maps(), problem.field().head], strict=True
-    ):
+    for own, layer in zip([*net.layers, net.last_layer], [*problem.field().layers, problem.field().head], strict=True):
         own.load_state_dict(layer.state_dict())
     net.to(problem.device)
     return _recorded(problem, net, lambda x: autograd_jet(net, x, problem.order))
@@ -135,7 +133,7 @@ def jet_for_pytorch(problem: Problem) -> Step:
 
     sines = sequence(problem.field())
     every = torch.vmap(laplacian(sines, (torch.zeros(2, device=problem.device),)))
-    return _recorded(problem, sines, lambda x: Jet(x[:, :0], x[:, :0], every(x)))
+    return _recorded(problem, sines, lambda x: Jet(x[:, :0], x[:, :0], every(x).unsqueeze(-1)))
 
 
 PATHS = {path.__name__: path for path in (default, nested_autograd, siren_pytorch, jet_for_pytorch)}

@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from sinefield import autocast
 from sinefield.jet import Jet
-from sinefield.kernels.base import as_they_are
-from sinefield.kernels.sine import layer
+from sinefield.kernels.layer import layer
 
 
 class Encoding(nn.Module, ABC):
@@ -41,7 +41,7 @@ def waves(jet: Jet, matrix: Tensor) -> Jet:
     """
     ahead = matrix.new_full(matrix.shape[:-1], math.pi / 2)
     weight, bias = torch.cat([matrix, matrix], dim=-2), torch.cat([torch.zeros_like(ahead), ahead], dim=-1)
-    with as_they_are(matrix):
+    with autocast.off(matrix.device.type):
         return layer(jet, weight, bias, 1.0)
 
 

@@ -21,7 +21,7 @@ class Laplacian(DerivativeLoss):
 
     def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
         """{"laplacian": ()}."""
-        return {"laplacian": self.weight * relative(field.laplacian, signal.laplacian, power.laplacian)}
+        return {"laplacian": self.weight * relative(field.second, signal.second, power.second)}
 
     def unseen(self, error: Tensor) -> Tensor:
         """The harmonic function with the error's border values, (H, W, C)."""

@@ -74,7 +74,8 @@ class Analytic(Signal):
         if order == 1:
             return Jet(value, gradient)
         curvature = bell * (square / sigma**4 - self.dims / sigma**2)
-        return Jet(value, gradient, curvature.sum(-1) - (wave * k.square().sum(1)).sum(-1))
+        laplacian = curvature.sum(-1) - (wave * k.square().sum(1)).sum(-1)
+        return Jet(value, gradient, laplacian.unsqueeze(-1))
 
     def refined(self) -> Tensor:
         """The closed form on the grid twice as fine, (2H-1, 2W-1, C)."""

@@ -86,7 +86,7 @@ class Image(Signal):
         return Jet(
             jet.value,
             None if jet.gradient is None else jet.gradient.flip(-1) / h,
-            None if jet.laplacian is None else jet.laplacian / h**2,
+            None if jet.second is None else jet.second / h**2,
         )
 
     def refined(self) -> Tensor | None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import require, whole
-from sinefield.jet import Jet
+from sinefield.jet import Jet, joined
 from sinefield.signals import spline
 from sinefield.signals.base import Signal
 from sinefield.signals.mapped import Mapped
@@ -69,22 +69,21 @@ class Large(Signal):
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
-        parts = zip(*(self._jet(block, order) for block in x.split(_AT_ONCE)), strict=True)
-        return Jet(*(torch.cat(part) for part in parts))
+        return joined([self._jet(block, order) for block in x.split(_AT_ONCE)])
 
     def refined(self) -> Tensor | None:
         """The pixels at `overview(2)`; None where none are held out."""
         return self.fine
 
-    def _jet(self, x: Tensor, order: int) -> tuple[Tensor, ...]:
-        """The parts of the jet at a block of points."""
+    def _jet(self, x: Tensor, order: int) -> Jet:
+        """The jet at a block of points."""
         u = self.pixels(x).flip(-1)
         nearest = u.round()
         # Coordinates at samples are so to their own rounding, and the spline's values there are the samples.
         rounding = 4 * max(self.shape) * torch.finfo(x.dtype).eps
         if order == 0 and not x.requires_grad and bool(((u - nearest).abs() <= rounding).all()):
             row, column = nearest.long().split(1, dim=1)
-            return (self._scaled(self._read(row, column, x)[:, 0, 0]) - 1,)
+            return Jet(self._scaled(self._read(row, column, x)[:, 0, 0]) - 1)
         rows, down = _weights(u[:, 0], self.shape[0], self.down, self.reach, order)
         columns, across = _weights(u[:, 1], self.shape[1], self.across, self.reach, order)
         window = self._read(rows, columns, x)
@@ -96,9 +95,11 @@ class Large(Signal):
 
         value, h = derivative(0, 0) - 1, self.spacing
         if order == 0:
-            return (value,)
+            return Jet(value)
         gradient = torch.stack([derivative(1, 0), derivative(0, 1)], dim=-1) / h
-        return (value, gradient) if order == 1 else (value, gradient, (derivative(2, 0) + derivative(0, 2)) / h**2)
+        if order == 1:
+            return Jet(value, gradient)
+        return Jet(value, gradient, ((derivative(2, 0) + derivative(0, 2)) / h**2).unsqueeze(-1))
 
     def _read(self, rows: Tensor, columns: Tensor, like: Tensor) -> Tensor:
         """(N, a, b, C) stored values where rows (N, a) and columns (N, b) of samples cross; on `like`'s device."""

@@ -104,8 +104,7 @@ class Merge(Signal):
         merged = a
         if order > 0 or self.solution is None:
             of_a, of_b = self._shares(x, a, b)
-            parts = ((p, q) for p, q in zip(a, b, strict=True) if p is not None and q is not None)
-            merged = Jet(*(_times(of_a, p) + _times(of_b, q) for p, q in parts))
+            merged = a.of([_times(of_a, p) + _times(of_b, q) for p, q in zip(a.parts, b.parts, strict=True)])
         if self.solution is None:
             return merged
         reference = spline.evaluate(self.solution, self.pixels(x).flip(-1), self.degree, 0).value
@@ -119,7 +118,7 @@ class Merge(Signal):
         """The jet of b at coordinates x (N, 2) of the canvas, where b lies; its edge goes on elsewhere."""
         box = self.b.extent
         jet = self.b.jet(((x - self.corner) / self.scale - box).clamp(-box, box), order)
-        return self._promoted(Jet(*(part / self.scale**k for k, part in enumerate(jet) if part is not None)))
+        return self._promoted(jet.of([part / self.scale**k for k, part in enumerate(jet.parts)]))
 
     def integral(self, start: Tensor, end: Tensor) -> Tensor:
         """(N, C), the integral of v along the straight lines from start (N, 2) to end (N, 2).

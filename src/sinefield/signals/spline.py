@@ -113,5 +113,5 @@ def evaluate(c: Tensor, u: Tensor, degree: int, order: int) -> Jet:
     return Jet(
         weighted(*(0,) * dims),
         torch.stack(along(1), dim=-1) if order >= 1 else None,
-        torch.stack(along(2)).sum(0) if order >= 2 else None,
+        torch.stack(along(2)).sum(0).unsqueeze(-1) if order >= 2 else None,
     )

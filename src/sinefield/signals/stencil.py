@@ -58,7 +58,7 @@ class Stencil(Image):
         flat = spline.evaluate(self.derived, self.pixels(x).flip(-1), self.degree, 0).value
         across, down, laplacian = flat.unflatten(1, (3, self.channels)).unbind(1)
         gradient = torch.stack([across, down], dim=-1) / self.spacing
-        return Jet(jet.value, gradient, laplacian / self.spacing**2 if order >= 2 else None)
+        return Jet(jet.value, gradient, laplacian.unsqueeze(-1) / self.spacing**2 if order >= 2 else None)
 
     def integral(self, start: Tensor, end: Tensor) -> Tensor:
         """(N, C), along the lines from start (N, 2) to end (N, 2): Gauss's two-point rule, once per spacing."""
