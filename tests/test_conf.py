@@ -12,8 +12,6 @@ from conftest import CONF, small
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NEEDS = {
     "signal/rule": ["signal=merge"],
-    "loss/weak": ["loss=gradient"],
-    "loss/anchor": ["loss=gradient"],
     "trainer": ["trainer.devices=1"],
 }  # groups that live inside another group; several devices are tested in processes of their own
 
@@ -34,7 +32,8 @@ def undistributed():
 def test_a_yaml_makes_a_finished_run(choice, fit, tmp_path) -> None:
     parts = 1 if choice.parts[0] == "experiment" else len(choice.parts) - 1  # experiments are called by their path
     group, name = "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])
-    metrics = fit(*NEEDS.get(group, []), f"{group}={name}", *small(str(choice), tmp_path))
+    chosen = f"+loss/term@loss.terms.more={name}" if group == "loss/term" else f"{group}={name}"
+    metrics = fit(*NEEDS.get(group, []), chosen, *small(str(choice), tmp_path))
     assert metrics["steps"] == 2
     assert json.loads((metrics["folder"] / "metrics.json").read_text())["psnr"] == metrics["psnr"]
 

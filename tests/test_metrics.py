@@ -8,7 +8,8 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from sinefield.losses.anchors import Border, Mean, Pixel
+from sinefield.losses.base import Loss
+from sinefield.losses.constraints import Border, Mean, Pixel
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian
 from sinefield.metrics import score
@@ -91,7 +92,7 @@ class TestFreedom:
     def test_a_constant_error_of_a_gradient_loss(self, truth):
         """Is removed from psnr, psnr_off_grid and ssim, channel by channel, and stays in psnr_raw."""
         error = torch.linspace(0.1, 0.3, truth.shape[2]).expand_as(truth)
-        found = score(truth + error, truth, fineness=2, freedom=Gradient().freedom)
+        found = score(truth + error, truth, fineness=2, freedom=Gradient().unseen)
         assert found["psnr"] > self.PERFECT
         assert found["psnr_off_grid"] > self.PERFECT
         assert found["ssim"] == pytest.approx(1, abs=1e-12)
@@ -101,7 +102,7 @@ class TestFreedom:
         """psnr is that of the error less its mean at the samples, which is taken off between them as well."""
         error = 0.1 * torch.randn_like(truth) + 0.2
         mean = error[SAMPLES].mean(dim=(0, 1))
-        found = score(truth + error, truth, fineness=2, freedom=Gradient().freedom)
+        found = score(truth + error, truth, fineness=2, freedom=Gradient().unseen)
         assert found["psnr"] == pytest.approx(decibels((error - mean)[SAMPLES]), rel=1e-10)
         assert found["psnr_off_grid"] == pytest.approx(decibels(between(error - mean)), rel=1e-10)
 
@@ -110,7 +111,7 @@ class TestFreedom:
         height, width, channels = truth.shape
         y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
         error = 0.1 * (x + 2 * y + 3 * x * y)[..., None].expand(-1, -1, channels)
-        found = score(truth + error, truth, fineness=2, freedom=Laplacian().freedom)
+        found = score(truth + error, truth, fineness=2, freedom=Laplacian().unseen)
         assert found["psnr"] > self.PERFECT
         assert found["psnr_off_grid"] > self.PERFECT
         assert found["psnr_raw"] == pytest.approx(decibels(error[SAMPLES]), rel=1e-12)
@@ -118,7 +119,7 @@ class TestFreedom:
     @pytest.mark.parametrize("anchor", [Border(), Mean(), Pixel()])
     @pytest.mark.parametrize("cls", [Gradient, Laplacian])
     def test_an_anchored_loss_does_not_forgive_a_constant(self, truth, cls, anchor):
-        found = score(truth + 0.1, truth, fineness=2, freedom=cls(anchor=anchor).freedom)
+        found = score(truth + 0.1, truth, fineness=2, freedom=Loss({"derivative": cls(), "constraint": anchor}).unseen)
         assert found["psnr"] == pytest.approx(found["psnr_raw"])
         assert found["psnr"] == pytest.approx(10 * math.log10(4 / 0.01))
 
@@ -166,6 +167,6 @@ def test_nothing_between_the_samples():
 def test_scores_are_plain_numbers():
     """As metrics.json and a logger want them, from single precision too."""
     truth = picture(31, 41, 3).float()
-    found = score(truth + 0.1, truth, fineness=2, freedom=Laplacian().freedom)
+    found = score(truth + 0.1, truth, fineness=2, freedom=Laplacian().unseen)
     assert found.keys() == {"psnr", "psnr_raw", "psnr_off_grid", "ssim"}
     assert {type(value) for value in found.values()} == {float}

@@ -7,6 +7,7 @@ from discover import distance
 from sinefield.data import Samples
 from sinefield.field import Siren
 from sinefield.jet import Jet
+from sinefield.losses.base import Loss
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Differences
@@ -14,25 +15,25 @@ from sinefield.pieces import Pieces, cut
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-POWER = Jet(*(torch.tensor(1.5, dtype=torch.float64),) * 3)
+MEAN_SQUARES = {name: torch.tensor(1.5, dtype=torch.float64) for name in ("gradient", "weak", "deep")}
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def problem():
-    """A field; a loss of two parts, of single points and of pairs; a batch of 100 and 60 points."""
-    field, loss = Siren(2, 1, width=8, depth=1), Gradient(weak=Differences(count=30))
+    """A field; a loss of two terms, of single points and of pairs; a batch of 100 and 60 points."""
+    field, loss = Siren(2, 1, width=8, depth=1), Loss({"gradient": Gradient(2.0), "weak": Differences(count=30)})
     x = 2 * torch.rand(160, 2) - 1
-    target = Jet(torch.randn(160, 1), torch.randn(160, 1, 2))
-    batch = [Samples(x[:100], target.map(lambda t: t[:100])), Samples(x[100:], Jet(target.value[100:]))]
+    known = Jet(torch.randn(160, 1), torch.randn(160, 1, 2))
+    batch = [Samples(x[:100], known.map(lambda t: t[:100])), Samples(x[100:], Jet(known.value[100:]))]
     return field, loss, batch
 
 
 def direct(field, loss, batch) -> tuple[float, list[torch.Tensor]]:
     """Loss and gradient at once, by autograd alone."""
     terms = [
-        sum(part(field.jet(samples.x, part.order), samples.target, POWER).values())
-        for part, samples in zip(loss.parts, batch, strict=True)
+        term.weight * term(field.jet(samples.x, term.order), samples.known, samples.x).mean() / MEAN_SQUARES[name]
+        for (name, term), samples in zip(loss.terms.items(), batch, strict=True)
     ]
     return sum(terms).item(), torch.autograd.grad(sum(terms), list(field.parameters()))
 
@@ -45,7 +46,7 @@ def in_pieces(field, loss, batch, points, threads) -> tuple[float, list[torch.Te
     try:
         with pieces.working(CPU):
             assert (pieces.pool is None) == (threads == 1)
-            terms = pieces.gradient(loss.parts, batch, POWER)
+            terms = pieces.gradient(loss, batch, MEAN_SQUARES)
     finally:
         torch.set_num_threads(before)
     return sum(terms.values()).item(), [parameter.grad.clone() for parameter in field.parameters()]
@@ -72,19 +73,19 @@ def test_threads_give_the_same_bits_every_time(problem):
 def test_groups_stay_together(problem):
     """No pair is cut; shares are those of the points; all points are there, in order."""
     _, loss, batch = problem
-    pieces = cut(loss.parts, batch, points=7)
-    assert {len(piece.x) for piece in pieces if piece.part is loss.weak} == {6}
-    for part, samples in zip(loss.parts, batch, strict=True):
-        own = [piece for piece in pieces if piece.part is part]
+    pieces = cut(loss.groups, batch, points=7)
+    assert {len(piece.x) for piece in pieces if piece.group is loss.groups[1]} == {6}
+    for group, samples in zip(loss.groups, batch, strict=True):
+        own = [piece for piece in pieces if piece.group is group]
         assert torch.equal(torch.cat([piece.x for piece in own]), samples.x)
-        assert torch.equal(torch.cat([piece.target.value for piece in own]), samples.target.value)
+        assert torch.equal(torch.cat([piece.known.value for piece in own]), samples.known.value)
         assert sum(piece.share for piece in own) == pytest.approx(1)
 
 
 def test_every_thread_has_a_piece(problem):
     """A batch that would be one piece is cut in as many as there are threads."""
     _, loss, batch = problem
-    assert [len(piece.x) for piece in cut(loss.parts, batch, points=1000, least=3)] == [34, 34, 32, 20, 20, 20]
+    assert [len(piece.x) for piece in cut(loss.groups, batch, points=1000, least=3)] == [34, 34, 32, 20, 20, 20]
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -113,19 +114,17 @@ def test_threads_are_given_back():
         batch = [Samples(torch.zeros(8, 2), Jet(torch.zeros(8, 1)))]
         with pieces.working(CPU):
             assert torch.get_num_threads() == 1
-        with pytest.raises(TypeError, match="jets of a higher order"), pieces.working(CPU):
-            pieces.gradient([_Deep()], batch, POWER)
+        with pytest.raises(RuntimeError, match="on purpose"), pieces.working(CPU):
+            pieces.gradient(Loss({"deep": _Broken()}), batch, MEAN_SQUARES)
         assert torch.get_num_threads() == 2
         assert pieces.pool is None
     finally:
         torch.set_num_threads(before)
 
 
-class _Deep(Value):
-    """Asks for a value and looks at a gradient."""
-
-    def __call__(self, field, signal, power):
-        return Gradient()(field, signal, power)
+class _Broken(Value):
+    def __call__(self, field, known, x):
+        raise RuntimeError("on purpose")
 
 
 def test_threads_work_in_the_precision_of_the_caller(problem, monkeypatch):

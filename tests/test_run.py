@@ -19,10 +19,10 @@ import sinefield
 from sinefield.configuration import build
 from sinefield.data import SignalData
 from sinefield.errors import UserError
-from sinefield.losses.anchors import Mean, Pixel
+from sinefield.losses.constraints import Mean, Pixel
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian
-from sinefield.losses.sobolev import Sobolev
+from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles, Squares
 
 KEYS = {
@@ -201,21 +201,19 @@ ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max
         (["optimizer=lbfgs", "optimizer.line_search_fn=armijo"], r"optimizer cannot be .*only 'strong_wolfe'"),
         (["scheduler.T_max=0"], r"scheduler cannot be .*\(T_max=0\): ZeroDivisionError"),
         (ENDS_EARLY, r"scheduler cannot be .*OneCycleLR\(.*total_steps=3\): Tried to step 4 times"),
-        (["loss.weight=inf"], "loss.weight must be a finite number"),
+        (["loss.terms.value.weight=inf"], "loss.terms.value.weight must be a finite number"),
         (["data.batch_size=0"], "data.batch_size must be a whole number"),
         (["trainer.max_steps=0"], "trainer.max_steps must be a whole number"),
         (["chunk=0"], "chunk must be a whole number"),
         (["activation=relu", "loss=laplacian"], "use activation=sine"),
-        (["loss=sobolev", "loss.value=null", "loss.gradient=null", "loss.laplacian=null"], "keep at least one"),
+        (["~loss.terms.value"], "loss.terms: every term is switched off; keep at least one"),
+        (["loss.terms.value=null"], "keep at least one"),
         (["+field.foo=1"], "unexpected keyword argument 'foo'"),
         (["signal.degree=4"], "must be odd"),
-        (["loss=gradient", "loss.anchor=mean"], "loss.anchor must be .* not 'mean'; choose loss/anchor=… from"),
-        (["loss=laplacian", "loss.weak=circles"], "loss.weak must be .* not 'circles'; choose loss/weak=… from"),
         (
-            ["loss=sobolev", "loss.value=mean"],
-            "a term must be a loss, as in conf/loss/sobolev.yaml, or null, not 'mean'",
+            ["loss=laplacian", "loss.terms.weak=circles"],
+            r"loss\.terms\.weak must be a term, not 'circles'; choose one, loss/term@loss\.terms\.NAME=…, from",
         ),
-        (["loss=sobolev", "+loss/anchor@loss.mean=mean"], r"Mean has points .*\+loss/anchor@loss.gradient.anchor=mean"),
         (
             ["signal=analytic", "signal.channels=2"],
             r"has 2 channels; a run draws 1 .* or 3",
@@ -233,14 +231,21 @@ def test_a_mistake_is_one_line_before_anything_is_written(overrides, message, fi
 @pytest.mark.parametrize(
     ("overrides", "kinds"),
     [
-        (["loss=gradient", "loss/anchor=pixel", "loss/weak=circles"], [Gradient, Circles, Pixel]),
-        (["loss=sobolev", "+loss/anchor@loss.gradient.anchor=mean"], [Sobolev, Mean]),
-        (["signal=merge", "signal/rule=mixed", "loss=laplacian", "loss/anchor=mean"], [Laplacian, Squares, Mean]),
+        (
+            ["loss=gradient", "loss/term@loss.terms.mean=pixel", "loss/term@loss.terms.weak=circles"],
+            [Gradient, Circles, Pixel],
+        ),
+        (["loss=h1", "+loss/term@loss.terms.mean=mean"], [Mean, Value, Gradient]),
+        (
+            ["signal=merge", "signal/rule=mixed", "loss=laplacian", "loss/term@loss.terms.border=mean"],
+            [Laplacian, Squares, Mean],
+        ),
     ],
     ids=lambda x: x[-1] if isinstance(x[0], str) else "",
 )
 def test_what_the_messages_advise_can_be_said(overrides, kinds, compose) -> None:
-    assert [type(part) for part in build(compose(*overrides).loss).parts] == kinds
+    found = {type(term) for term in build(compose(*overrides).loss).terms.values()}
+    assert found == set(kinds)
 
 
 @pytest.mark.parametrize("epochs", ["-1.0", "0", "1.5"])

@@ -8,8 +8,7 @@ from sinefield.activations.base import Activation
 from sinefield.activations.sine import Sine
 from sinefield.data import Samples
 from sinefield.field import CoordinateMLP, Siren
-from sinefield.jet import Jet
-from sinefield.losses.base import Loss
+from sinefield.losses.base import Loss, Term
 from sinefield.pieces import Pieces
 from sinefield.signals.analytic import Analytic
 from sinefield.stack import stacked, taken
@@ -91,32 +90,30 @@ def test_a_loaded_state_is_every_field():
     assert torch.equal(other(x), stack(x))
 
 
-@pytest.mark.parametrize("cls", concrete(Loss))
+@pytest.mark.parametrize("cls", concrete(Term))
 @pytest.mark.parametrize("together", [1, 2, K])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_loss_is_that_of_every_field(cls, together, threads, monkeypatch):
     """Each against its own channels and power: terms (K,), gradients, values; in pieces of all, some or one field."""
     size, width = 600, 8
     monkeypatch.setattr("sinefield.pieces._SHARED", together * size * width)
-    loss, signal = cls(), Analytic(size=12, channels=2 * K)
+    loss, signal = Loss({"term": cls(2.0)}), Analytic(size=12, channels=2 * K)
     single = fields(channels=2, activation=Sine)
     stack = stacked(single)
-    power = Jet(*(torch.rand(K) + 1 for _ in range(3)))
-    batch = []
-    for part in loss.parts:
-        x = part.points(signal, torch.Generator().manual_seed(0))
-        x = points(1200) if x is None else x
-        batch.append(Samples(x, part.target(signal, x)))
+    mean_squares, term = {"term": torch.rand(K) + 1}, loss.terms["term"]
+    x = term.points(signal, torch.Generator().manual_seed(0))
+    x = points(1200) if x is None else x
+    batch = [Samples(x, term.known(signal, x))]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with (pieces := Pieces(stack, size)).working(torch.device("cpu")):
-            terms, values = pieces.gradient(loss.parts, batch, power), pieces.values(batch[0].x)
+            terms, values = pieces.gradient(loss, batch, mean_squares), pieces.values(batch[0].x)
     finally:
         torch.set_num_threads(before)
     for k, field in enumerate(single):
-        own = [samples._replace(target=samples.target.map(lambda t: t[:, 2 * k : 2 * k + 2])) for samples in batch]  # noqa: B023
-        expected = Pieces(field).gradient(loss.parts, own, power.map(lambda t: t[k]))  # noqa: B023
+        own = [samples._replace(known=samples.known.map(lambda t: t[:, 2 * k : 2 * k + 2])) for samples in batch]  # noqa: B023
+        expected = Pieces(field).gradient(loss, own, {"term": mean_squares["term"][k]})
         assert terms.keys() == expected.keys()
         for name, term in terms.items():
             assert term.shape == (K,)

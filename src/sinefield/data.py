@@ -28,20 +28,20 @@ _SHUFFLED = 2**24  # samples, at most, that are taken in a shuffled order, whose
 
 
 class Samples(NamedTuple):
-    """Points and what the field is compared with there.
+    """Points and what is known there.
 
     Attributes:
         x: (N, D) coordinates.
-        target: the signal's jet at x, or what a weak form knows of it.
-        share: of the step's points, for its part of the loss, that this process has.
+        known: what the terms know at x, such as the signal's jet.
+        share: of the step's points for these terms that this process has.
     """
 
     x: Tensor
-    target: Jet
+    known: Jet
     share: float = 1.0
 
 
-Batch = list[Samples]  # one entry per part of the loss
+Batch = list[Samples]  # one entry per group of terms of the loss
 
 
 class SignalData(pl.LightningDataModule):
@@ -49,7 +49,7 @@ class SignalData(pl.LightningDataModule):
 
     Args:
         signal: the truth.
-        loss: says how deep the jets go and which points its anchor wants.
+        loss: its terms say how deep the jets go, and may have points of their own.
         batch_size: points per step; None for all samples of the grid, where they are not too many; "auto" for as many
             of them as fit the memory of an accelerator, or 8192 on the CPU.
         continuous: draw the points from the whole box instead of from the samples.
@@ -82,7 +82,7 @@ class SignalData(pl.LightningDataModule):
         self.eval_every = whole("data.eval_every", eval_every, least=1)
         self.max_steps = whole("trainer.max_steps", max_steps, least=1)
         self.seed = seed
-        self._known: dict[int, Samples] = {}  # for each part of the loss, the samples and the targets there
+        self._known: dict[int, Samples] = {}  # for each group of terms, all samples and what is known there
         self._pass: tuple[int, Tensor] = (-1, torch.empty(0))  # number and order of the latest pass over the samples
 
     def setup(self, stage: str) -> None:
@@ -124,33 +124,32 @@ class SignalData(pl.LightningDataModule):
         return DataLoader(blocks, batch_size=None)  # type: ignore[arg-type]  # any sequence will do
 
     def batch(self, step: int) -> Batch:
-        """The points of one step, for each part of the loss."""
+        """The points of one step, for each group of terms of the loss."""
         samples = []
-        for number, part in enumerate(self.loss.parts):
+        for number, group in enumerate(self.loss.groups):
             generator = _generator(self.signal.extent.device, self.seed, step, number)
-            x = part.points(self.signal, generator)
+            x = group.first.points(self.signal, generator)
             if x is None and self.continuous:
                 x = self.signal.uniform(self.batch_size, generator)
             if x is None:
-                which, share = self._own(self._numbers(step, generator), part.group)
+                which, share = self._own(self._numbers(step, generator), group.size)
                 samples.append(self._at(number, which)._replace(share=share))
             else:
-                x, share = self._own(x, part.group)
-                samples.append(Samples(x, part.target(self.signal, x), share))
+                x, share = self._own(x, group.size)
+                samples.append(Samples(x, group.known(self.signal, x), share))
         return samples
 
     def _at(self, number: int, which: Tensor) -> Samples:
-        """The samples with these numbers, (N,), and what one part of the loss compares with there."""
-        part = self.loss.parts[number]
+        """The samples with these numbers, (N,), and what one group of terms knows there."""
+        group = self.loss.groups[number]
         if len(self.signal) * self.signal.channels > _TABLED:
             x = self.signal.grid(which)
-            return Samples(x, part.target(self.signal, x))
+            return Samples(x, group.known(self.signal, x))
         if number not in self._known:
             x = self.signal.grid()
-            targets = [part.target(self.signal, some) for some in x.split(BLOCK)]
-            self._known[number] = Samples(x, joined(targets))
-        x, target, _ = self._known[number]
-        return Samples(x[which], target.map(lambda t: t[which]))
+            self._known[number] = Samples(x, joined([group.known(self.signal, some) for some in x.split(BLOCK)]))
+        x, known, _ = self._known[number]
+        return Samples(x[which], known.map(lambda t: t[which]))
 
     def _own(self, points: Tensor, group: int | None) -> tuple[Tensor, float]:
         """The points of this process among all, by coordinates (N, D) or numbers (N,), in whole groups, and its share.

@@ -24,10 +24,10 @@ def draw(
     signal.to(field.head.weight.dtype)
     truth, found = signal.samples(order=2), sampled(field, signal)
     shape = (*signal.overview().shape[:-1], signal.channels)
-    free = loss.freedom((found.value - truth.value).reshape(shape))
+    free = loss.unseen((found.value - truth.value).reshape(shape))
     found = found._replace(value=found.value - free.flatten(0, 1))
     decibels = {name: f"{value:.2f} dB" for name, value in scores.items() if value is not None}
-    names = f"{type(loss).__name__} loss, {type(field.activation).__name__} activation"
+    names = f"loss on {', '.join(loss.terms)}, {type(field.activation).__name__} activation"
     seen = "the samples" if signal.every == 1 else f"one in {signal.every}² samples"
     caption = f"{names}: PSNR {decibels['psnr']} on {seen}"
     if "psnr_off_grid" in decibels:

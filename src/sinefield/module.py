@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -16,7 +16,6 @@ from sinefield.data import Batch, SignalData
 from sinefield.errors import require, whole
 from sinefield.evaluation import truth
 from sinefield.guard import Guard
-from sinefield.jet import Jet
 from sinefield.metrics import mean, score
 from sinefield.pieces import Pieces
 
@@ -33,7 +32,7 @@ class FieldModule(pl.LightningModule):
     Args:
         field: a module that answers with its jet.
         loss: compares two jets.
-        power: the signal's mean squares, to which every term is relative; (K,) each for a stack of K fields.
+        mean_squares: what each term is relative to, by its name; (K,) each for a stack of K fields.
         optimizer: takes the parameters, gives the optimizer.
         scheduler: takes the optimizer, gives the schedule, stepped once per step; None for a constant rate.
         chunk: points per forward and backward pass, which changes the speed alone; None for what the device does best.
@@ -43,7 +42,7 @@ class FieldModule(pl.LightningModule):
         self,
         field: CoordinateMLP,
         loss: Loss,
-        power: Jet,
+        mean_squares: Mapping[str, Tensor],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         chunk: int | None = None,
@@ -52,7 +51,7 @@ class FieldModule(pl.LightningModule):
         self.automatic_optimization = False  # the closure below serves L-BFGS and cuts the batch into pieces
         self.field = field
         self.loss = loss
-        self.power = power
+        self.mean_squares = dict(mean_squares)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.pieces = Pieces(field, None if chunk is None else whole("chunk", chunk, least=1))
@@ -72,8 +71,8 @@ class FieldModule(pl.LightningModule):
         return optimizer, None if self.make_scheduler is None else self.make_scheduler(optimizer)
 
     def on_fit_start(self) -> None:
-        """Take the power along to the device, and see how many points fit it."""
-        self.power = self.power.map(lambda part: part.to(self.device))
+        """Take the mean squares along to the device, and see how many points fit it."""
+        self.mean_squares = {name: part.to(self.device) for name, part in self.mean_squares.items()}
         self.guard.precision = str(self.trainer.precision)
         if "16" in self.guard.precision and self.trainer.is_global_zero:
             log.warning(
@@ -113,7 +112,7 @@ class FieldModule(pl.LightningModule):
         while True:
             self.field.zero_grad()
             try:
-                return self.pieces.gradient(self.loss.parts, batch, self.power, self.manual_backward)
+                return self.pieces.gradient(self.loss, batch, self.mean_squares, self.manual_backward)
             except torch.OutOfMemoryError:
                 if not self.pieces.halve(self.device):
                     raise
@@ -145,7 +144,7 @@ class FieldModule(pl.LightningModule):
         self.guard.look()
         step = self.trainer.global_step
         require(bool(prediction.isfinite().all()), f"the field is not finite at step {step}; {self.guard.advice}")
-        self.each = [score(*pair, fineness, self.loss.freedom) for pair in zip(prediction, known, strict=True)]
+        self.each = [score(*pair, fineness, self.loss.unseen) for pair in zip(prediction, known, strict=True)]
         self.log_dict({name: value for name, value in mean(self.figures).items() if value is not None})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

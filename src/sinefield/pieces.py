@@ -12,7 +12,7 @@ are summed, so that each field's gradient is what it would be alone.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
@@ -30,7 +30,7 @@ from sinefield.stack import taken
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.data import Batch
     from sinefield.field import CoordinateMLP
-    from sinefield.losses.base import Loss
+    from sinefield.losses.base import Group, Loss
 
 _IN_CACHE = 2**18  # numbers in one layer's values of a piece, 1 MiB; twice is 5 % faster, in 2 to 4 times the memory
 _SHARED = 2**17  # the same in a piece of several fields, each of which brings its weights along
@@ -44,35 +44,35 @@ class Piece(NamedTuple):
     """Some consecutive points of a batch.
 
     Attributes:
-        part: the loss they belong to.
+        group: the terms that are evaluated there.
         x: (n, D) coordinates.
-        target: what the field's jet is compared with there.
-        share: n over the points of the step, on all processes, that belong to the same loss.
+        known: what these terms know there.
+        share: n over the points of the step, on all processes, of the same terms.
     """
 
-    part: Loss
+    group: Group
     x: Tensor
-    target: Jet
+    known: Jet
     share: float
 
 
-def cut(parts: Sequence[Loss], batch: Batch, points: int, least: int = 1) -> list[Piece]:
-    """A batch in pieces of at most `points` points, at least `least` of them where it has as many groups.
+def cut(groups: Sequence[Group], batch: Batch, points: int, least: int = 1) -> list[Piece]:
+    """A batch in pieces of at most `points` points, at least `least` of them where it has as many groups of points.
 
     Args:
-        parts: the losses, one for each entry of the batch.
-        points: at most, but for a group of a loss, which is never cut.
+        groups: of terms, one for each entry of the batch.
+        points: at most, but for points that are compared together, which are never cut.
         least: how many pieces are wanted of the largest entry, so that all threads have one.
     """
     pieces = []
-    for part, samples in zip(parts, batch, strict=True):
+    for group, samples in zip(groups, batch, strict=True):
         n = len(samples.x)
-        group = part.group or n
-        size = max(1, min(points, -(-n // least)) // group) * group
+        together = group.size or n
+        size = max(1, min(points, -(-n // least)) // together) * together
         for start in range(0, n, size):
             rows = slice(start, start + size)
-            x, target = samples.x[rows], samples.target.map(lambda t, rows=rows: t[rows])  # type: ignore[misc]
-            pieces.append(Piece(part, x, target, samples.share * len(x) / n))
+            x, known = samples.x[rows], samples.known.map(lambda t, rows=rows: t[rows])  # type: ignore[misc]
+            pieces.append(Piece(group, x, known, samples.share * len(x) / n))
     return pieces
 
 
@@ -109,19 +109,23 @@ class Pieces:
                 torch.set_num_threads(threads)
 
     def gradient(
-        self, parts: Sequence[Loss], batch: Batch, power: Jet, backward: Callable[[Tensor], None] = Tensor.backward
+        self,
+        loss: Loss,
+        batch: Batch,
+        mean_squares: Mapping[str, Tensor],
+        backward: Callable[[Tensor], None] = Tensor.backward,
     ) -> dict[str, Tensor]:
         """Add the gradient of the loss over the batch to the parameters'; the weighted terms by name.
 
         Args:
-            parts: the losses, one for each entry of the batch.
-            power: mean squares of the signal, () each, as the losses want them; of K signals for a stack, (K,) each.
+            loss: one of its groups of terms for each entry of the batch.
+            mean_squares: what each term is relative to, () each; of K signals for a stack, (K,) each.
             backward: takes the loss of a piece, (), and adds its gradient, where there are no threads.
 
         Returns:
             () each; (K,) for a stack, whose targets are those of K signals with their channels side by side, (N, K C).
         """
-        pieces = cut(parts, batch, self.size(batch[0].x.device), self.threads)
+        pieces = cut(loss.groups, batch, self.size(batch[0].x.device), self.threads)
         for parameter in self.field.parameters() if self.field.stack else []:  # the parts of a stack add to it
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         fields = self._fields(max(len(piece.x) for piece in pieces), batch[0].x.device)
@@ -135,7 +139,7 @@ class Pieces:
 
         if self.pool is None:
             for (which, field), piece in jobs:
-                found = self._terms(field, which, piece, power)
+                found = self._terms(field, which, piece, mean_squares)
                 backward(_total(found))
                 add(which, found)
             return terms
@@ -144,7 +148,7 @@ class Pieces:
         def work(job: tuple[tuple[Which, CoordinateMLP], Piece]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
             (which, field), piece = job
             with torch.autocast("cpu", precision, enabled=precision is not None):
-                found = self._terms(field, which, piece, power)
+                found = self._terms(field, which, piece, mean_squares)
             return found, torch.autograd.grad(_total(found), parameters[field], materialize_grads=True)
 
         for ((which, field), _), (found, gradients) in zip(jobs, self.pool.map(work, jobs), strict=True):
@@ -193,28 +197,20 @@ class Pieces:
         places = [start if together == 1 else slice(start, start + together) for start in range(0, count, together)]
         return [(place, taken(self.field, place)) for place in places]
 
-    def _terms(self, field: CoordinateMLP, which: Which, piece: Piece, power: Jet) -> dict[str, Tensor]:
-        """The terms of a piece for some of the fields, weighted by its share of the batch."""
-        target, found = piece.target, field.jet(piece.x, piece.part.order)
+    def _terms(
+        self, field: CoordinateMLP, which: Which, piece: Piece, mean_squares: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The weighted terms of a piece for some of the fields, () or (K,), times its share of the batch."""
+        group, known = piece.group, piece.known
+        found = field.jet(piece.x, group.order, group.operators)
         if self.field.stack:
-            target = target.map(lambda t: t.unflatten(1, (*self.field.stack, -1)).movedim(1, 0)[which])
-        loss = _each(piece.part) if field.stack else piece.part
-        terms = loss(found, target, power.map(lambda t: t[which]))
-        return {name: piece.share * value for name, value in terms.items()}
+            known = known.map(lambda t: t.unflatten(1, (*self.field.stack, -1)).movedim(1, 0)[which])
+        return {
+            name: piece.share * term.weight / mean_squares[name][which] * term(found, known, piece.x).mean(-1)
+            for name, term in group.terms.items()
+        }
 
 
 def _total(terms: dict[str, Tensor]) -> Tensor:
     """Of all terms, and all fields of a stack, ()."""
     return reduce(operator.add, terms.values()).sum()
-
-
-def _each(loss: Loss) -> Callable[[Jet, Jet, Jet], dict[str, Tensor]]:
-    """The loss of every field of a stack, (K,) a term, for jets and powers with K in front."""
-
-    def losses(*jets: Jet) -> dict[str, Tensor]:
-        def of_one(*parts: tuple[Tensor, ...]) -> dict[str, Tensor]:
-            return loss(*(jet.of(part) for jet, part in zip(jets, parts, strict=True)))
-
-        return torch.vmap(of_one)(*(jet.parts for jet in jets))
-
-    return losses

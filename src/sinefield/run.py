@@ -21,7 +21,6 @@ from sinefield.environment import Usage, environment, leading
 from sinefield.errors import require, whole
 from sinefield.files import writing
 from sinefield.interrupts import Interrupts
-from sinefield.jet import Jet
 from sinefield.module import FieldModule
 from sinefield.results import begin, conclude, write_metrics
 from sinefield.stack import stacked
@@ -83,11 +82,11 @@ def _train(
         require(config.get(name) is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
     pl.seed_everything(whole("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
-    signal, field, loss, power = _problem(config)
+    signal, field, loss, mean_squares = _problem(config)
     with mendable("data"):
         data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
     optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
-    module = FieldModule(field, loss, power, optimizer, scheduler, chunk=config.chunk)
+    module = FieldModule(field, loss, mean_squares, optimizer, scheduler, chunk=config.chunk)
 
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +128,7 @@ def _train(
     return metrics
 
 
-def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
+def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, dict[str, torch.Tensor]]:
     """What is fitted, by what, how it is compared, and the signal's mean squares; `config.facts` are filled in.
 
     A signal of several that lie side by side is fitted by a stack of fields, which all start alike, from the seed.
@@ -143,17 +142,19 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
         channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
     require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")
     loss = build(config.loss)
-    power = own[0].power(loss.order)
+    mean_squares = {name: term.mean_square(own[0]) for name, term in loss.terms.items()}
     if signal.apart():
         field = stacked([field] * len(own))
-        power = Jet(*map(torch.stack, zip(*(part.power(loss.order).parts for part in own), strict=True)))
+        mean_squares = {
+            name: torch.stack([term.mean_square(part) for part in own]) for name, term in loss.terms.items()
+        }
     require(
         loss.order <= field.smoothness,
         f"this loss looks at derivatives of order {loss.order}, and those of "
         f"{type(field.activation).__name__} vanish almost everywhere from order {field.smoothness + 1} on; "
-        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.laplacian=null)",
+        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
     )
-    return signal, field, loss, power
+    return signal, field, loss, mean_squares
 
 
 def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool) -> pl.Trainer:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 # What is needed for a group to be looked at; W&B's own process and network are tests/tracking's.
-NEEDS = {"signal/rule": ["signal=merge"], "loss/weak": ["loss=gradient"], "loss/anchor": ["loss=gradient"]}
+NEEDS = {"signal/rule": ["signal=merge"]}
 CHOICES = sorted(
     str(path.relative_to(CONF).with_suffix(""))
     for path in CONF.rglob("*.yaml")

@@ -1,21 +1,20 @@
-"""What holds for every loss, anchors included: found in the package and built with its own defaults."""
+"""What holds for every term of a loss, found in the package and built with its own defaults; and for their sum."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from discover import concrete
+from discover import concrete, described, targets
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from sinefield.errors import UserError
 from sinefield.jet import Jet
-from sinefield.losses.anchors import Border, Mean, Pixel
-from sinefield.losses.base import DerivativeLoss, Loss
+from sinefield.losses.base import Constraint, Loss, Term
+from sinefield.losses.constraints import Border, Mean, Pixel
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian, harmonic
-from sinefield.losses.sobolev import Sobolev
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles, Differences, Squares
 from sinefield.signals.base import Signal
@@ -23,22 +22,16 @@ from sinefield.signals.base import Signal
 pytestmark = pytest.mark.usefixtures("float64")
 
 ROUNDING = 1e-12  # sums of some hundred float64 terms
-LOSSES = concrete(Loss)
-losses = pytest.mark.parametrize("cls", LOSSES)
-of_derivatives = pytest.mark.parametrize("cls", [cls for cls in LOSSES if issubclass(cls, DerivativeLoss)])
+TERMS = concrete(Term)
+terms = pytest.mark.parametrize("cls", TERMS)
 CHANNELS, DIMS = 3, 2
 
 
-def random_jet(loss: Loss, order: int | None = None) -> Jet:
-    """A jet as deep as the loss asks, at twelve of its groups of points."""
-    n = 12 * (loss.group or 1)
+def random_jet(term: Term, order: int | None = None) -> Jet:
+    """A jet as deep as the term asks, at twelve of its groups of points."""
+    n = 12 * (term.group or 1)
     full = Jet(torch.randn(n, CHANNELS), torch.randn(n, CHANNELS, DIMS), torch.randn(n, CHANNELS, 1))
-    return Jet(*full[: (loss.order if order is None else order) + 1])
-
-
-def powers(loss: Loss, order: int | None = None) -> Jet:
-    full = [torch.tensor(value) for value in (0.4, 30.0, 5000.0)]
-    return Jet(*full[: (loss.order if order is None else order) + 1])
+    return Jet(*full[: (term.order if order is None else order) + 1])
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -46,12 +39,16 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def plus(jet: Jet, other: Jet, factor: float = 1.0) -> Jet:
-    return Jet(*(a if a is None else a + factor * b for a, b in zip(jet, other, strict=True)))
+    return jet.of([a + factor * b for a, b in zip(jet.parts, other.parts, strict=True)])
 
 
-def total(terms: dict[str, torch.Tensor]) -> float:
-    assert all(term.shape == () for term in terms.values())
-    return sum(terms.values()).item()
+def residuals(term: Term, field: Jet, known: Jet) -> torch.Tensor:
+    """(n,), at points that no term of the package looks at."""
+    return term(field, known, torch.zeros(len(field.value), DIMS))
+
+
+def total(term: Term, field: Jet, known: Jet) -> float:
+    return residuals(term, field, known).mean().item()
 
 
 class Grid(Signal):
@@ -65,183 +62,249 @@ class Grid(Signal):
         return Jet(*(value, 2 * x[:, None], torch.full_like(value[..., None], 2.0 * self.dims))[: order + 1])
 
 
-def test_there_are_losses():
-    """Discovery finds what the package ships."""
-    assert {Value, Gradient, Laplacian, Sobolev, Border, Mean, Pixel} <= set(LOSSES)
+def test_there_are_terms():
+    """Discovery finds what the package ships, and conf/ has a file for each."""
+    assert {Value, Gradient, Laplacian, Border, Mean, Pixel, Differences, Circles, Squares} <= set(TERMS)
+    assert set(TERMS) == targets("loss/term")
 
 
 class TestEvery:
-    @losses
+    @terms
     def test_vanishes_at_the_truth_alone(self, cls):
-        """loss(jet, jet) = 0, exactly; of two different jets it is positive and finite, each term."""
-        loss = cls()
-        truth, power = random_jet(loss), powers(loss)
-        assert total(loss(truth, truth, power)) == 0
-        terms = loss(random_jet(loss), truth, power)
-        assert all(0 < term < math.inf for term in terms.values())
+        """0 for equal jets, exactly; of two different ones every group's residual is positive and finite."""
+        term = cls()
+        truth = random_jet(term)
+        assert (residuals(term, truth, truth) == 0).all()
+        found = residuals(term, random_jet(term), truth)
+        assert ((found > 0) & (found < math.inf)).all()
 
-    @losses
+    @terms
+    def test_answers_for_every_group(self, cls):
+        """(n,) for n groups: that of each group is what the term gives of its points alone; one where group is None."""
+        term = cls()
+        field, truth = random_jet(term), random_jet(term)
+        found, size = residuals(term, field, truth), term.group or len(field.value)
+        assert found.shape == (len(field.value) // size,)
+        for k, value in enumerate(found):
+            own = [jet.map(lambda part, k=k: part[k * size : (k + 1) * size]) for jet in (field, truth)]
+            assert residuals(term, *own).tolist() == pytest.approx([value.item()], rel=ROUNDING)
+
+    @terms
+    def test_of_a_stack_is_that_of_every_field(self, cls):
+        """With K in front of all jets, (K, n)."""
+        term = cls()
+        pairs = [(random_jet(term), random_jet(term)) for _ in range(4)]
+        together = [
+            jets[0].of([torch.stack(parts) for parts in zip(*(jet.parts for jet in jets), strict=True)])
+            for jets in zip(*pairs, strict=True)
+        ]
+        found = term(*together, torch.zeros(len(pairs[0][0].value), DIMS))
+        assert torch.allclose(found, torch.stack([residuals(term, *pair) for pair in pairs]), rtol=ROUNDING)
+
+    @terms
     def test_is_quadratic_in_the_error(self, cls):
-        """Twice the error is four times the loss."""
-        loss = cls()
-        truth, error, power = random_jet(loss), random_jet(loss), powers(loss)
-        once, twice = (loss(plus(truth, error, k), truth, power) for k in (1, 2))
-        assert total(twice) == pytest.approx(4 * total(once), rel=ROUNDING)
+        """Twice the error is four times the residual."""
+        term = cls()
+        truth, error = random_jet(term), random_jet(term)
+        once, twice = (total(term, plus(truth, error, k), truth) for k in (1, 2))
+        assert twice == pytest.approx(4 * once, rel=ROUNDING)
 
-    @losses
+    @terms
     def test_is_relative(self, cls):
-        """Field, signal and power scaled together, a picture of another contrast, leave every term as it is."""
-        loss, a = cls(), 7.3
-        field, truth, power = random_jet(loss), random_jet(loss), powers(loss)
-        terms = loss(field, truth, power)
-        scaled = loss(*(jet.map(lambda part: a * part) for jet in (field, truth)), power.map(lambda part: a * a * part))
-        assert terms.keys() == scaled.keys()
-        assert all(scaled[name].item() == pytest.approx(terms[name].item(), rel=ROUNDING) for name in terms)
+        """Field and signal scaled together, a picture of another contrast, leave the term as it is."""
 
-    @losses
+        class Scaled(Grid):
+            factor = 1.0
+
+            def jet(self, x, order):
+                return super().jet(x, order).map(lambda part: self.factor * part)
+
+        term, signal = cls(), Scaled(9, 9)
+        field, truth = random_jet(term), random_jet(term)
+        before = total(term, field, truth) / term.mean_square(signal)
+        signal.factor = 7.3
+        scaled = [jet.map(lambda part: 7.3 * part) for jet in (field, truth)]
+        assert (total(term, *scaled) / term.mean_square(signal)).item() == pytest.approx(before.item(), rel=1e-9)
+
+    @terms
     def test_compares_channel_by_channel(self, cls):
         """Channels in another order, in both jets, change nothing; in one of them, much."""
-        loss, turn = cls(), [1, 2, 0]
-        field, truth, power = random_jet(loss), random_jet(loss), powers(loss)
-        turned = loss(field.map(lambda part: part[:, turn]), truth.map(lambda part: part[:, turn]), power)
-        assert total(turned) == pytest.approx(total(loss(field, truth, power)), rel=ROUNDING)
-        assert total(loss(truth.map(lambda part: part[:, turn]), truth, power)) > 1e-3 * total(turned)
+        term, turn = cls(), [1, 2, 0]
+        field, truth = random_jet(term), random_jet(term)
+        turned = total(term, field.map(lambda part: part[:, turn]), truth.map(lambda part: part[:, turn]))
+        assert turned == pytest.approx(total(term, field, truth), rel=ROUNDING)
+        assert total(term, truth.map(lambda part: part[:, turn]), truth) > 1e-3 * turned
 
-    @losses
+    @terms
     def test_errors_of_two_channels_do_not_cancel(self, cls):
         """+e in one channel and -e in another count twice what e in one counts."""
-        loss = cls()
-        truth, error, power = random_jet(loss), random_jet(loss), powers(loss)
+        term = cls()
+        truth, error = random_jet(term), random_jet(term)
         seen = []
         for signs in ([1.0, 0.0, 0.0], [1.0, -1.0, 0.0]):
             sign = torch.tensor(signs)
             spread = error.map(lambda part, s=sign: part[:, :1] * s.reshape(1, CHANNELS, *[1] * (part.ndim - 2)))
-            seen.append(total(loss(plus(truth, spread), truth, power)))
+            seen.append(total(term, plus(truth, spread), truth))
         assert seen[0] > 0
         assert seen[1] == pytest.approx(2 * seen[0], rel=ROUNDING)
 
-    @losses
-    def test_asks_for_the_order_it_needs(self, cls):
-        """`order` is enough, deeper jets change nothing, and a shallower one is refused in words."""
-        loss = cls()
-        field, truth, power = random_jet(loss, 2), random_jet(loss, 2), powers(loss, 2)
+    @terms
+    def test_looks_no_deeper_than_it_asks(self, cls):
+        """`order` is enough, and deeper jets change nothing."""
+        term = cls()
+        field, truth = random_jet(term, 2), random_jet(term, 2)
+        assert term.order in (0, 1, 2)
+        shallow = [Jet(*jet[: term.order + 1]) for jet in (field, truth)]
+        assert total(term, *shallow) == total(term, field, truth)
 
-        def at(order: int) -> float:
-            return total(loss(*(Jet(*jet[: order + 1]) for jet in (field, truth, power))))
-
-        assert loss.order in (0, 1, 2)
-        assert at(loss.order) == at(2)
-        for order in range(loss.order):
-            with pytest.raises(TypeError, match="higher order"):
-                at(order)
-
-    @losses
-    def test_group_is_truthful(self, cls):
-        """The loss is the mean of the losses of its groups of points; that of no smaller parts where group is None."""
-        loss = cls()
-        field, truth, power = random_jet(loss), random_jet(loss), powers(loss)
-        size = loss.group or 1
-        parts = [
-            total(loss(*(jet.map(lambda part, i=i: part[i : i + size]) for jet in (field, truth)), power))
-            for i in range(0, 12 * size, size)
-        ]
-        whole = total(loss(field, truth, power))
-        assert (abs(sum(parts) / 12 - whole) <= ROUNDING * whole) == (loss.group is not None)
-
-    @losses
-    def test_weight_multiplies(self, cls):
-        """Every term is proportional to the weight."""
-        one, three = cls(), cls(weight=3.0)
-        field, truth, power = random_jet(one), random_jet(one), powers(one)
-        terms, heavy = one(field, truth, power), three(field, truth, power)
-        assert all(heavy[name].item() == pytest.approx(3 * terms[name].item(), rel=ROUNDING) for name in terms)
-
-    @losses
+    @terms
     @pytest.mark.parametrize("weight", [0, -1.0, math.nan, math.inf, "1", True])
     def test_no_weight(self, cls, weight):
         """A weight that is no finite number above 0 is refused."""
         with pytest.raises(UserError, match="weight"):
             cls(weight=weight)
 
-    @losses
+    @terms
     def test_gradients_reach_the_field(self, cls):
-        """The terms can be trained on: a step against the gradient lowers them."""
-        loss = cls()
-        truth, power = random_jet(loss), powers(loss)
-        field = random_jet(loss).map(lambda part: part.requires_grad_())
-        before = sum(loss(field, truth, power).values())
-        used = [part for part in field if part is not None]
-        slopes = torch.autograd.grad(before, used, materialize_grads=True)
-        stepped = Jet(*(part - 1e-3 * slope for part, slope in zip(used, slopes, strict=True)))
-        assert total(loss(stepped, truth, power)) < before.item()
+        """It can be trained on: a step against the gradient lowers it."""
+        term = cls()
+        truth, field = random_jet(term), random_jet(term).map(lambda part: part.requires_grad_())
+        before = residuals(term, field, truth).mean()
+        slopes = torch.autograd.grad(before, field.parts, materialize_grads=True)
+        stepped = plus(field, field.of(slopes), -1e-3)
+        assert total(term, stepped, truth) < before.item()
 
-    @losses
+    @terms
     @pytest.mark.parametrize("shape", [(9, 9), (7, 12)])
-    def test_freedom_is_a_projection(self, cls, shape):
-        """What the loss cannot see has the error's shape, is all of itself, and leaves nothing else of the error."""
-        loss, error = cls(), torch.randn(*shape, CHANNELS)
-        free = loss.freedom(error)
+    def test_what_is_unseen_is_a_projection(self, cls, shape):
+        """It has the error's shape, is all of itself, and leaves nothing else of the error."""
+        term, error = cls(), torch.randn(*shape, CHANNELS)
+        free = term.unseen(error)
         assert free.shape == error.shape
-        assert torch.allclose(loss.freedom(free), free, atol=1e-11)
-        assert torch.allclose(loss.freedom(error - free), torch.zeros_like(error), atol=1e-11)
+        assert torch.allclose(term.unseen(free), free, atol=1e-11)
+        assert torch.allclose(term.unseen(error - free), torch.zeros_like(error), atol=1e-11)
 
-    @losses
+    @terms
     @pytest.mark.parametrize("shape", [(9, 9), (5, 12), (40, 50)])
     def test_its_own_points_lie_in_the_box(self, cls, shape):
-        """Where a loss names points: whole groups, inside the picture, a function of the generator's seed alone."""
-        loss, signal = cls(), Grid(*shape)
-        points = loss.points(signal, seeded())
+        """Where a term names points: whole groups, inside the picture, a function of the generator's seed alone."""
+        term, signal = cls(), Grid(*shape)
+        points = term.points(signal, seeded())
         if points is not None:
             assert len(points) > 0
-            assert len(points) % (loss.group or 1) == 0
+            assert len(points) % (term.group or 1) == 0
             assert (points.abs() <= signal.extent + 1e-14).all()
-            assert torch.equal(points, loss.points(signal, seeded()))
+            assert torch.equal(points, term.points(signal, seeded()))
 
-    @losses
+    @terms
     @pytest.mark.parametrize("shape", [(9, 9), (5, 12)])
-    def test_the_signal_fits_its_own_target(self, cls, shape):
-        """At the loss's own points the signal's jet gives 0 against `target`, and 1.1 times it does not."""
-        loss, signal = cls(), Grid(*shape)
-        x = loss.points(signal, seeded())
+    def test_the_signal_satisfies_it(self, cls, shape):
+        """At the term's own points the signal's jet gives 0 against what is known, and 1.1 times it does not."""
+        term, signal = cls(), Grid(*shape)
+        x = term.points(signal, seeded())
         x = signal.uniform(50, seeded()) if x is None else x
-        jet, target, power = signal.jet(x, loss.order), loss.target(signal, x), powers(loss)
-        assert target.order >= loss.order
-        assert total(loss(jet, target, power)) < 1e-28
-        assert total(loss(jet.map(lambda part: 1.1 * part), target, power)) > 1e-12
+        jet, known = signal.jet(x, term.order), term.known(signal, x)
+        assert term(jet, known, x).mean() < 1e-28
+        assert term(jet.map(lambda part: 1.1 * part), known, x).mean() > 1e-12
 
-    @of_derivatives
-    @pytest.mark.parametrize("anchor", [Border(), Mean(), Mean(count=7), Pixel()])
+    @pytest.mark.parametrize("cls", [Gradient, Laplacian])
+    @pytest.mark.parametrize("constraint", [Border(), Mean(), Mean(count=7), Pixel()])
     @pytest.mark.parametrize("shape", [(9, 9), (7, 12)])
-    def test_an_anchor_leaves_free_what_it_does_not_see(self, cls, anchor, shape):
-        """No more and no less: of the derivatives' freedom that part whose loss at the anchor's points is 0."""
-        error, power = torch.randn(*shape, CHANNELS), powers(anchor)
-        free, unanchored = cls(anchor=anchor).freedom(error), cls().freedom(error)
-        at = Grid(*shape).pixels(anchor.points(Grid(*shape), seeded())).round().long()  # (column, row), the nearest
+    def test_a_constraint_leaves_free_what_it_does_not_see(self, cls, constraint, shape):
+        """No more and no less: of what derivatives do not see that part whose residual at its points is 0."""
+        error = torch.randn(*shape, CHANNELS)
+        alone, both = Loss({"a": cls()}), Loss({"b": constraint, "a": cls()})
+        free, unconstrained = both.unseen(error), alone.unseen(error)
+        at = Grid(*shape).pixels(constraint.points(Grid(*shape), seeded())).round().long()  # (column, row), the nearest
 
         def seen(part: torch.Tensor) -> float:
             there = part[at[:, 1], at[:, 0]]
-            return total(anchor(Jet(there), Jet(torch.zeros_like(there)), power))
+            return total(constraint, Jet(there), Jet(torch.zeros_like(there)))
 
-        assert seen(unanchored) > 1e-6
+        assert seen(unconstrained) > 1e-6
         assert seen(free) < 1e-24
-        assert torch.allclose(cls().freedom(free), free, atol=1e-11)
-        assert torch.allclose(cls(anchor=anchor).freedom(free), free, atol=1e-11)
-        assert torch.allclose(cls(anchor=anchor).freedom(error - free), torch.zeros_like(error), atol=1e-11)
-        pinned = unanchored - free
-        assert isinstance(anchor, Border) or torch.allclose(pinned, pinned[:1, :1].expand_as(pinned), atol=1e-11)
+        assert torch.allclose(alone.unseen(free), free, atol=1e-11)
+        assert torch.allclose(both.unseen(free), free, atol=1e-11)
+        assert torch.allclose(both.unseen(error - free), torch.zeros_like(error), atol=1e-11)
+        pinned = unconstrained - free
+        assert isinstance(constraint, Border) or torch.allclose(pinned, pinned[:1, :1].expand_as(pinned), atol=1e-11)
 
-    @of_derivatives
-    def test_a_weak_form_sees_no_more_than_the_derivatives(self, cls):
+    @pytest.mark.parametrize(("cls", "weak"), [(Gradient, Differences), (Gradient, Circles), (Laplacian, Squares)])
+    def test_a_weak_form_sees_no_more_than_the_derivatives(self, cls, weak):
         error = torch.randn(9, 9, CHANNELS)
-        assert torch.equal(cls(weak=Differences()).freedom(error), cls().freedom(error))
-        assert cls().freedom(error).any()
+        assert torch.allclose(Loss({"weak": weak(), "a": cls()}).unseen(error), cls().unseen(error), atol=1e-12)
+        assert cls().unseen(error).any()
 
-    @of_derivatives
-    def test_parts_are_the_loss_its_weak_form_and_its_anchor(self, cls):
-        weak, anchor = Differences(), Border()
-        for given in ({}, {"weak": weak}, {"anchor": anchor}, {"weak": weak, "anchor": anchor}):
-            loss = cls(**given)
-            assert list(loss.parts) == [loss, *given.values()]
+
+class TestSum:
+    def test_terms_at_the_same_points_share_a_jet(self):
+        """Those at the data's points stand together, as deep as the deepest; those with points of their own alone."""
+        value, laplacian, border, weak = Value(), Laplacian(), Border(), Squares()
+        loss = Loss({"v": value, "b": border, "l": laplacian, "w": weak, "off": None})
+        assert [list(group.terms) for group in loss.groups] == [["v", "l"], ["b"], ["w"]]
+        assert [group.order for group in loss.groups] == [2, 0, 0]
+        assert [group.size for group in loss.groups] == [1, 1, 9]
+        assert loss.order == 2
+        x = torch.rand(5, 2)
+        assert loss.groups[0].known(Grid(9, 9), x).order == 2
+
+    def test_terms_of_other_operators_stand_apart(self):
+        """Each gets the sums of second derivatives that it asks for."""
+
+        class Wave(Laplacian):
+            operators = torch.tensor([[1.0, -4.0]])
+
+        loss = Loss({"l": Laplacian(), "w": Wave(), "v": Value()})
+        assert [(list(group.terms), group.operators) for group in loss.groups] == [
+            (["l", "v"], None),
+            (["w"], Wave.operators),
+        ]
+
+    @pytest.mark.parametrize("name", described("loss"))
+    def test_every_yaml_is_a_sum_of_terms(self, name, compose):
+        from sinefield.configuration import build
+
+        loss = build(compose(f"loss={name}").loss)
+        assert loss.terms
+        assert {"value": 0, "gradient": 1, "laplacian": 2, "sobolev": 2, "h1": 1}.get(name, loss.order) == loss.order
+
+    @pytest.mark.parametrize(
+        ("overrides", "names"),
+        [
+            (["loss=laplacian", "~loss.terms.weak"], ["laplacian", "border"]),
+            (["loss=laplacian", "loss.terms.weak=null"], ["laplacian", "border"]),
+            (["loss=laplacian", "loss.terms.border.weight=0.1"], ["laplacian", "weak", "border"]),
+            (["loss=value", "+loss/term@loss.terms.slope=gradient"], ["value", "slope"]),
+            (
+                ["loss=sobolev", "+loss/term@loss.terms.weak=circles", "~loss.terms.value"],
+                ["gradient", "laplacian", "weak"],
+            ),
+        ],
+    )
+    def test_terms_are_overrides(self, overrides, names, compose):
+        from sinefield.configuration import build
+
+        loss = build(compose(*overrides).loss)
+        assert sorted(loss.terms) == sorted(names)
+        assert "weight=0.1" not in overrides[1] or loss.terms["border"].weight == 0.1
+
+    @pytest.mark.parametrize("given", [{}, {"a": None}])
+    def test_of_nothing(self, given):
+        with pytest.raises(UserError, match="every term is switched off"):
+            Loss(given)
+
+    @pytest.mark.parametrize("given", [{"a": "value"}, {"a": 3}, {"a": Loss({"v": Value()})}])
+    def test_of_something_else(self, given):
+        with pytest.raises(UserError, match=r"loss\.terms\.a must be a term, not"):
+            Loss(given)
+
+    @pytest.mark.parametrize("given", ["value", [Value()], None])
+    def test_of_no_table(self, given):
+        with pytest.raises(UserError, match=r"loss\.terms must be a table of terms by name"):
+            Loss(given)
+
+    def test_constraints_are_constraints(self):
+        assert {cls for cls in TERMS if issubclass(cls, Constraint)} == {Border, Mean, Pixel}
 
 
 def assert_samples(points: torch.Tensor, signal: Signal) -> None:
@@ -252,7 +315,7 @@ def assert_samples(points: torch.Tensor, signal: Signal) -> None:
     assert len(nearest.indices.unique()) == len(points)
 
 
-class TestAnchors:
+class TestConstraints:
     @pytest.mark.parametrize("shape", [(9,), (4, 4), (5, 12), (12, 5), (4, 5, 6)])
     def test_border_covers_the_border(self, shape):
         """Every point lies on a side of the box, each of the 2 D sides gets its share, and on it all of its length."""
@@ -290,20 +353,20 @@ class TestAnchors:
 
     def test_mean_sees_the_mean_alone(self):
         """An error that has no mean over its points is not seen; a constant one is, channel by channel."""
-        truth, power = random_jet(Mean()), powers(Mean())
+        truth = random_jet(Mean())
         error = torch.randn_like(truth.value)
         error -= error.mean(dim=0)
-        assert total(Mean()(Jet(truth.value + error), truth, power)) < 1e-28
+        assert total(Mean(), Jet(truth.value + error), truth) < 1e-28
         shift = torch.tensor([0.1, -0.1, 0.0])
-        assert total(Mean()(Jet(truth.value + shift), truth, power)) == pytest.approx(0.02 / 0.4)
+        assert total(Mean(), Jet(truth.value + shift), truth) == pytest.approx(0.02)
 
 
 class TestWeakForms:
     """They see what the derivatives see and nothing more, at distances."""
 
     @staticmethod
-    def seen(loss: Loss, error: torch.Tensor) -> float:
-        return total(loss(Jet(error), Jet(torch.zeros_like(error)), Jet(torch.tensor(1.0))))
+    def seen(term: Term, error: torch.Tensor) -> float:
+        return total(term, Jet(error), Jet(torch.zeros_like(error)))
 
     @pytest.mark.parametrize("shape", [(33, 33), (17, 50)])
     def test_differences_of_a_ramp(self, shape):
@@ -358,44 +421,23 @@ class TestWeakForms:
 
 
 class TestClosedForms:
-    """E|f - s|^2 / power, written out: the mean over points, the sum over channels and axes."""
+    """|f - s|^2 and its mean square, written out: summed over channels and axes."""
 
     @pytest.mark.parametrize(
-        ("loss", "part"), [(Value(), "value"), (Gradient(), "gradient"), (Laplacian(), "laplacian")]
+        ("term", "part"), [(Value(), "value"), (Gradient(), "gradient"), (Laplacian(), "laplacian")]
     )
-    def test_of_one_part(self, loss, part):
-        field, truth, power = random_jet(loss, 2), random_jet(loss, 2), powers(loss, 2)
+    def test_of_one_part(self, term, part):
+        field, truth = random_jet(term, 2), random_jet(term, 2)
         error = (getattr(field, part) - getattr(truth, part)).numpy()
-        expected = np.mean([np.sum(np.square(point)) for point in error]) / getattr(power, part).item()
-        terms = loss(field, truth, power)
-        assert list(terms) == [part]
-        assert terms[part].item() == pytest.approx(expected, rel=ROUNDING)
-
-    def test_sobolev_is_the_sum_of_its_terms(self):
-        """With its own weight in front, and terms of one name added."""
-        field, truth, power = random_jet(Sobolev()), random_jet(Sobolev()), powers(Sobolev())
-        terms = {"a": Value(0.5), "b": Laplacian(2.0), "c": Value(0.25), "d": None}
-        found = Sobolev(weight=3.0, **terms)(field, truth, power)
-        value, laplacian = (total(loss(field, truth, power)) for loss in (Value(), Laplacian()))
-        assert found.keys() == {"value", "laplacian"}
-        assert found["value"].item() == pytest.approx(3 * 0.75 * value, rel=ROUNDING)
-        assert found["laplacian"].item() == pytest.approx(3 * 2 * laplacian, rel=ROUNDING)
-
-    def test_sobolev_is_as_deep_as_its_deepest_term(self):
-        assert Sobolev().order == 2
-        assert Sobolev(value=Value(), gradient=Gradient(), laplacian=None).order == 1
-
-    def test_sobolev_carries_the_weak_forms_and_anchors_of_its_terms(self):
-        weak, anchor = Differences(), Border()
-        loss = Sobolev(gradient=Gradient(weak=weak), laplacian=Laplacian(anchor=anchor))
-        assert list(loss.parts) == [loss, weak, anchor]
-
-    def test_sobolev_of_nothing(self):
-        with pytest.raises(UserError, match="every term"):
-            Sobolev(value=None, laplacian=None)
+        expected = [np.sum(np.square(point)) for point in error]
+        assert residuals(term, field, truth).tolist() == pytest.approx(expected, rel=ROUNDING)
+        signal = Grid(9, 7)
+        there = getattr(signal.samples(2), part).numpy()
+        expected = np.mean([np.sum(np.square(point)) for point in there])
+        assert term.mean_square(signal).item() == pytest.approx(expected, rel=ROUNDING)
 
 
-class TestFreedom:
+class TestUnseen:
     """What a loss leaves free, on rectangles, in three channels with an error of their own."""
 
     @pytest.fixture(params=[(4, 4), (9, 9), (6, 17)])
@@ -415,31 +457,31 @@ class TestFreedom:
 
     def test_values_leave_nothing(self, plane):
         error = torch.randn(*plane[0].shape[:2], 3)
-        assert torch.equal(Value().freedom(error), torch.zeros_like(error))
+        assert torch.equal(Value().unseen(error), torch.zeros_like(error))
 
     def test_gradients_leave_exactly_a_constant_per_channel(self, plane):
         """A constant is free; what has no mean is seen whole; a ramp is seen but for its mean."""
         x, _ = plane
         constant = torch.tensor([0.3, -2.0, 0.0]).expand(*x.shape[:2], 3)
-        assert torch.allclose(Gradient().freedom(constant), constant, atol=ROUNDING)
+        assert torch.allclose(Gradient().unseen(constant), constant, atol=ROUNDING)
         noise = torch.randn_like(constant)
         noise -= noise.mean(dim=(0, 1))
-        assert Gradient().freedom(noise).abs().max() < ROUNDING
-        assert torch.allclose(Gradient().freedom(x), torch.full_like(x, x.mean()), atol=ROUNDING)
+        assert Gradient().unseen(noise).abs().max() < ROUNDING
+        assert torch.allclose(Gradient().unseen(x), torch.full_like(x, x.mean()), atol=ROUNDING)
 
     def test_laplacians_leave_exactly_the_harmonic_functions(self, plane, bump):
         """1, x, y, x y and x^2 - y^2 are free; what vanishes on the border is seen whole."""
         x, y = plane
         free = torch.cat([torch.full_like(x, -2.0), 3 * x - y, x * y + x * x - y * y], dim=-1)
         size = free.abs().max()
-        assert torch.allclose(Laplacian().freedom(free), free, atol=ROUNDING * size)
-        assert torch.equal(Laplacian().freedom(bump), torch.zeros_like(bump))
-        assert torch.allclose(Laplacian().freedom(free + bump), free, atol=ROUNDING * size)
+        assert torch.allclose(Laplacian().unseen(free), free, atol=ROUNDING * size)
+        assert torch.equal(Laplacian().unseen(bump), torch.zeros_like(bump))
+        assert torch.allclose(Laplacian().unseen(free + bump), free, atol=ROUNDING * size)
 
     def test_x_squared_is_not_harmonic(self, plane):
-        """Its freedom is smaller inside: the mean value property, strictly."""
+        """What is unseen of it is larger inside: the mean value property, strictly."""
         x, _ = plane
-        free = Laplacian().freedom(x * x)
+        free = Laplacian().unseen(x * x)
         assert (free[1:-1, 1:-1] > (x * x)[1:-1, 1:-1]).all()
 
     def test_harmonic_solves_the_dirichlet_problem(self, plane):
@@ -464,13 +506,12 @@ class TestFreedom:
         """With a value term nothing; of gradient and Laplacian, in either order, the mean error of each channel."""
         x, y = plane
         error = bump + torch.cat([x * y, x, y], dim=-1)
-        assert torch.equal(Sobolev().freedom(error), torch.zeros_like(error))
+        value = Loss({"v": Value(), "g": Gradient(), "l": Laplacian()})
+        assert torch.equal(value.unseen(error), torch.zeros_like(error))
         mean = error.mean(dim=(0, 1)).expand_as(error)
-        for terms in ({"g": Gradient(), "l": Laplacian()}, {"l": Laplacian(), "g": Gradient()}):
-            assert torch.allclose(Sobolev(**terms).freedom(error), mean, atol=1e-11)
-        anchored = Laplacian(anchor=Mean())
-        assert torch.allclose(Sobolev(l=anchored).freedom(error), anchored.freedom(error), atol=1e-11)
-        assert Sobolev(g=Gradient(), l=anchored).freedom(error).abs().max() < 1e-11
+        for pair in ({"g": Gradient(), "l": Laplacian()}, {"l": Laplacian(), "g": Gradient()}):
+            assert torch.allclose(Loss(pair).unseen(error), mean, atol=1e-11)
+        assert Loss({"l": Laplacian(), "m": Mean(), "g": Gradient()}).unseen(error).abs().max() < 1e-11
 
 
 def dirichlet(error: np.ndarray) -> np.ndarray:
@@ -487,14 +528,3 @@ def dirichlet(error: np.ndarray) -> np.ndarray:
                 matrix[row, neighbour] = 1
             right[row] = 0
     return spsolve(matrix.tocsc(), right).reshape(error.shape)
-
-
-@pytest.mark.parametrize("placed", [Border, Mean, Pixel, Differences, Circles, Squares])
-def test_a_sum_refuses_terms_with_points_of_their_own(placed):
-    with pytest.raises(UserError, match="make it the weak or anchor of another term"):
-        Sobolev(value=Value(), other=placed())
-
-
-@pytest.mark.parametrize("cls", LOSSES)
-def test_placed_says_whether_a_loss_has_points_of_its_own(cls):
-    assert cls.placed == (cls().points(Grid(9, 9), seeded()) is not None)

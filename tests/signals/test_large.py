@@ -126,12 +126,13 @@ def test_memory_does_not_grow_with_the_picture(tmp_path) -> None:
 import sys, torch
 from sinefield.data import SignalData
 from sinefield.environment import resident
-from sinefield.losses.sobolev import Sobolev
+from sinefield.losses.base import Loss
+from sinefield.losses.laplacian import Laplacian
 from sinefield.losses.value import Value
 from sinefield.signals.large import Large
 before = resident()
 signal = Large(sys.argv[1], holdout=False)
-for loss in (Value(), Sobolev()):
+for loss in (Loss({"v": Value()}), Loss({"v": Value(), "l": Laplacian()})):
     signal.power(loss.order)
     SignalData(signal, loss).batch(3)
 assert signal.jet(signal.extent[None], 0).value.item() == -1  # padding beyond the picture is not read

@@ -312,7 +312,7 @@ class TestBorder:
 
     def test_of_no_potential_on_the_whole_canvas(self, pair):
         """Nothing is known there but the classical solution, which training must not see."""
-        with pytest.raises(UserError, match="loss/anchor=mean"):
+        with pytest.raises(UserError, match=r"loss/term@loss\.terms\.border=mean"):
             Merge(pair, Mixed(), size=None).border(5, torch.Generator())
 
 
@@ -466,7 +466,8 @@ def test_the_inputs_as_they_lie(pair):
     assert (extras["b"][4:8, 7:12] != -1).all()
 
 
-CLONE = ["signal/rule=clone", "loss/anchor=border", "loss.weak=null", "signal.scale=0.6", "signal.offset=[5,5]"]
+CLONE = ["signal/rule=clone", "loss/term@loss.terms.mean=border", "~loss.terms.weak", "signal.scale=0.6"]
+CLONE += ["signal.offset=[5,5]"]
 
 
 @pytest.mark.parametrize(

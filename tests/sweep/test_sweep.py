@@ -33,8 +33,8 @@ def test_every_combination_runs_once_in_a_folder_that_says_which(tmp_path) -> No
     folder = sweep_folder(tmp_path)
     assert re.fullmatch(r"sweep\+loss\+activation-[0-9a-f]{8}", folder.name)
     runs = [OmegaConf.load(path) for path in sorted(folder.glob("*/config.yaml"))]
-    assert {(run.loss._target_.rpartition(".")[2], run.activation._target_.rpartition(".")[2]) for run in runs} == {
-        (loss, activation) for loss in ("Value", "Sobolev") for activation in ("Sine", "Tanh")
+    assert {(len(run.loss.terms), run.activation._target_.rpartition(".")[2]) for run in runs} == {
+        (terms, activation) for terms in (1, 3) for activation in ("Sine", "Tanh")
     }
     names = sorted(path.parent.name.rpartition("-")[0] for path in folder.glob("*/metrics.json"))
     assert names == sorted(f"loss={loss}+activation={a}" for loss in ("value", "sobolev") for a in ("sine", "tanh"))
@@ -52,7 +52,7 @@ def test_every_combination_runs_once_in_a_folder_that_says_which(tmp_path) -> No
 
 
 def test_a_fixed_override_makes_another_sweep_and_other_jobs(sweeper, tmp_path) -> None:
-    fixed = ["seed=1", "seed=2", "loss.weight=2", "experiment=paper/image_fit", "sweep=size"]
+    fixed = ["seed=1", "seed=2", "loss.terms.value.weight=2", "experiment=paper/image_fit", "sweep=size"]
     folders = [sweeper("trainer.max_steps=10,20", override).jobs[0].folder for override in fixed]
     assert len({folder.name for folder in folders}) == len({folder.parent for folder in folders}) == len(fixed)
     place = f"hydra.sweep.dir={tmp_path}"

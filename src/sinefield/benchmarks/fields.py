@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from sinefield.benchmarks.paths import CASES, Problem, Step, clock
 from sinefield.field import CoordinateMLP
-from sinefield.jet import Jet
 from sinefield.pieces import Pieces
 from sinefield.report import markdown
 from sinefield.stack import stacked
@@ -53,17 +52,17 @@ def together(problem: Problem, count: int | None) -> Step:
     """A step of Adam of a stack of `count` fields at the same points; of a field that is no stack where None."""
     samples, loss = problem.samples(), CASES[problem.case]()
     field: CoordinateMLP = problem.field()
-    power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
+    mean_squares = {name: torch.ones((), device=problem.device) for name in loss.terms}
     if count is not None:
         field = stacked([field] * count)
-        samples = samples._replace(target=samples.target.map(lambda part: torch.cat([part] * count, dim=1)))
-        power = power.map(lambda part: part.expand(count))
+        samples = samples._replace(known=samples.known.map(lambda part: torch.cat([part] * count, dim=1)))
+        mean_squares = {name: part.expand(count) for name, part in mean_squares.items()}
     optimizer, pieces = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Pieces(field)
 
     def step() -> Tensor:
         optimizer.zero_grad()
         with pieces.working(samples.x.device):
-            terms = pieces.gradient(loss.parts, [samples], power)
+            terms = pieces.gradient(loss, [samples], mean_squares)
         optimizer.step()
         return torch.stack(list(terms.values())).sum()
 

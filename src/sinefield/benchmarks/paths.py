@@ -20,15 +20,14 @@ from sinefield.jet import Jet, autograd_jet
 from sinefield.losses.base import Loss
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian
-from sinefield.losses.sobolev import Sobolev
 from sinefield.losses.value import Value
 from sinefield.pieces import Pieces
 
 CASES: dict[str, Callable[[], Loss]] = {
-    "value": Value,
-    "gradient": Gradient,
-    "laplacian": Laplacian,
-    "sobolev": Sobolev,
+    "value": lambda: Loss({"value": Value()}),
+    "gradient": lambda: Loss({"gradient": Gradient()}),
+    "laplacian": lambda: Loss({"laplacian": Laplacian()}),
+    "sobolev": lambda: Loss({"value": Value(), "gradient": Gradient(0.1), "laplacian": Laplacian(0.01)}),
 }
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 OMEGA0 = 30.0
@@ -97,12 +96,12 @@ def default(problem: Problem) -> Step:
         PRECISIONS[problem.precision],
     )
     optimizer, pieces = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Pieces(field)
-    power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
+    mean_squares = {name: torch.ones((), device=problem.device) for name in loss.terms}
 
     def step() -> Tensor:
         optimizer.zero_grad()
         with pieces.working(samples.x.device), torch.autocast(problem.device, dtype, enabled=dtype is not None):
-            terms = pieces.gradient(loss.parts, [samples], power)
+            terms = pieces.gradient(loss, [samples], mean_squares)
         optimizer.step()
         return torch.stack(list(terms.values())).sum()
 
@@ -159,11 +158,12 @@ def _recorded(problem: Problem, net: nn.Module, jet: Callable[[Tensor], Jet]) ->
     """The step of a network whose jet autograd has recorded."""
     samples, loss = problem.samples(), CASES[problem.case]()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
-    power = Jet(*(torch.ones((), device=problem.device) for _ in range(3)))
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        total = torch.stack(list(loss(jet(samples.x), samples.target, power).values())).sum()
+        found = jet(samples.x)
+        residuals = [term.weight * term(found, samples.known, samples.x).mean() for term in loss.terms.values()]
+        total = torch.stack(residuals).sum()
         total.backward()
         optimizer.step()
         return total.detach()

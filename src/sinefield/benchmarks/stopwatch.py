@@ -75,7 +75,7 @@ class _Twin:
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(module, FieldModule)
         assert isinstance(data, SignalData)
-        self.data, self.loss, self.power = copy.copy(data), module.loss, module.power
+        self.data, self.loss, self.mean_squares = copy.copy(data), module.loss, module.mean_squares
         field = copy.deepcopy(module.field)
         self.pieces = Pieces(field, module.pieces.points)
         self.pieces.pool, self.pieces.threads = module.pieces.pool, module.pieces.threads
@@ -84,7 +84,7 @@ class _Twin:
 
     def step(self, number: int) -> None:
         self.optimizer.zero_grad()
-        self.pieces.gradient(self.loss.parts, self.data.batch(number), self.power)
+        self.pieces.gradient(self.loss, self.data.batch(number), self.mean_squares)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
@@ -92,7 +92,7 @@ class _Twin:
     def evaluate(self) -> None:
         known, fineness = truth(self.data.signal)
         values = torch.cat([self.pieces.values(x) for x in self.data.val_dataloader()])
-        score(values.reshape(known.shape), known, fineness, self.loss.freedom)
+        score(values.reshape(known.shape), known, fineness, self.loss.unseen)
 
 
 def _seconds(work: Any, *arguments: Any) -> float:

@@ -1,68 +1,74 @@
-"""What every loss answers: how deep the jets must go, what they are compared at, and what stays free."""
+"""A loss is a sum of terms; a term says where, what is known there, and what the field's jet should satisfy.
+
+    loss = sum_t weight_t E|r_t|^2 / M_t
+
+over all points, or groups of points, of a term: r_t is its residual, and M_t the mean square of what is compared, so
+that a weight means the same for every signal.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sinefield.errors import positive, require
 from sinefield.jet import Jet
 
-if TYPE_CHECKING:  # a loss asks its signal for points, and imports none
+if TYPE_CHECKING:  # a term asks its signal for points, and imports none
     from sinefield.signals.base import Signal
 
 
-class Loss(ABC):
-    """A weighted comparison of two jets.
+class Term(ABC):
+    """One thing that the field's jet should satisfy.
 
     Args:
-        weight: multiplies every term. Terms are relative to the signal's power, so a weight means the same for
-            every picture.
+        weight: multiplies the term.
 
     Attributes:
-        order: how deep both jets must go: 0 value, 1 gradient, 2 Laplacian.
-        group: how many consecutive points are compared together; a batch may be cut between groups, into pieces that
-            stay in cache, since the loss is the mean over them. None: all points are one group.
-        placed: whether the loss is taken at points of its own instead of where the data are sampled.
+        order: how deep the field's jet must go: 0 value, 1 gradient, 2 second derivatives.
+        operators: A, (M, D), of the second derivatives; None for the Laplacian.
+        sees: the lowest derivative that the term sees, `order` where None: what is asked first for what is unseen.
+        group: how many consecutive points are compared together: a pair, a stencil, a ray. A batch may be cut between
+            groups. None: all points of a step are one group.
     """
 
-    order: int
+    order: int = 0
+    operators: Tensor | None = None
+    sees: int | None = None
     group: int | None = 1
-    placed: bool = False
 
     def __init__(self, weight: float = 1.0) -> None:
-        self.weight = positive("the weight of a loss", weight)
+        self.weight = positive("the weight of a term", weight)
 
     @abstractmethod
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """The weighted terms, () each, by name; their sum is what is minimised.
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """The squared residual of every group, (n,), summed over channels and axes, without weight.
 
         Args:
-            field: the field's jet at N points.
-            signal: the signal's jet at the same points.
-            power: mean squares of the signal, () each, as `Signal.power` gives them.
+            field: the field's jet at N = n times `group` points. For a stack of K fields all parts have K in front, as
+                those of `known` and the result have.
+            known: what `known` gave at the same points.
+            x: (N, D) coordinates.
         """
 
-    @property
-    def parts(self) -> Sequence[Loss]:
-        """The losses that are summed, each over points of its own: this one and what belongs to it."""
-        return [self]
-
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor | None:
-        """(B, D) coordinates of one step, of a loss that is `placed`; None of any other."""
+        """(N, D) coordinates of one step; None for those at which the data are drawn."""
         return None
 
-    def target(self, signal: Signal, x: Tensor) -> Jet:
-        """What the field is compared with at x (B, D): the signal's jet, unless a subclass says otherwise."""
+    def known(self, signal: Signal, x: Tensor) -> Jet:
+        """What is known at x (N, D): the signal's jet, as deep as `order`, unless a subclass says otherwise."""
         return signal.jet(x, self.order)
 
-    def freedom(self, error: Tensor) -> Tensor:
-        """The part of an error that this loss cannot see, (H, W, C); nothing unless a subclass says otherwise.
+    def mean_square(self, signal: Signal) -> Tensor:
+        """M, (): the mean square of what is compared, over the signal's samples; of its values by default."""
+        return signal.power(0).value
+
+    def unseen(self, error: Tensor) -> Tensor:
+        """The part of an error that this term cannot see, (H, W, C); nothing unless a subclass says otherwise.
 
         Args:
             error: (H, W, C), field minus signal at the samples.
@@ -70,50 +76,89 @@ class Loss(ABC):
         return torch.zeros_like(error)
 
 
-class DerivativeLoss(Loss):
-    """A loss that sees derivatives alone, with what carries the low frequencies and what pins the rest.
-
-    An error of wavenumber k weighs |k|^2 in a gradient loss and |k|^4 in a Laplacian loss, so the low ones starve.
+class Loss:
+    """A weighted sum of terms by name.
 
     Args:
-        weight: multiplies every term of this loss, not of the parts below.
-        weak: a weak form of the same derivative data over distances, where all wavenumbers weigh alike; None: without.
-        anchor: a loss on values at a few points, which pins what the derivatives leave free; None: it stays free.
+        terms: by the names under which they are logged; a term given as None is left out.
+
+    Raises:
+        UserError: no term is left, or something else than a term stands where one belongs.
     """
 
-    def __init__(self, weight: float = 1.0, weak: Loss | None = None, anchor: Loss | None = None) -> None:
-        super().__init__(weight)
-        for name, part in (("weak", weak), ("anchor", anchor)):
-            cure = f"choose loss/{name}=… from conf/loss/{name}"
-            require(part is None or isinstance(part, Loss), f"loss.{name} must be a loss or null, not {part!r}; {cure}")
-        self.weak = weak
-        self.anchor = anchor
+    def __init__(self, terms: Mapping[str, Term | None]) -> None:
+        cure = "choose one, loss/term@loss.terms.NAME=…, from conf/loss/term, or null"
+        require(isinstance(terms, Mapping), f"loss.terms must be a table of terms by name, not {terms!r}")
+        for name, term in terms.items():
+            require(term is None or isinstance(term, Term), f"loss.terms.{name} must be a term, not {term!r}; {cure}")
+        self.terms = {name: term for name, term in terms.items() if term is not None}
+        require(bool(self.terms), "loss.terms: every term is switched off; keep at least one")
+        self.groups = _groups(self.terms)
 
     @property
-    def parts(self) -> Sequence[Loss]:
-        """This loss, its weak form and its anchor, where it has them."""
-        return [self, *(part for part in (self.weak, self.anchor) if part is not None)]
+    def order(self) -> int:
+        """How deep the field's jet must go for the deepest of the terms."""
+        return max(term.order for term in self.terms.values())
+
+    def unseen(self, error: Tensor) -> Tensor:
+        """The part of an error, (H, W, C), that none of the terms can see.
+
+        Constants are harmonic, so terms that see the lowest derivatives are asked first, and constraints last.
+        """
+
+        def turn(term: Term) -> tuple[bool, int]:
+            return isinstance(term, Constraint), term.order if term.sees is None else term.sees
+
+        for term in sorted(self.terms.values(), key=turn):
+            error = term.unseen(error)
+        return error
+
+
+class Constraint(Term):
+    """A term on values at a few points, which pins what derivatives leave free."""
 
     @abstractmethod
-    def unseen(self, error: Tensor) -> Tensor:
-        """The part of an error, (H, W, C), that the derivatives cannot see."""
-
-    def freedom(self, error: Tensor) -> Tensor:
-        """What neither the derivatives nor the anchor can see, (H, W, C)."""
-        free = self.unseen(error)
-        return free if self.anchor is None else self.anchor.freedom(free)
+    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+        """(N, D) coordinates of one step."""
 
 
-def relative(field: Tensor | None, signal: Tensor | None, power: Tensor | None) -> Tensor:
-    """``E|field - signal|^2 / power``: the mean over points of the squared error, summed over channels, relative.
+class Group(NamedTuple):
+    """Terms that are evaluated at the same points, from one jet of the field.
 
-    Args:
-        field, signal: (N, C) or (N, C, D), the same part of two jets.
-        power: (), the mean square of that part over the signal.
-
-    >>> relative(torch.zeros(4, 3), torch.ones(4, 3), power=torch.tensor(3.0))
-    tensor(1.)
+    Attributes:
+        terms: by name.
+        order: of the deepest of them.
+        operators: of the second derivatives of all of them.
+        size: consecutive points that are compared together, of which a batch holds whole groups; None: all points.
     """
-    if field is None or signal is None or power is None:
-        raise TypeError("this loss needs jets of a higher order; ask field and signal for loss.order")
-    return functional.mse_loss(field, signal, reduction="sum") / (len(field) * power)
+
+    terms: Mapping[str, Term]
+    order: int
+    operators: Tensor | None
+    size: int | None
+
+    @property
+    def first(self) -> Term:
+        """The term whose points all of them take."""
+        return next(iter(self.terms.values()))
+
+    def known(self, signal: Signal, x: Tensor) -> Jet:
+        """What is known at x (N, D), deep enough for all of them."""
+        return max(self.terms.values(), key=lambda term: term.order).known(signal, x)
+
+
+def _groups(terms: Mapping[str, Term]) -> list[Group]:
+    """Terms that compare the field with the signal's jet where the data are drawn stand together; others alone."""
+    together: dict[int, dict[str, Term]] = {}
+    alone: list[dict[str, Term]] = []
+    for name, term in terms.items():
+        kind = type(term)
+        if kind.points is Term.points and kind.known is Term.known and term.group == 1:
+            together.setdefault(id(term.operators), {})[name] = term
+        else:
+            alone.append({name: term})
+    found = []
+    for members in (*together.values(), *alone):
+        deepest = max(members.values(), key=lambda term: term.order)
+        found.append(Group(members, deepest.order, deepest.operators, deepest.group))
+    return found

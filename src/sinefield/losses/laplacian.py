@@ -1,4 +1,4 @@
-"""The fit of the Laplacian: ``E|lap f - lap s|^2 / E|lap s|^2``; it leaves any harmonic function free.
+"""The Laplacian: ``E|lap f - lap s|^2 / E|lap s|^2``; it leaves any harmonic function free.
 
 Source: Sitzmann et al., arXiv 2006.09661, sec. 4.1 (Poisson image reconstruction), eq. 7.
 """
@@ -6,22 +6,34 @@ Source: Sitzmann et al., arXiv 2006.09661, sec. 4.1 (Poisson image reconstructio
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sinefield.jet import Jet
-from sinefield.losses.base import DerivativeLoss, relative
+from sinefield.losses.base import Term
+
+if TYPE_CHECKING:
+    from sinefield.signals.base import Signal
 
 
-class Laplacian(DerivativeLoss):
-    """``weight E|lap f - lap s|^2 / E|lap s|^2``, the mean over points, channel by channel, summed over channels."""
+class Laplacian(Term):
+    """``|lap f - lap s|^2`` at every point, summed over channels, relative to that of the signal."""
 
     order = 2
 
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"laplacian": ()}."""
-        return {"laplacian": self.weight * relative(field.second, signal.second, power.second)}
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N,)."""
+        assert field.second is not None
+        assert known.second is not None
+        return (field.second - known.second).square().sum((-2, -1))
+
+    def mean_square(self, signal: Signal) -> Tensor:
+        """``E|lap s|^2``, ()."""
+        found = signal.power(2).second
+        assert found is not None
+        return found
 
     def unseen(self, error: Tensor) -> Tensor:
         """The harmonic function with the error's border values, (H, W, C)."""

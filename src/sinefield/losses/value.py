@@ -1,18 +1,16 @@
-"""The plain fit: ``E|f - s|^2 / E|s|^2``."""
+"""The values: ``E|f - s|^2 / E|s|^2`` (Sitzmann et al., arXiv 2006.09661, eq. 5)."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from sinefield.jet import Jet
-from sinefield.losses.base import Loss, relative
+from sinefield.losses.base import Term
 
 
-class Value(Loss):
-    """``weight E|f - s|^2 / E|s|^2``, the mean over points, summed over channels (arXiv 2006.09661, eq. 5)."""
+class Value(Term):
+    """``|f - s|^2`` at every point, summed over channels, relative to the mean square of the signal's values."""
 
-    order = 0
-
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"value": ()}."""
-        return {"value": self.weight * relative(field.value, signal.value, power.value)}
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N,)."""
+        return (field.value - known.value).square().sum(-1)

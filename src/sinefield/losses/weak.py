@@ -19,27 +19,43 @@ from torch import Tensor
 
 from sinefield.errors import whole
 from sinefield.jet import Jet
-from sinefield.losses.base import Loss, relative
+from sinefield.losses.base import Term
+from sinefield.losses.laplacian import harmonic
 
 if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
 
-class Differences(Loss):
-    """``weight E|[f(y) - f(x)] - [s(y) - s(x)]|^2 / 2 E|s|^2`` over pairs at distances of all scales: the gradient's.
+class _Weak(Term):
+    """A term on functionals of the derivatives alone, which sees what they see, at distances."""
+
+    def __init__(self, weight: float, count: int) -> None:
+        super().__init__(weight)
+        self.count = whole("the count of a term", count, least=1)
+
+    def known(self, signal: Signal, x: Tensor) -> Jet:
+        """(N, C) values relative to the first point of each group of points: all that derivatives can say of them."""
+        assert self.group is not None
+        groups = x.unflatten(0, (-1, self.group))
+        start = groups[:, :1].expand(-1, self.group - 1, -1)
+        integral = signal.integral(start.flatten(0, 1), groups[:, 1:].flatten(0, 1))
+        integral = integral.unflatten(0, (-1, self.group - 1))
+        return Jet(torch.nn.functional.pad(integral, (0, 0, 1, 0)).flatten(0, 1))
+
+
+class Differences(_Weak):
+    """``E|[f(y) - f(x)] - [s(y) - s(x)]|^2 / 2 E|s|^2`` over pairs at distances of all scales: the gradient's.
 
     Args:
         weight: multiplies the term.
         count: pairs per step.
     """
 
-    order = 0
-    placed = True
-    group: int = 2
+    group = 2
+    sees = 1
 
     def __init__(self, weight: float = 1.0, count: int = 2048) -> None:
-        super().__init__(weight)
-        self.count = whole("loss.weak.count", count, least=1)
+        super().__init__(weight, count)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(2 count, D): x and y in turn, x where the signal draws its points, y - x in every direction.
@@ -53,33 +69,30 @@ class Differences(Loss):
         step = torch.where((x + step).abs() > box, -step, step)  # at most half the box: the other way is inside
         return torch.stack([x, x + step], dim=1).flatten(0, 1)
 
-    def target(self, signal: Signal, x: Tensor) -> Jet:
-        """(2 count, C): 0 at each x, the integral of the gradient from x to y at each y."""
-        return _from_first(signal, x, self.group)
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(count,)."""
+        error = (field.value - known.value).unflatten(-2, (-1, 2))
+        return (error[..., 1, :] - error[..., 0, :]).square().sum(-1) / 2
 
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"differences": ()}."""
-        apart = [part.value[1::2] - part.value[::2] for part in (field, signal)]
-        return {"differences": self.weight / 2 * relative(apart[0], apart[1], power.value)}
+    def unseen(self, error: Tensor) -> Tensor:
+        """The mean error of each channel, (H, W, C)."""
+        return error.mean(dim=(0, 1)).expand_as(error)
 
 
-class _Means(Loss):
-    """``weight E|[m f - f](x) - [m s - s](x)|^2 / E|s|^2``, m a mean around x that harmonic functions pass unchanged.
+class _Means(_Weak):
+    """``E|[m f - f](x) - [m s - s](x)|^2 / E|s|^2``, m a mean around x that harmonic functions pass unchanged.
 
     Args:
         weight: multiplies the term.
         count: centres per step, with a reach from half a spacing to the nearest border, log-uniform.
     """
 
-    order = 0
-    placed = True
+    sees = 2
     corners: int  # points around each centre
     farthest: float  # of them from it, for a reach of 1
-    group: int
 
     def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
-        super().__init__(weight)
-        self.count = whole("loss.weak.count", count, least=1)
+        super().__init__(weight, count)
         self.group = self.corners + 1
 
     @abstractmethod
@@ -100,17 +113,14 @@ class _Means(Loss):
         ring = x[:, None] + reach[:, None] * self.around(box, generator)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 
-    def target(self, signal: Signal, x: Tensor) -> Jet:
-        """(count (1 + corners), C): 0 at each centre, the integral of the gradient from it at each point around."""
-        return _from_first(signal, x, self.group)
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(count,)."""
+        error = (field.value - known.value).unflatten(-2, (-1, self.corners + 1))
+        return (error[..., 1:, :].mean(-2) - error[..., 0, :]).square().sum(-1)
 
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"means": ()}."""
-        bulge = []
-        for part in (field, signal):
-            groups = part.value.unflatten(0, (-1, self.group))
-            bulge.append(groups[:, 1:].mean(dim=1) - groups[:, 0])
-        return {"means": self.weight * relative(bulge[0], bulge[1], power.value)}
+    def unseen(self, error: Tensor) -> Tensor:
+        """The harmonic function with the error's border values, (H, W, C)."""
+        return harmonic(error)
 
 
 class Circles(_Means):
@@ -156,14 +166,6 @@ class Squares(_Means):
         one = torch.ones_like(t)
         half = [torch.stack(pair, dim=-1) for pair in ((one, t), (one, -t), (t, one), (-t, one))]
         return torch.stack([*half, *(-point for point in half)], dim=1)
-
-
-def _from_first(signal: Signal, x: Tensor, group: int) -> Jet:
-    """Values relative to the first point of each group of points: all that derivatives can say of them."""
-    groups = x.unflatten(0, (-1, group))
-    start = groups[:, :1].expand(-1, group - 1, -1)
-    integral = signal.integral(start.flatten(0, 1), groups[:, 1:].flatten(0, 1)).unflatten(0, (-1, group - 1))
-    return Jet(torch.nn.functional.pad(integral, (0, 0, 1, 0)).flatten(0, 1))
 
 
 def _log_uniform(count: int, least: float, most: float, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -142,8 +142,8 @@ class Merge(Signal):
             UserError: b counts on the whole canvas and v has no potential, so no values are known.
         """
         if self.region.whole:
-            known = "this merged picture has no known values; use loss/anchor=mean, or a mask that leaves some of a"
-            require(self.solution is None, known)
+            cure = "use loss/term@loss.terms.border=mean, or a mask that leaves some of a"
+            require(self.solution is None, f"this merged picture has no known values: {cure}")
             return super().border(count, generator)
         return self.coordinates(self.region.around(count, generator))
 

@@ -1,4 +1,4 @@
-"""Anchors: values at a few points that pin what a derivative loss leaves free, or one constant per channel of it."""
+"""Constraints: values at a few points that pin what derivatives leave free, or one constant per channel of it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from sinefield.errors import whole
 from sinefield.jet import Jet
-from sinefield.losses.base import Loss, relative
+from sinefield.losses.base import Constraint
 
 if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
 
-class Border(Loss):
-    """``weight E|f - s|^2 / E|s|^2`` over the border of the box: with the Laplacian, a Dirichlet problem.
+class Border(Constraint):
+    """``E|f - s|^2 / E|s|^2`` over the border of the box: with the Laplacian, a Dirichlet problem.
 
     A constant or a harmonic function that vanishes there is 0, so nothing is left free.
 
@@ -27,37 +27,32 @@ class Border(Loss):
         count: points per step, anywhere on the border: between fixed points the field would leave it.
     """
 
-    order = 0
-    placed = True
-
     def __init__(self, weight: float = 1.0, count: int = 512) -> None:
         super().__init__(weight)
-        self.count = whole("loss.anchor.count", count, least=1)
+        self.count = whole("the count of a term", count, least=1)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(count, D), where the signal's values are given: uniform on each side of the box, a random side each."""
         return signal.border(self.count, generator)
 
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"border": ()}."""
-        return {"border": self.weight * relative(field.value, signal.value, power.value)}
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(count,)."""
+        return (field.value - known.value).square().sum(-1)
 
 
-class Mean(Loss):
-    """``weight |E f - E s|^2 / E|s|^2``: each channel's mean, taken over a coarse grid of samples.
+class Mean(Constraint):
+    """``|E f - E s|^2 / E|s|^2``: each channel's mean, taken over a coarse grid of samples.
 
     Args:
         weight: multiplies the term.
         count: at most how many samples the mean is taken over.
     """
 
-    order = 0
-    placed = True
     group = None
 
     def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
-        self.count = whole("loss.anchor.count", count, least=1)
+        self.count = whole("the count of a term", count, least=1)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""
@@ -65,7 +60,7 @@ class Mean(Loss):
         numbers = [torch.arange(n, device=device)[part] for n, part in zip(shape, self._coarse(shape), strict=True)]
         return signal.lattice(numbers).flatten(0, -2)
 
-    def freedom(self, error: Tensor) -> Tensor:
+    def unseen(self, error: Tensor) -> Tensor:
         """All of each channel but its mean over these samples, (H, W, C)."""
         error = error - error[0, 0]  # a constant leaves exactly nothing
         return error - error[self._coarse(error.shape[:-1])].mean(dim=(0, 1))
@@ -77,27 +72,23 @@ class Mean(Loss):
             stride += 1
         return tuple(slice(n // 2 % stride, n, stride) for n in shape)
 
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"mean": ()}."""
-        mean, target = field.value.mean(dim=0, keepdim=True), signal.value.mean(dim=0, keepdim=True)
-        return {"mean": self.weight * relative(mean, target, power.value)}
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(1,)."""
+        return (field.value - known.value).mean(-2, keepdim=True).square().sum(-1)
 
 
-class Pixel(Loss):
-    """``weight |f - s|^2 / E|s|^2`` at the one sample nearest to the middle."""
-
-    order = 0
-    placed = True
+class Pixel(Constraint):
+    """``|f - s|^2 / E|s|^2`` at the one sample nearest to the middle."""
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(1, D) the middle sample."""
         middle = [torch.tensor([n // 2], device=signal.extent.device) for n in signal.shape]
         return signal.lattice(middle).flatten(0, -2)
 
-    def freedom(self, error: Tensor) -> Tensor:
+    def unseen(self, error: Tensor) -> Tensor:
         """All of each channel but its value at that sample, (H, W, C)."""
         return error - error[error.shape[0] // 2, error.shape[1] // 2]
 
-    def __call__(self, field: Jet, signal: Jet, power: Jet) -> dict[str, Tensor]:
-        """{"pixel": ()}."""
-        return {"pixel": self.weight * relative(field.value, signal.value, power.value)}
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(1,)."""
+        return (field.value - known.value).square().sum(-1)
