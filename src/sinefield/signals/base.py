@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from sinefield.jet import BLOCK, Jet, joined
 
+_ROUNDING = 16  # units of the last place of 1 that a value of 0 may be off, after decoding, resizing and a spline
+
 
 class Signal(nn.Module, ABC):
     """A function on a box, known at the samples of a regular grid and answering at any coordinate.
@@ -141,14 +143,18 @@ class Signal(nn.Module, ABC):
     def power(self, order: int) -> Jet:
         """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
 
-        A power of 0 is given as 1: an error relative to nothing is taken absolutely.
+        What an error is divided by must not be rounding noise, as the derivatives of a blank picture are. Therefore
+        ``E|grad s|^2`` is given as ``E|s|^2`` at least, and ``E|lap s|^2`` as ``E|grad s|^2``: a wave of one period
+        over the box, [-1, 1], has pi^2 as much of each. Values within the rounding of [-1, 1] around 0 are nothing, and
+        an error relative to nothing is taken absolutely: their mean square is given as 1.
         """
-
-        def mean_square(part: Tensor) -> Tensor:
-            power = part.square().sum() / len(part)
-            return torch.where(power > 0, power, torch.ones_like(power))
-
-        return self.samples(order).map(mean_square)
+        found = [part.square().sum() / len(part) for part in self.samples(order) if part is not None]
+        rounding = _ROUNDING * torch.finfo(found[0].dtype).eps
+        least = torch.where(found[0] > rounding**2, found[0], torch.ones_like(found[0]))
+        floored = [least]
+        for mean_square in found[1:]:
+            floored.append(mean_square.maximum(floored[-1]))
+        return Jet(*floored)
 
     def __len__(self) -> int:
         """The number of samples."""
