@@ -143,17 +143,18 @@ class Signal(nn.Module, ABC):
     def power(self, order: int) -> Jet:
         """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
 
-        What an error is divided by must not be rounding noise, as the derivatives of a blank picture are. Therefore
-        ``E|grad s|^2`` is given as ``E|s|^2`` at least, and ``E|lap s|^2`` as ``E|grad s|^2``: a wave of one period
-        over the box, [-1, 1], has pi^2 as much of each. Values within the rounding of [-1, 1] around 0 are nothing, and
-        an error relative to nothing is taken absolutely: their mean square is given as 1.
+        What an error is divided by must not be rounding noise, as the derivatives of a blank picture are. So each is
+        given as (pi/2)^2 of the one before at least: ``E|grad s|^2 >= (pi/2)^2 E|s - E s|^2`` holds on [-1, 1] for all
+        s (Poincaré's inequality; equal for half a wave over the box), so what counts is the mean alone. Values within
+        the rounding of [-1, 1] around 0 are nothing, and an error relative to nothing is taken absolutely: their mean
+        square is given as 1.
         """
         found = [part.square().sum() / len(part) for part in self.samples(order) if part is not None]
         rounding = _ROUNDING * torch.finfo(found[0].dtype).eps
         least = torch.where(found[0] > rounding**2, found[0], torch.ones_like(found[0]))
         floored = [least]
         for mean_square in found[1:]:
-            floored.append(mean_square.maximum(floored[-1]))
+            floored.append(mean_square.maximum((math.pi / 2) ** 2 * floored[-1]))
         return Jet(*floored)
 
     def __len__(self) -> int:
