@@ -13,7 +13,11 @@ import tifffile
 from PIL import Image
 
 from sinefield.errors import UserError
+from sinefield.signals.image import Image as FromFile
+from sinefield.signals.images import Images
+from sinefield.signals.merge import Merge
 from sinefield.signals.pixels import decode
+from sinefield.signals.stencil import Stencil
 
 HEIGHT, WIDTH = 20, 35
 TYPES = ("bool", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "f2", "f4", "f8")
@@ -305,3 +309,18 @@ def test_a_wrong_white(tmp_path, white):
     Image.new("L", (8, 8)).save(tmp_path / "p.png")
     with pytest.raises(UserError, match=r"signal.white must be a finite number above 0"):
         decode(tmp_path / "p.png", white=white)
+
+
+def test_white_reaches_every_signal(tmp_path):
+    deep, bright = tmp_path / "deep.tif", tmp_path / "bright.tif"
+    dim = np.random.default_rng(0).integers(0, 4096, (40, 36)).astype(np.uint16)
+    tifffile.imwrite(deep, dim)
+    tifffile.imwrite(bright, dim / np.float32(4095))
+    pairs = [
+        (FromFile(deep, size=16, white=4095), FromFile(bright, size=16)),
+        (Stencil(deep, size=16, white=4095), Stencil(bright, size=16)),
+        (Images([deep, deep], size=16, white=4095), Images([bright, bright], size=16)),
+        (Merge([deep, deep], size=16, white=4095), Merge([bright, bright], size=16)),
+    ]
+    for one, other in pairs:
+        np.testing.assert_allclose(one.samples().value, other.samples().value, atol=1e-5)

@@ -31,10 +31,12 @@ class Signal(nn.Module, ABC):
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
+        files: the files and folders that it was read from, as they were given.
     """
 
     potential: bool = True
     every: int = 1
+    files: tuple[str, ...] = ()
     extent: Tensor
 
     def __init__(self, shape: tuple[int, ...], channels: int) -> None:

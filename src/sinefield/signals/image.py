@@ -77,6 +77,7 @@ class Image(Signal):
         )
         super().__init__((shape[0], shape[1]), samples.shape[2])
         self.degree = degree
+        self.files = (str(path),)
         dtype = torch.get_default_dtype()
         self.register_buffer("c", torch.from_numpy(spline.coefficients(samples, degree)).to(dtype))
         self.register_buffer("fine", torch.from_numpy(fine.copy()).to(dtype) if split else None)

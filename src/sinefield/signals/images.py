@@ -51,6 +51,7 @@ class Images(Image):
             require(kind == first, f"signal.paths: {files[0]} is {first}, but {path} {kind}; {mend}")
         Signal.__init__(self, pictures[0].shape, len(files) * pictures[0].channels)  # past Image, which reads one file
         self.degree = pictures[0].degree
+        self.files = tuple(map(str, [paths, *files] if isinstance(paths, str | Path) else files))
         self.register_buffer("c", torch.cat([own.c for own in pictures], dim=-1))
         fine = [own.fine for own in pictures if own.fine is not None]
         self.register_buffer("fine", torch.cat(fine, dim=-1) if fine else None)

@@ -67,6 +67,7 @@ class Large(Signal):
         require(min(height, width) > _DEGREE, f"{path} has {width} x {height} samples; take a picture with more")
         super().__init__((height, width), file.shape[2])
         self.file, self.step = file, step
+        self.files = (str(path),)
         self.reach = whole("signal.reach", reach, least=_DEGREE)
         whole("signal.scored", scored, least=64)
         while math.prod((n - 1) // self.every * self.step + 1 for n in self.shape) > scored:

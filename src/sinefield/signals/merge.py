@@ -80,11 +80,10 @@ class Merge(Signal):
         pair = isinstance(offset, list | tuple) and len(offset) == 2
         require(pair, f"signal.offset must be [right, down] in pixels of the merged picture, not {offset!r}")
         self.a, self.b, self.degree, self.scale = a, b, degree, float(scale)
+        self.files = (*a.files, *b.files, *([] if mask is None else [str(mask)]))
         self.rule = Mean() if rule is None else rule
-        require(
-            isinstance(self.rule, Rule),
-            f"signal.rule must be a Rule, not {rule!r}; choose signal/rule=… from conf/signal/rule",
-        )
+        cure = "choose signal/rule=… from conf/signal/rule"
+        require(isinstance(self.rule, Rule), f"signal.rule must be a Rule, not {rule!r}; {cure}")
         self.register_buffer("corner", self.coordinates(torch.tensor([float(p) for p in offset])))
         counts = self._covered(paths[1])
         if mask is not None:
