@@ -38,6 +38,7 @@ MAY = {
     "checkpoints": {"torch", "pytorch_lightning", "files", "interrupts", "data", "module", "trial"},
     "script": set(),
     "state": {"files"},
+    "fingerprints": {"report"},
     "loggers": {"pytorch_lightning", "wandb", "yaml", "files"},
     "tracking": {"wandb", "wandb_workspaces", "report"},
     "environment": {"torch", "pytorch_lightning"},
@@ -84,7 +85,18 @@ MAY = {
     "run": {"*"},
     "repeats": {"torch", "checkpoints"},
     "saved": {"hydra", "omegaconf", "report"},
-    "command": {"hydra", "omegaconf", "environment", "files", "interrupts", "repeats", "run", "saved", "state"},
+    "command": {
+        "hydra",
+        "omegaconf",
+        "environment",
+        "files",
+        "fingerprints",
+        "interrupts",
+        "repeats",
+        "run",
+        "saved",
+        "state",
+    },
     "__init__": {"jet", "field", "run"},
 }
 

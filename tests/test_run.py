@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -115,7 +116,8 @@ def test_a_run_folder_holds_what_the_design_says(photo, fit) -> None:
     assert {path.stem for path in folder.glob("*.png")} == PICTURES
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     config = OmegaConf.load(folder / "config.yaml")
-    assert config.facts == {"dims": 2, "channels": 1, "samples": 16}
+    files = {str(photo): hashlib.sha256(str(photo.stat().st_size).encode() + photo.read_bytes()).hexdigest()}
+    assert config.facts == {"dims": 2, "channels": 1, "samples": 16, "files": files}
     assert config.field.in_features == 2
 
 

@@ -116,12 +116,15 @@ class ResumableSweeper(BasicSweeper):
         Raises:
             CompactHydraException: a job did not finish.
         """
-        from sinefield.sweep.ending import conclude, stoppable  # noqa: PLC0415  they are needed only now
+        from sinefield.fingerprints import changed  # noqa: PLC0415  they are needed only now
+        from sinefield.sweep.ending import conclude, stoppable  # noqa: PLC0415
 
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
+        for job in self.jobs:
+            job.changed = changed(job.folder) if job.before else []
         try:
             with stoppable(lambda: stop(self.launched)):
                 self._work()

@@ -24,6 +24,7 @@ from sinefield import saved
 from sinefield.environment import leading
 from sinefield.errors import UserError, require
 from sinefield.files import UnwritableError, remove_drafts, write_whole, writing
+from sinefield.fingerprints import require_unchanged
 from sinefield.interrupts import Interrupted
 from sinefield.repeats import compare, said
 from sinefield.run import train
@@ -103,6 +104,7 @@ def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None
             read(folder)["state"] == "finished",
             f"{folder} is not finished, so there is nothing to compare with; resume={folder} goes on with it",
         )
+        require_unchanged(folder)
         if into is None:
             into = Path("outputs", config.name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
             sys.argv.append(f"hydra.run.dir={into}")  # for the further processes of this run, which Lightning starts so

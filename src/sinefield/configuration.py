@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
@@ -66,6 +67,21 @@ def _told(name: str, config: DictConfig) -> str:
     told: Any = OmegaConf.to_container(config[name], resolve=True)
     values = ", ".join(f"{key}={brief(value)}" for key, value in told.items() if not str(key).startswith("_"))
     return f"{name} cannot be {told['_target_']}({values})"
+
+
+@contextmanager
+def logging_to(node: DictConfig | None, folder: Path) -> Iterator[Any]:
+    """The logger that `node` describes, or None; closed as finished or, on any exception, as failed."""
+    if node is None:
+        yield None
+        return
+    logger = build(node, folder=str(folder))
+    try:
+        yield logger
+    except BaseException:
+        logger.close(exit_code=1)
+        raise
+    logger.close(exit_code=0)
 
 
 @contextmanager

@@ -80,7 +80,11 @@ def conclude(
         with writing(home):
             home.mkdir(parents=True, exist_ok=True)
         alone = {"_target_": f"{type(own).__module__}.{type(own).__qualname__}", **arguments}
-        write_whole(home / "config.yaml", OmegaConf.to_yaml({**config, "signal": alone}).encode())
+        files = {file: digest for file, digest in config["facts"]["files"].items() if file in own.files}
+        write_whole(
+            home / "config.yaml",
+            OmegaConf.to_yaml({**config, "signal": alone, "facts": config["facts"] | {"files": files}}).encode(),
+        )
         write_rows(home / "history.csv", history.each[k])
         state = {f"field.{part}": tensor.clone() for part, tensor in field.state_dict().items()}
         WholeFiles().save_checkpoint({"state_dict": state}, home / "checkpoints" / "last.ckpt")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,11 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.configuration import build, build_optimizer, know_times, mendable, settle, within_memory
+from sinefield.configuration import build, build_optimizer, know_times, logging_to, mendable, settle, within_memory
 from sinefield.data import SignalData
 from sinefield.environment import Usage, environment, leading
 from sinefield.errors import require, whole
 from sinefield.files import writing
+from sinefield.fingerprints import fingerprints, require_unchanged
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
 from sinefield.results import begin, conclude, write_metrics
@@ -27,7 +27,7 @@ from sinefield.stack import stacked
 from sinefield.state import Elsewhere, Status, read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from torch import nn
 
@@ -74,6 +74,8 @@ def _train(
 ) -> dict[str, Any]:
     """`train`, once it is known that the folder is free, and from which checkpoint to go on."""
     usage = Usage()
+    if last is not None:
+        require_unchanged(folder)
     know_times()  # again: a launcher's worker forgets what its parent did not know whenever it begins a job
     with mendable("the configuration"):
         settle(config)
@@ -136,7 +138,8 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, dict[str,
     signal = build(config.signal)
     own = [part for part, _ in signal.apart().values()] or [signal]  # each for a field of its own
     require(own[0].channels in (1, 3), f"the signal has {own[0].channels} channels; a run draws 1 (grey) or 3 (colour)")
-    config.facts = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
+    facts = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
+    config.facts = facts | {"files": fingerprints(signal.files)}
     field = build(config.field)
     with mendable("field"):
         channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
@@ -204,18 +207,3 @@ def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = 
     with checkpoints.belonging(file):
         field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
     return field.eval()
-
-
-@contextmanager
-def logging_to(node: DictConfig | None, folder: Path) -> Iterator[Any]:
-    """The logger that `node` describes, or None; closed as finished or, on any exception, as failed."""
-    if node is None:
-        yield None
-        return
-    logger = build(node, folder=str(folder))
-    try:
-        yield logger
-    except BaseException:
-        logger.close(exit_code=1)
-        raise
-    logger.close(exit_code=0)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from conftest import CONF, small
 from hydra import compose, initialize_config_dir
 from hypothesis import strategies as st
@@ -53,6 +54,24 @@ PICTURES = [
         "ICO": ("RGBA",),
     }.items()
     for mode in modes
+]
+
+
+def deep(dtype: str, **options: Any) -> bytes:
+    """A small TIFF of three colours that tifffile has written."""
+    planes = options.get("planarconfig") == "separate"
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 9, 11) if planes else (9, 11, 3)) / 255
+    buffer = io.BytesIO()
+    scale = np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 1
+    tifffile.imwrite(buffer, (pixels * scale).astype(dtype), photometric="rgb", metadata=None, **options)
+    return buffer.getvalue()
+
+
+PICTURES += [
+    deep("u2", planarconfig="separate"),
+    deep("u2", compression="zlib", predictor=2, byteorder=">"),
+    deep("f4", tile=(16, 16)),
+    deep("i1", bigtiff=True),
 ]
 
 _bytes = st.one_of(

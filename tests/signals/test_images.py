@@ -79,3 +79,39 @@ def test_pictures_that_do_not_go_together_are_refused(folder):
     refused(folder / "empty", "there are no pictures in the folder")
     refused([], "a folder or a list of at least one picture")
     refused(a, "must be a folder or a list")
+
+
+STRAY = {
+    "text.png": b"not a picture",
+    "empty.jpg": b"",
+    "data.h5": b"\x89HDF\r\n\x1a\n" + bytes(64),  # a kind that Pillow knows and cannot read
+    "page.tif": b"<html></html>",
+}
+
+
+def test_a_stray_file_in_a_folder_is_left_out(folder, caplog):
+    expected = Images(folder, size=12)
+    for name, content in STRAY.items():
+        (folder / name).write_bytes(content)
+    (folder / "notes.txt").write_text("by name no picture")
+    (folder / ".hidden.png").write_text("nor this")
+    (folder / "folder.png").mkdir()
+    signal = Images(folder, size=12)
+    assert list(signal.apart()) == list(expected.apart())
+    assert torch.equal(signal.c, expected.c)
+    for name in [*STRAY, "notes.txt"]:
+        assert name in caplog.text
+    assert "hidden" not in caplog.text
+    with pytest.raises(UserError, match=r"text.png' is no picture"):  # asked for by name it is a mistake
+        Images([folder / "a.png", folder / "text.png"], size=12)
+
+
+def test_a_folder_of_stray_files_alone_and_one_with_a_damaged_picture(folder):
+    (folder / "none").mkdir()
+    for name, content in STRAY.items():
+        (folder / "none" / name).write_bytes(content)
+    with pytest.raises(UserError, match="there are no pictures in the folder"):
+        Images(folder / "none", size=12)
+    (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"a.png' is damaged"):  # it is a picture, and missing it would go unseen
+        Images(folder, size=12)

@@ -195,3 +195,27 @@ class TestRefusals:
     def test_too_narrow(self, saved):
         with pytest.raises(UserError, match="100 x 3 samples"):
             Large(saved(6, 200)[0])
+
+
+@pytest.mark.parametrize("shape", [(40, 36), (40, 36, 3)])
+def test_white_is_that_of_the_picture_in_memory(saved, shape, caplog) -> None:
+    tif, _ = saved(*shape, dtype=np.uint16)
+    dim = tifffile.imread(tif) // 16  # 12 bits in 16
+    tifffile.imwrite(tif, dim, photometric="rgb" if len(shape) > 2 else "minisblack")
+    Large(tif)
+    assert "signal.white=4095" in caplog.text
+    caplog.clear()
+    large, small = Large(tif, reach=20, white=4095), Image(tif, size=None, white=4095)
+    assert caplog.text == ""
+    x = somewhere(small)
+    for found, expected in zip(large.jet(x, 1), small.jet(x, 1), strict=True):
+        assert distance(found, expected) < 1e-9
+    assert distance(large.refined(), small.refined()) < 1e-9
+    with pytest.raises(UserError, match=r"rescale them to 0 \(black\) to 1000 \(white\), or give signal.white=4095"):
+        Large(tif, white=1000)
+
+
+def test_white_of_eight_bits_is_not_used(saved, caplog) -> None:
+    tif, _ = saved(40, 36)
+    assert distance(Large(tif, white=100).refined(), Large(tif).refined()) == 0
+    assert "signal.white has no effect" in caplog.text

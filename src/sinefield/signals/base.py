@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from sinefield.jet import BLOCK, Jet, joined
 
+_ROUNDING = 16  # units of the last place of 1 that a value of 0 may be off, after decoding, resizing and a spline
+
 
 class Signal(nn.Module, ABC):
     """A function on a box, known at the samples of a regular grid and answering at any coordinate.
@@ -29,10 +31,12 @@ class Signal(nn.Module, ABC):
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
+        files: the files and folders that it was read from, as they were given.
     """
 
     potential: bool = True
     every: int = 1
+    files: tuple[str, ...] = ()
     extent: Tensor
 
     def __init__(self, shape: tuple[int, ...], channels: int) -> None:
@@ -141,14 +145,19 @@ class Signal(nn.Module, ABC):
     def power(self, order: int) -> Jet:
         """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
 
-        A power of 0 is given as 1: an error relative to nothing is taken absolutely.
+        What an error is divided by must not be rounding noise, as the derivatives of a blank picture are. So each is
+        given as (pi/2)^2 of the one before at least: ``E|grad s|^2 >= (pi/2)^2 E|s - E s|^2`` holds on [-1, 1] for all
+        s (Poincaré's inequality; equal for half a wave over the box), so what counts is the mean alone. Values within
+        the rounding of [-1, 1] around 0 are nothing, and an error relative to nothing is taken absolutely: their mean
+        square is given as 1.
         """
-
-        def mean_square(part: Tensor) -> Tensor:
-            power = part.square().sum() / len(part)
-            return torch.where(power > 0, power, torch.ones_like(power))
-
-        return self.samples(order).map(mean_square)
+        found = [part.square().sum() / len(part) for part in self.samples(order).parts]
+        rounding = _ROUNDING * torch.finfo(found[0].dtype).eps
+        least = torch.where(found[0] > rounding**2, found[0], torch.ones_like(found[0]))
+        floored = [least]
+        for mean_square in found[1:]:
+            floored.append(mean_square.maximum((math.pi / 2) ** 2 * floored[-1]))
+        return Jet(*floored)
 
     def __len__(self) -> int:
         """The number of samples."""

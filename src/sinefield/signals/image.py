@@ -30,6 +30,7 @@ class Image(Signal):
         degree: p of the spline, odd, at least 3: its Laplacian is continuous from 3 on and smooth from 5 on.
         allow_huge: read pictures of more than 89 million pixels too.
         square: take the largest square in the middle alone.
+        white: the stored value of white in a file of more than 8 bits per channel; None for its type's, see `decode`.
 
     Raises:
         UserError: the file cannot be read as a picture, or is too small.
@@ -46,10 +47,11 @@ class Image(Signal):
         degree: int = 3,
         allow_huge: bool = False,
         square: bool = False,
+        white: float | None = None,
     ) -> None:
         whole("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
-        pixels = decode(path, allow_huge=allow_huge)
+        pixels = decode(path, allow_huge=allow_huge, white=white)
         if square:
             side = min(pixels.shape[:2])
             top, left = ((n - side) // 2 for n in pixels.shape[:2])
@@ -75,6 +77,7 @@ class Image(Signal):
         )
         super().__init__((shape[0], shape[1]), samples.shape[2])
         self.degree = degree
+        self.files = (str(path),)
         dtype = torch.get_default_dtype()
         self.register_buffer("c", torch.from_numpy(spline.coefficients(samples, degree)).to(dtype))
         self.register_buffer("fine", torch.from_numpy(fine.copy()).to(dtype) if split else None)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from PIL import Image as Pillow
 
 from sinefield.errors import require
 from sinefield.signals.base import Signal
 from sinefield.signals.image import Image
+from sinefield.signals.source import NoPictureError, pictures_in
+
+log = logging.getLogger(__name__)
 
 
 class Images(Image):
     """K picture files with values in [-1, 1], their channels side by side: K C in all.
 
     Args:
-        paths: a folder, whose pictures are taken in the order of their names, or a list of files.
+        paths: a folder, whose pictures are taken in the order of their names, or a list of files. A file in the folder
+            that is no picture is left out, with a warning.
         square: take the square in the middle of each alone.
         picture: what else `Image` takes.
 
@@ -28,15 +32,26 @@ class Images(Image):
     """
 
     def __init__(self, paths: str | Path | Sequence[str | Path], *, square: bool = True, **picture: Any) -> None:
-        files = _listed(paths)
-        arguments = [{"path": str(file), "square": square, **picture} for file in files]
-        pictures = [Image(**its) for its in arguments]
+        files, pictures, arguments = [], [], []
+        for file in _listed(paths):
+            its = {"path": str(file), "square": square, **picture}
+            try:
+                pictures.append(Image(**its))
+            except NoPictureError as error:
+                if not isinstance(paths, str | Path):
+                    raise
+                log.warning("%s; it is left out", error)
+                continue
+            files.append(file)
+            arguments.append(its)
+        require(len(files) > 0, f"there are no pictures in the folder {paths}; give another signal.paths")
         first = _kind(pictures[0])
         for path, kind in zip(files, map(_kind, pictures), strict=True):
             mend = "take a smaller signal.size, signal.holdout=false, or other pictures"
             require(kind == first, f"signal.paths: {files[0]} is {first}, but {path} {kind}; {mend}")
         Signal.__init__(self, pictures[0].shape, len(files) * pictures[0].channels)  # past Image, which reads one file
         self.degree = pictures[0].degree
+        self.files = tuple(map(str, [paths, *files] if isinstance(paths, str | Path) else files))
         self.register_buffer("c", torch.cat([own.c for own in pictures], dim=-1))
         fine = [own.fine for own in pictures if own.fine is not None]
         self.register_buffer("fine", torch.cat(fine, dim=-1) if fine else None)
@@ -71,10 +86,7 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     if isinstance(paths, str | Path):
         folder = Path(paths)
         require(folder.is_dir(), f"signal.paths must be a folder or a list, [a.jpg,b.jpg]; {str(paths)!r} is neither")
-        endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in Pillow.OPEN}
-        inside = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-        paths = sorted(file for file in inside if file.suffix.lower() in endings)
-        require(len(paths) > 0, f"there are no pictures in the folder {folder}; give another signal.paths")
+        paths = pictures_in(folder)
     listed = isinstance(paths, list | tuple) and len(paths) > 0
     require(listed, f"signal.paths must be a folder or a list of at least one picture, not {paths!r}")
     return paths

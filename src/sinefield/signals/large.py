@@ -24,6 +24,7 @@ from sinefield.errors import require, whole
 from sinefield.jet import Jet, joined
 from sinefield.signals import spline
 from sinefield.signals.base import Signal
+from sinefield.signals.levels import scaled
 from sinefield.signals.mapped import Mapped
 
 _DEGREE = 3
@@ -42,6 +43,8 @@ class Large(Signal):
         reach: samples to each side of a point that its spline sees; at 8 the rest is less than a hundredth of one of
             255 levels. The cost of derivatives and of points between the samples grows as its square.
         scored: points of the overview, at most.
+        white: the stored value of white where a channel has 16 bits; None for 65535. Values above it are not looked
+            for beyond the overview.
 
     Raises:
         UserError: the file cannot be mapped into memory, or is too small.
@@ -51,12 +54,20 @@ class Large(Signal):
     across: Tensor
     fine: Tensor | None
 
-    def __init__(self, path: str | Path, holdout: bool = True, reach: int = 8, scored: int = 2**18) -> None:
-        file, step = Mapped(path), 2 if holdout else 1
+    def __init__(
+        self,
+        path: str | Path,
+        holdout: bool = True,
+        reach: int = 8,
+        scored: int = 2**18,
+        white: float | None = None,
+    ) -> None:
+        file, step = Mapped(path, white), 2 if holdout else 1
         height, width = (-(-n // step) for n in file.shape[:2])
         require(min(height, width) > _DEGREE, f"{path} has {width} x {height} samples; take a picture with more")
         super().__init__((height, width), file.shape[2])
         self.file, self.step = file, step
+        self.files = (str(path),)
         self.reach = whole("signal.reach", reach, least=_DEGREE)
         whole("signal.scored", scored, least=64)
         while math.prod((n - 1) // self.every * self.step + 1 for n in self.shape) > scored:
@@ -65,7 +76,10 @@ class Large(Signal):
         for name, n in zip(("down", "across"), self.shape, strict=True):
             inverse = spline.coefficients(np.eye(min(n, 2 * reach)), _DEGREE)
             self.register_buffer(name, torch.from_numpy(inverse).to(dtype))
-        self.register_buffer("fine", self._held_out() if holdout else None)
+        overview = self._read_overview()
+        scaled(overview.astype(file.type), repr(str(path)), file.peak)  # says what is out of range, or nearly black
+        fine = self._scaled(torch.from_numpy(overview).to(self.extent)) - 1
+        self.register_buffer("fine", fine if holdout else None)
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
@@ -110,11 +124,11 @@ class Large(Signal):
         """From black at 0 to white at 2; to be shifted by -1 where it is no derivative."""
         return stored * (2 / self.file.peak)
 
-    def _held_out(self) -> Tensor:
-        """(H', W', C): the pixels at `overview(2)`."""
+    def _read_overview(self) -> np.ndarray:
+        """(H', W', C): the stored pixels, float32, at `overview(2)`, or at `overview()` where none are held out."""
         rows, columns = (self.every * torch.arange((n - 1) // self.every * self.step + 1)[None] for n in self.shape)
-        rows_of_pixels = [self.file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)]
-        return self._scaled(torch.from_numpy(np.concatenate(rows_of_pixels)).to(self.extent)) - 1
+        stored = [self.file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)]
+        return np.concatenate(stored)
 
 
 def _weights(u: Tensor, n: int, inverse: Tensor, reach: int, order: int) -> tuple[Tensor, list[Tensor]]:

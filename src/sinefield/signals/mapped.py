@@ -10,7 +10,8 @@ import numpy as np
 import tifffile
 
 from sinefield.errors import UserError, require
-from sinefield.signals.pixels import locate
+from sinefield.signals.levels import known_white, warn_unused, white_of
+from sinefield.signals.source import locate
 
 _KEPT = 2**28  # bytes of a file that may stay resident; of a larger one, what a call has touched is let go after it
 _DAMAGE = (tifffile.TiffFileError, struct.error, OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError)
@@ -22,16 +23,19 @@ class Mapped:
 
     Args:
         path: the file.
+        white: the stored value of white where a channel has 16 bits; None for 65535.
 
     Attributes:
         shape: (H, W, C).
-        peak: the stored value of white, 255 or 65535.
+        peak: the stored value of white.
+        type: of the stored values.
 
     Raises:
         UserError: the file cannot be read in place.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, white: float | None = None) -> None:
+        white = known_white(white)
         file, name = locate(path), repr(str(path))
         try:
             with tifffile.TiffFile(file) as tiff:
@@ -53,7 +57,11 @@ class Mapped:
         values = counts[0] * counts[1] * size // kind.itemsize
         whole = file.stat().st_size >= start + values * kind.itemsize
         require(whole, f"{name} is damaged or cut short; get it again")
-        self.peak = 2 ** (8 * kind.itemsize) - 1
+        self.peak, self.type = white_of(kind), kind
+        if white is not None and kind.itemsize == 1:
+            warn_unused(name)
+        elif white is not None:
+            self.peak = white
         self._tile, self._across = (height, width), counts[1]
         with file.open("rb") as stream:
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)

@@ -68,22 +68,22 @@ class Merge(Signal):
         size: int | None = 256,
         degree: int = 3,
         allow_huge: bool = False,
+        white: float | None = None,
     ) -> None:
         listed = isinstance(paths, list | tuple)
         require(listed and len(paths) == 2, f"signal.paths must be two pictures, [a.jpg,b.jpg], not {paths!r}")
-        a = Image(paths[0], size, False, degree, allow_huge)
+        a = Image(paths[0], size, False, degree, allow_huge, white=white)
         wanted = round(positive("signal.scale", scale) * (max(a.shape) - 1)) + 1
         require(wanted > degree, f"signal.scale={scale} leaves {wanted} pixels of {paths[1]}; take a larger one")
-        b = Image(paths[1], wanted, False, degree, allow_huge)
+        b = Image(paths[1], wanted, False, degree, allow_huge, white=white)
         super().__init__(a.shape, max(a.channels, b.channels))
         pair = isinstance(offset, list | tuple) and len(offset) == 2
         require(pair, f"signal.offset must be [right, down] in pixels of the merged picture, not {offset!r}")
         self.a, self.b, self.degree, self.scale = a, b, degree, float(scale)
+        self.files = (*a.files, *b.files, *([] if mask is None else [str(mask)]))
         self.rule = Mean() if rule is None else rule
-        require(
-            isinstance(self.rule, Rule),
-            f"signal.rule must be a Rule, not {rule!r}; choose signal/rule=… from conf/signal/rule",
-        )
+        cure = "choose signal/rule=… from conf/signal/rule"
+        require(isinstance(self.rule, Rule), f"signal.rule must be a Rule, not {rule!r}; {cure}")
         self.register_buffer("corner", self.coordinates(torch.tensor([float(p) for p in offset])))
         counts = self._covered(paths[1])
         if mask is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -37,9 +37,14 @@ def stoppable(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def conclude(jobs: Iterable[Job], folder: Path) -> list[str]:
+def conclude(jobs: Sequence[Job], folder: Path) -> list[str]:
     """Build the dashboard of a sweep's folder; lines on what went wrong and where the dashboard is."""
-    lines = [f"error: {job.error} [{' '.join(job.swept)}; {job.folder}]" for job in jobs if job.error]
+    lines = [
+        f"warning: {', '.join(job.changed)} changed since {job.folder} read it; remove that folder to fit it anew"
+        for job in jobs
+        if job.changed
+    ]
+    lines += [f"error: {job.error} [{' '.join(job.swept)}; {job.folder}]" for job in jobs if job.error]
     try:
         return [*lines, f"dashboard     {dashboard.build(folder)}"]
     except Exception as error:  # the runs are worth more than their picture

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ class Job:
         swept: those that tell it from the others.
         folder: its run folder.
         before: it was finished before this sweep began.
+        changed: the pictures that it had read then and that are others now.
     """
 
     overrides: list[str]
     swept: list[str]
     folder: Path
     before: bool = False
+    changed: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -57,7 +59,8 @@ def table(jobs: Iterable[Job]) -> str:
     for job in jobs:
         found = job.metrics
         psnr, seconds = found.get("psnr"), found.get("fit_seconds")
-        status = {"new": "not started", "finished": "finished before" if job.before else "finished"}
+        before = "finished before, with another picture" if job.changed else "finished before"
+        status = {"new": "not started", "finished": before if job.before else "finished"}
         rows.append(
             (
                 status.get(job.state, job.state),

@@ -1,0 +1,84 @@
+"""Stored values as values from 0, black, to 1, white."""
+
+import logging
+
+import numpy as np
+
+from sinefield.errors import positive, require
+
+_log = logging.getLogger(__name__)
+
+DIM = 4  # a picture whose brightest value is below white over this is likely to have another white
+WIDE_INTEGERS = 65535.0  # white of integers of 32 and 64 bits, which files use for values of 16 bits
+
+
+def white_of(dtype: np.dtype, bits: int | None = None) -> float:
+    """The white of a type: 1 of floats and booleans, else the largest value, and 65535 beyond 16 bits.
+
+    >>> white_of(np.dtype("u2")), white_of(np.dtype("u2"), bits=12), white_of(np.dtype("i1")), white_of(np.dtype("u4"))
+    (65535.0, 4095.0, 127.0, 65535.0)
+    """
+    if dtype.kind in "bf":
+        return 1.0
+    bits = bits or 8 * dtype.itemsize
+    return WIDE_INTEGERS if bits > 16 else float(2 ** (bits - (dtype.kind == "i")) - 1)
+
+
+def known_white(white: object) -> float | None:
+    """`signal.white` as it was given, a number above 0; None where it is left to the file's type."""
+    return None if white is None else positive("signal.white", white)
+
+
+def scaled(stored: np.ndarray, name: str, peak: float, white: float | None = None) -> np.ndarray:
+    """`stored` over its white, float64, in [0, 1]; a warning says where that is nearly black.
+
+    Args:
+        stored: values, of any shape.
+        name: of the file.
+        peak: the white of its type.
+        white: `signal.white`, which comes before that.
+
+    Raises:
+        UserError: a value is below 0, above white, or not finite.
+    """
+    white = white or peak
+    least, most = float(stored.min()), float(stored.max())  # NaN where there is one, which fails the test below
+    span = f"{least:.10g} to {most:.10g}"
+    other = f", or give signal.white={likely_white(stored.dtype, most):g}" if most > white and least >= 0 else ""
+    cure = f"rescale them to 0 (black) to {white:g} (white){other}"
+    require(least >= 0 and most <= white, f"{name} holds values from {span}; {cure}")
+    if stored.dtype.itemsize > 1:  # of 8 bits, dark is dark
+        warn_if_dim(name, stored.dtype, least, most, white)
+    return stored.astype(np.float64) / white
+
+
+def warn_if_dim(name: str, dtype: np.dtype, least: float, most: float, white: float) -> None:
+    """Warn where values from `least` to `most` are nearly black by this white."""
+    if 0 < most < white / DIM:
+        _log.warning(
+            "%s holds values from %g to %g, and white is %g: nearly black; signal.white=%g makes it bright",
+            name,
+            least,
+            most,
+            white,
+            likely_white(dtype, most),
+        )
+
+
+def warn_unused(name: str) -> None:
+    """Warn that the knob does nothing for this file."""
+    _log.warning("signal.white has no effect on %s, of which 8 bits per channel are read", name)
+
+
+def likely_white(dtype: np.dtype, most: float) -> float:
+    """The least number of whole bits that holds the value `most`; of floats `most` itself.
+
+    >>> likely_white(np.dtype("u2"), 4000.0), likely_white(np.dtype("f4"), 0.2)
+    (4095.0, 0.2)
+    """
+    return most if dtype.kind == "f" or not np.isfinite(most) else float(2 ** int(most).bit_length() - 1)
+
+
+def over_white(value: np.ndarray, alpha: np.ndarray, premultiplied: bool = False) -> np.ndarray:
+    """``1 - alpha (1 - value)``: a picture (H, W, C) that lies, with its alpha (H, W, 1), on white."""
+    return np.clip(value + 1 - alpha, 0, 1) if premultiplied else 1 - alpha * (1 - value)
