@@ -1,7 +1,7 @@
 """Fit one signal: `python train.py loss=laplacian signal.path=cat.jpg`; every knob is in conf/.
 
-`python train.py resume=outputs/…` continues an interrupted run, `repeat=outputs/…` runs a finished one once more;
-`debug=true` shows the traceback of an error.
+`python train.py resume=outputs/…` continues an interrupted run, with `trainer.max_steps=2000` a finished one as well;
+`repeat=outputs/…` runs a finished one once more; `debug=true` shows the traceback of an error.
 """
 
 import os
@@ -34,17 +34,19 @@ def main(config: DictConfig) -> float:
 def again(arguments: list[str]) -> None:
     """Resume or repeat the run in a folder, past Hydra, which would compose another configuration for it."""
     options = dict(argument.partition("=")[::2] for argument in arguments)
-    if options.keys() - {"trust"} not in ({"resume"}, {"repeat"}, {"repeat", "hydra.run.dir"}):
+    may = ({"resume"}, {"resume", "trainer.max_steps"}, {"repeat"}, {"repeat", "hydra.run.dir"})
+    steps = options.get("trainer.max_steps", "1")
+    if options.keys() - {"trust"} not in may or not (steps.isascii() and steps.isdigit()):
         sys.exit(
-            "error: a run is resumed or repeated with its own saved configuration; leave out all but resume=FOLDER, or "
-            "repeat=FOLDER and hydra.run.dir=NEW_FOLDER"
+            "error: a run is resumed or repeated with its own saved configuration; leave out all but resume=FOLDER and "
+            "trainer.max_steps=NUMBER, or repeat=FOLDER and hydra.run.dir=NEW_FOLDER"
         )
     from sinefield.command import repeat, resume  # noqa: PLC0415
     from sinefield.saved import packages  # noqa: PLC0415
 
     trust, place = packages(options.get("trust")), options.get("hydra.run.dir")
     if "resume" in options:
-        resume(Path(options["resume"]), trust)
+        resume(Path(options["resume"]), trust, int(steps) if "trainer.max_steps" in options else None)
     else:
         repeat(Path(options["repeat"]), None if place is None else Path(place), trust)
 

@@ -20,7 +20,8 @@ from sinefield.checkpoints import WholeFiles
 from sinefield.data import SignalData
 from sinefield.errors import UserError
 from sinefield.interrupts import Interrupted
-from sinefield.state import Status, locked, read
+from sinefield.lock import locked
+from sinefield.state import Status, read
 
 RUN = [*SMALL, "trainer.max_steps=10", "data.eval_every=4", "data.batch_size=50", "loss=gradient"]
 CASES = {
@@ -169,7 +170,9 @@ def test_a_process_that_is_killed_or_told_to_stop_is_resumed_from_the_command_li
     assert str(folder) in out
     assert_same(known(tmp_path / "whole"), known(folder))
     again = start(*arguments, cwd=tmp_path)
-    assert again.communicate()[1] == f"error: {folder} is finished; there is nothing to resume\n"
+    assert again.communicate()[1] == (
+        f"error: {folder} is finished; there is nothing to resume, unless trainer.max_steps=… makes it longer\n"
+    )
     assert again.returncode == 1
     both = start(*arguments, "seed=1", cwd=tmp_path)
-    assert "leave out all but resume=FOLDER, or " in both.communicate()[1]
+    assert "leave out all but resume=FOLDER and " in both.communicate()[1]

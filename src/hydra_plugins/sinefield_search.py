@@ -10,7 +10,7 @@ from hydra.errors import CompactHydraException
 
 from hydra_plugins.sinefield_sweeper import ResumableSweeper, quoted
 from sinefield.errors import UserError, require
-from sinefield.state import acquired
+from sinefield.lock import acquired
 from sinefield.sweep.jobs import Job
 
 

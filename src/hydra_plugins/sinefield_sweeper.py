@@ -20,6 +20,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from sinefield.folders import log_files
 from sinefield.sweep.jobs import OPEN, Job, stop, table
 from sinefield.sweep.naming import named
 
@@ -106,6 +107,8 @@ class ResumableSweeper(BasicSweeper):
         name = named([override.lstrip("+") for override in own], self._composed(overrides))
         place = {"hydra.sweep.dir": self.config.hydra.sweep.dir, "hydra.sweep.subdir": name}
         placed = [f"{key}={quoted(value)}" for key, value in place.items()]
+        placed += ["hydra.output_subdir=null"]  # a job writes its folder's files when it has it to itself
+        placed += [f"++hydra.job_logging.handlers.{handler}.delay=true" for handler in log_files(self.config)]
         job = Job([*overrides, *placed], own, Path(self.config.hydra.sweep.dir) / name)
         job.before = job.state == "finished"
         return job

@@ -6,9 +6,10 @@ So a run is continued with a fresh Trainer and these four; Lightning's counters 
 
 from __future__ import annotations
 
+import errno
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from sinefield.data import SignalData
-from sinefield.errors import UserError, require, whole
+from sinefield.errors import CheckpointError, UserError, require, whole
 from sinefield.files import write_whole, writing
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
-from sinefield.trial import examine
+from sinefield.trial import examine, renew
+
+AWAY = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT)  # the disk or the file server, not the file
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -106,14 +111,16 @@ class Continue(pl.Callback):
     Args:
         file: the checkpoint.
         watchers: callbacks that go on from their own state in it.
+        stepped: called after the first step beyond it, and after those that follow.
 
     Raises:
         UserError: it cannot be read.
     """
 
-    def __init__(self, file: Path, watchers: list[pl.Callback]) -> None:
+    def __init__(self, file: Path, watchers: list[pl.Callback], stepped: Callable[[], None] = lambda: None) -> None:
         self.watchers = watchers
         self.file = file
+        self.stepped = stepped
         self.state = read(file)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -128,11 +135,21 @@ class Continue(pl.Callback):
             for watcher in self.watchers:
                 watcher.load_state_dict(self.state["callbacks"][watcher.state_key])
             (state,), schedules = self.state["optimizer_states"], self.state["lr_schedulers"]
-            copies = [nn.Parameter(parameter.detach().clone()) for parameter in pl_module.field.parameters()]
-            examine(*pl_module.prepared(copies), step, state, schedules)
+            if whole("its max_steps", self.state["found"].get("max_steps", trainer.max_steps), 1) != trainer.max_steps:
+                pl_module.extended_at.append(step)
+                state, schedules = renew(*self._prepared(pl_module), step, state)
+            examine(*self._prepared(pl_module), step, state, schedules)
             trainer.optimizers[0].load_state_dict(state)
             for config, schedule in zip(trainer.lr_scheduler_configs, schedules, strict=True):
                 config.scheduler.load_state_dict(schedule)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """A step is done."""
+        self.stepped()
+
+    def _prepared(self, module: FieldModule) -> tuple[Optimizer, LRScheduler | None]:
+        """The optimizer and the schedule of copies of the parameters, before their first step."""
+        return module.prepared([nn.Parameter(parameter.detach().clone()) for parameter in module.field.parameters()])
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -150,9 +167,16 @@ def read(file: Path) -> dict[str, Any]:
                 raise ValueError(f"{entry} in it is damaged")
         found = torch.load(file, map_location="cpu", weights_only=True)
         finite = all(bool(tensor.isfinite().all()) for tensor in found["state_dict"].values())
+    except PermissionError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); give yourself permission to") from error
     except Exception as error:  # a damaged pickle makes its reader raise anything
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise
+        if isinstance(error, OSError) and error.errno in AWAY:
+            raise UserError(f"{file} cannot be read ({error.strerror}); try again once the disk is there") from error
         raise _foreign(file, error) from error
-    require(finite, f"{file} holds weights that are not finite: its fit diverged; take the other checkpoint")
+    if not finite:
+        raise CheckpointError(f"{file} holds weights that are not finite: its fit diverged; take the other checkpoint")
     return found
 
 
@@ -161,12 +185,14 @@ def belonging(file: Path) -> Iterator[None]:
     """Turn what a checkpoint of another run, or of another model, brings about into a `UserError` that names it."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
     except Exception as error:  # so does an optimizer or a schedule over a damaged state
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise
         raise _foreign(file, error) from error
 
 
-def _foreign(file: Path, error: Exception) -> UserError:
+def _foreign(file: Path, error: Exception) -> CheckpointError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UserError(f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew")
+    return CheckpointError(
+        f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew"
+    )

@@ -13,22 +13,25 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from sinefield import saved
+from sinefield import checkpoints, saved
 from sinefield.environment import leading
-from sinefield.errors import UserError, require
+from sinefield.errors import UserError, require, whole
 from sinefield.files import UnwritableError, remove_drafts, write_whole, writing
 from sinefield.fingerprints import require_unchanged
+from sinefield.folders import hydra_texts, new_folder
 from sinefield.interrupts import Interrupted
+from sinefield.lock import wait_until_free
+from sinefield.rank import set_rank
 from sinefield.repeats import compare, said
 from sinefield.run import train
-from sinefield.state import read, wait_until_free
+from sinefield.state import read
 
 REPORT = "repeat.json"  # marks a run as the repetition of another, and says in the end what came out differently
 
@@ -48,7 +51,8 @@ def main(config: DictConfig, folder: Path) -> float:
     try:
         with _told(folder):
             again = not alone and read(folder)["state"] in ("interrupted", "killed")
-            metrics = train(config, folder, resume=again, alone=alone)
+            texts = hydra_texts(config, cast("DictConfig", HydraConfig.instance().cfg))
+            metrics = train(config, folder, again, alone, texts)
     except Interrupted as signalled:
         if worker:  # of a pool, which would give it the next job, and kills the other workers when this one ends:
             wait_until_free(folder.parent.glob("*/"))  # they have been told as well, and write their checkpoints
@@ -71,7 +75,7 @@ def _end_with_parent() -> None:
             os._exit(128 + signal.SIGTERM)
 
 
-def resume(folder: Path, trust: Collection[str] = ()) -> None:
+def resume(folder: Path, trust: Collection[str] = (), max_steps: int | None = None) -> None:
     """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
 
     A repetition is compared in the end, where it has not been.
@@ -79,15 +83,45 @@ def resume(folder: Path, trust: Collection[str] = ()) -> None:
     Args:
         folder: the run folder.
         trust: packages beside this one whose classes its configuration may ask for.
+        max_steps: steps in all, where they shall be others than the run began with; a finished run takes more.
     """
     with _told(folder):
         finished, of = read(folder)["state"] == "finished", _repeated(folder)
-        require(of is not None or not finished, f"{folder} is finished; there is nothing to resume")
-        if not finished:
-            metrics = train(saved.read(folder, trust), folder, resume=True)
+        nothing = f"{folder} is finished; there is nothing to resume, unless trainer.max_steps=… makes it longer"
+        require(of is not None or max_steps is not None or not finished, nothing)
+        config, texts = saved.read(folder, trust), dict[str, str]()
+        if max_steps is not None:
+            require(of is None, f"{folder} repeats {of} and takes as many steps; resume={folder} alone goes on")
+            step = _steps_taken(folder)
+            require(max_steps >= step + finished, f"{folder} has taken {step} steps; give trainer.max_steps more")
+            config, texts = saved.lengthened(folder, max_steps, trust)
+        set_rank(config)
+        if max_steps is not None or not finished:
+            metrics = _train_where_started(config, folder, texts)
             _show(metrics, folder)
-        if of is not None and leading():
+        if of is not None and max_steps is None and leading():
             _report(folder, of)
+
+
+def _steps_taken(folder: Path) -> int:
+    """By a run's last checkpoint, which must be one that a run of more steps can begin with."""
+    file = folder / "checkpoints" / "last.ckpt"
+    found = checkpoints.read(file)
+    with checkpoints.belonging(file):
+        step = whole("its step", found["global_step"], least=1)
+        require("max_steps" in found["found"], f"{file} is of an older version, which cannot be made longer")
+    return step
+
+
+def _train_where_started(config: DictConfig, folder: Path, texts: dict[str, str]) -> dict[str, Any]:
+    """Go on, with the relative paths of pictures as they were meant where the run was started."""
+    try:
+        return train(saved.located(config, folder), folder, resume=True, texts=texts)
+    except UserError as error:
+        start = saved.started_in(folder)
+        if "does not exist" not in str(error) or start in (None, os.getcwd()):
+            raise
+        raise type(error)(f"{error}; the run was started in {start}, to which relative paths refer") from error
 
 
 def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None:
@@ -105,13 +139,20 @@ def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None
             f"{folder} is not finished, so there is nothing to compare with; resume={folder} goes on with it",
         )
         require_unchanged(folder)
+        several = set_rank(config)
         if into is None:
             into = Path("outputs", config.name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
+            if not several:
+                with writing(into):
+                    into = new_folder(into)
             sys.argv.append(f"hydra.run.dir={into}")  # for the further processes of this run, which Lightning starts so
-        if leading():  # they find the folder, and go on in it with this one
+        elif leading():
             require(not into.exists(), f"{into} is there already; choose another hydra.run.dir")
             with writing(into):
                 into.mkdir(parents=True)
+        if leading():  # they find the folder, and go on in it with this one
+            with writing(into):
+                into.mkdir(parents=True, exist_ok=True)
                 if (folder / ".hydra").is_dir():  # what was typed, for the dashboard
                     shutil.copytree(folder / ".hydra", into / ".hydra")
             write_whole(into / REPORT, json.dumps({"of": str(folder.resolve())}).encode())
@@ -144,7 +185,8 @@ def _told(folder: Path | None = None) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        resumable = folder is not None and isinstance(error, UnwritableError)
+        begun = folder is not None and any((folder / name).is_file() for name in ("config.yaml", ".hydra/config.yaml"))
+        resumable = begun and isinstance(error, UnwritableError)
         later = f"; once that is mended, resume={folder} goes on where it stood" if resumable else ""
         raise CompactHydraException(f"{error}{later}") from error
 

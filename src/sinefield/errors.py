@@ -7,6 +7,10 @@ class UserError(ValueError):
     """A mistake in the input or the configuration; one line, shown without a traceback."""
 
 
+class CheckpointError(UserError):
+    """A checkpoint that no run can go on from: damaged, or of another run."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise `UserError(message)` unless `condition` holds.
 

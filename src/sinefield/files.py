@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -59,6 +59,16 @@ def write_whole(path: Path, content: bytes) -> None:
     """`content` as a `whole_file`."""
     with whole_file(path) as file:
         file.write(content)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write files into a folder, by name, where they are not there as they should be."""
+    for name, text in texts.items():
+        path = folder / name
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+        if not path.is_file() or path.read_bytes() != text.encode():
+            write_whole(path, text.encode())
 
 
 def remove_drafts(folder: Path) -> None:

@@ -59,6 +59,7 @@ class FieldModule(pl.LightningModule):
         self.each: list[dict[str, float | None]] = []  # the scores of the latest evaluation, for every field
         self.predicted: list[Tensor] = []
         self.guard = Guard()
+        self.extended_at: list[int] = []  # steps at which the run was made longer, and its schedule another
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its schedule where there is one."""
@@ -150,7 +151,8 @@ class FieldModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the latest step and evaluation found goes along."""
         found = {"terms": self.terms, "scores": self.each, "first": self.guard.first}
-        checkpoint["found"] = found | {"batch_size": self._data.batch_size}
+        checkpoint["found"] = found | {"batch_size": self._data.batch_size, "max_steps": self._data.max_steps}
+        checkpoint["found"]["extended_at"] = self.extended_at
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """As if they had just been found."""
@@ -162,6 +164,7 @@ class FieldModule(pl.LightningModule):
         ]
         self.guard.first = [float(loss) for loss in found["first"]]
         self.guard.kept = checkpoint["global_step"]
+        self.extended_at = [whole("its extended_at", step, least=1) for step in found.get("extended_at", [])]
         self._data.batch_size, self._data.auto = whole("its batch_size", found["batch_size"], least=1), False
 
     @property

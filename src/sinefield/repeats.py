@@ -13,7 +13,7 @@ from torch import Tensor
 from sinefield.checkpoints import read
 
 COSTS = ("fit_seconds", "wall_seconds", "steps_per_second", "peak_memory_mb", "command")  # never the same twice
-PLACE = ("device", "versions", "git_commit")  # what may explain a difference
+PLACE = ("device", "versions", "git_commit", "extended_at")  # what may explain a difference
 
 
 def compare(one: Path, other: Path) -> dict[str, Any]:

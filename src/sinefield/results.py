@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from sinefield.callbacks import History, write_rows
 from sinefield.checkpoints import WholeFiles
 from sinefield.drawing import draw
 from sinefield.evaluation import interpolated
-from sinefield.files import write_whole, writing
+from sinefield.files import write_texts, write_whole, writing
 from sinefield.metrics import mean
 from sinefield.module import FieldModule
 from sinefield.stack import taken
@@ -28,17 +28,36 @@ if TYPE_CHECKING:
 Figures = dict[str, Any]
 
 
-def begin(folder: Path, config: dict[str, Any], anew: bool) -> None:
+def begin(folder: Path, config: dict[str, Any], anew: bool, texts: Mapping[str, str]) -> None:
     """Write config.yaml and remove an earlier failure's traceback; anew, also all else that a failed run has left.
 
-    Its checkpoint must never meet this configuration.
+    Its checkpoint must never meet this configuration. What says that a run is finished goes where it is made longer.
+
+    Args:
+        folder: of the run.
+        config: resolved.
+        anew: not from a checkpoint.
+        texts: further files, by name.
     """
     kept = folder / "checkpoints"
     if anew:
         _remove(kept / "last.ckpt" if kept.is_dir() and not kept.is_symlink() else kept)
+    if (folder / "metrics.json").exists():
+        for left in ("metrics.json", "fields", "repeat.json"):
+            _remove(folder / left)
+    write_texts(folder, texts)
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
     for left in (folder / "error.txt", *((kept, folder / "fields", folder / "history.csv") if anew else ())):
         _remove(left)
+
+
+def lengthens(config: DictConfig, folder: Path) -> bool:
+    """Whether a configuration asks for more steps than the finished run in a folder has taken."""
+    try:
+        taken = json.loads((folder / "metrics.json").read_text())["steps"]
+        return int(config.trainer.max_steps) > int(taken)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        return False
 
 
 def _remove(path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,12 +20,13 @@ from sinefield.files import writing
 from sinefield.fingerprints import fingerprints, require_unchanged
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
-from sinefield.results import begin, conclude, write_metrics
+from sinefield.rank import cluster, set_rank
+from sinefield.results import begin, conclude, lengthens, write_metrics
 from sinefield.stack import stacked
-from sinefield.state import Elsewhere, Status, read
+from sinefield.state import Elsewhere, Status, read, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from torch import nn
 
@@ -35,23 +34,22 @@ if TYPE_CHECKING:
     from sinefield.losses.base import Loss
     from sinefield.signals.base import Signal
 
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices do not help a fit
-# Lightning 2.6 calls what torch 2.13 renamed; it is theirs to mend.
-warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-warnings.filterwarnings("ignore", message="The `srun` command is available")  # a run may well be alone on a cluster
-warnings.filterwarnings("ignore", message=r".*self\.log\(.*sync_dist=True")  # every process scores everything
 torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
 
 
-def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = True) -> dict[str, Any]:
+def train(
+    config: DictConfig, folder: Path, resume: bool = False, alone: bool = True, texts: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Fit a signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
     SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
 
     Args:
         config: as composed from conf/.
-        folder: the run folder; must not hold a finished run.
-        resume: go on from the last checkpoint in the folder, which was made with the same `config`, where there is one.
+        folder: the run folder; must not hold a finished run, unless it is resumed with more trainer.max_steps.
+        resume: go on from the last checkpoint in the folder, where there is one, which was made with the same `config`
+            but for trainer.max_steps: the schedule goes on as if it had been that of the longer run all along.
         alone: False for a job of a sweep, which must not start further processes.
+        texts: further files for the folder, by name.
 
     Returns:
         What metrics.json holds.
@@ -60,13 +58,14 @@ def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = 
         UserError: for anything the user can mend, before the first step where it can be known by then.
         UnwritableError: a file cannot be written; the run can be resumed.
     """
-    state, last = read(folder)["state"], folder / "checkpoints" / "last.ckpt"
-    require(state != "finished", f"{folder} holds a finished run; choose another hydra.run.dir")
-    left = last.is_file() and state != "failed"
-    require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
-    with Interrupts() as interrupts, Status(folder) if leading() else Elsewhere(folder) as status, within_memory():
+    last, longer = folder / "checkpoints" / "last.ckpt", partial(lengthens, config, folder)
+    refuse(folder, read(folder), resume, longer)  # and again once nobody else can change what is there
+    set_rank(config)
+    status = (Status if leading() else Elsewhere)(folder, lambda found: refuse(folder, found, resume, longer), texts)
+    with Interrupts() as interrupts, status, within_memory():
         interrupts.release()
-        return _train(config, folder, last if resume and last.is_file() else None, interrupts, status, alone)
+        status.resumable = resume and last.is_file()
+        return _train(config, folder, last if status.resumable else None, interrupts, status, alone)
 
 
 def _train(
@@ -95,12 +94,12 @@ def _train(
     status.running()
     resolved = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
     if leading():
-        begin(folder, resolved, anew=last is None)
+        begin(folder, resolved, last is None, status.texts)
     history = History(folder / "history.csv")
     keeper = checkpoints.Checkpoints(folder / "checkpoints", interrupts)
     callbacks = [Progress(), history, keeper]  # in this order: a checkpoint holds the row of its evaluation
     if last is not None:
-        callbacks.insert(0, checkpoints.Continue(last, watchers=[history, keeper]))
+        callbacks.insert(0, checkpoints.Continue(last, [history, keeper], status.stepped))
     if config.get("watcher") is not None:
         callbacks.insert(0, build(config.watcher))
     with logging_to(config.logger if leading() else None, folder) as logger:
@@ -119,6 +118,7 @@ def _train(
             "fit_seconds": history.fit_seconds,
             "steps_per_second": trainer.global_step / history.fit_seconds,
             **made,
+            **({"extended_at": module.extended_at} if module.extended_at else {}),
         }
         used = partial(usage.measured, trainer.strategy.root_device)  # Lightning has moved the module off it by now
         metrics, pictures = conclude(folder, resolved, signal, module, history, costs, used)
@@ -168,7 +168,7 @@ def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool)
         callbacks=callbacks,
         enable_checkpointing=False,
         num_sanity_val_steps=0,  # before the first step there is nothing to evaluate
-        plugins=[checkpoints.WholeFiles()],
+        plugins=[checkpoints.WholeFiles(), *cluster(config)],
     )
     for name, least in (("max_epochs", 1), ("log_every_n_steps", 0)):
         value = config.trainer.get(name)

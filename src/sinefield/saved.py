@@ -9,6 +9,7 @@ and not, as `${oc.env:…}` would, to what the machine knows.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def packages(text: str | None) -> list[str]:
     return [name for name in str(text or "").split(",") if name]
 
 
-def read(folder: Path, trust: Collection[str] = ()) -> DictConfig:
+def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> DictConfig:
     """The configuration to go on with: resolved, or as composed where the run was killed before it wrote that.
 
     A trial of a search goes on without the search, which is told of it when it is started again: its database is
@@ -50,17 +51,45 @@ def read(folder: Path, trust: Collection[str] = ()) -> DictConfig:
     Args:
         folder: of the run.
         trust: further packages or modules whose classes and functions it may ask for, such as a user's own.
+        composed: whether to take it as composed.
 
     Raises:
         UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it.
     """
-    config = _parsed(folder)
+    config = _parsed(folder, composed)
     found: Any = OmegaConf.to_container(config)
     watcher = found.get("watcher")
     if isinstance(watcher, dict) and watcher.get("_target_") == SEARCH:
         config.watcher = found["watcher"] = None
     _check(found, (), trust)
     return config
+
+
+def lengthened(folder: Path, steps: int, trust: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:
+    """The configuration of a run of more steps, and its files in `.hydra/`, by name.
+
+    It is made of what was composed, where the schedule still refers to trainer.max_steps.
+
+    Args:
+        folder: of the run.
+        steps: in all, for trainer.max_steps.
+        trust: as for `read`.
+
+    Raises:
+        UserError: as `read`, or the folder lacks what was composed.
+    """
+    names = (".hydra/config.yaml", ".hydra/overrides.yaml")
+    for name in names:
+        require((folder / name).is_file(), f"{folder} has no {name}, so it cannot be made longer; start a new run")
+    config = read(folder, trust, composed=True)
+    with _named(folder / names[1]):
+        typed = parsed_yaml(folder / names[1])
+    require(isinstance(typed, list), f"{folder / names[1]} holds no list; start a new run")
+    require(isinstance(config.get("trainer"), DictConfig), f"{folder / names[0]} has no trainer; start a new run")
+    knob = "trainer.max_steps"
+    config.trainer.max_steps = steps
+    typed = [text for text in map(str, typed) if text.lstrip("+").partition("=")[0] != knob] + [f"{knob}={steps}"]
+    return config, dict(zip(names, map(OmegaConf.to_yaml, (config, OmegaConf.create(typed))), strict=True))
 
 
 def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
@@ -78,10 +107,42 @@ def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
     return found
 
 
-def _parsed(folder: Path) -> DictConfig:
-    hydra = folder / ".hydra"
-    whole = [hydra / "config.yaml"] if (hydra / "hydra.yaml").is_file() else []  # written after it
-    files = [file for file in (folder / "config.yaml", *whole) if file.is_file()]
+def located(config: DictConfig, folder: Path) -> DictConfig:
+    """The configuration with relative paths of its signal as they lead from where the run was started.
+
+    Only those that lead to nothing from here, and to something from there.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+    """
+    start = started_in(folder)
+
+    def found(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: item if key == "_target_" else found(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [found(item) for item in value]
+        there = os.path.join(start, value) if start and isinstance(value, str) and value else ""
+        return there if there and os.path.exists(there) and not os.path.exists(value) else value
+
+    if isinstance(config.get("signal"), DictConfig):
+        config.signal = found(OmegaConf.to_container(config.signal))
+    return config
+
+
+def started_in(folder: Path) -> str | None:
+    """The current folder of the command that started a run; None where it is not known."""
+    try:
+        found = parsed_yaml(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and os.path.isabs(found) else None
+
+
+def _parsed(folder: Path, composed: bool = False) -> DictConfig:
+    files = [file for file in (folder / "config.yaml", folder / ".hydra" / "config.yaml") if file.is_file()]
+    files = files[-1:] if composed else files
     require(bool(files), f"{folder} holds no run (no config.yaml in it)")
     with _named(files[0]):
         found = parsed_yaml(files[0])

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
-import time
 import traceback
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
-from sinefield.errors import UserError
-from sinefield.files import UnwritableError, remove_drafts, waitless, write_whole, writing
+from sinefield import claim
+from sinefield.errors import CheckpointError, UserError, require
+from sinefield.files import UnwritableError, remove_drafts, write_texts, write_whole
+from sinefield.lock import acquired, locked
 
-GRACE = 120  # seconds that a run has to end its step and write its checkpoint
 ENDED = (KeyboardInterrupt, SystemExit, UnwritableError)  # from outside, and no fault of the run: it is "interrupted"
 
 
@@ -31,15 +30,30 @@ class Status:
 
     Args:
         folder: of the run; nothing is written while it is not there.
+        check: is given what `read` found, with the lock held and before anything is written; it raises to leave the
+            folder as it is.
+        texts: further files to write by then, by name; those of a finished run are left as they are.
+
+    Attributes:
+        resumable: a checkpoint is there, and no step has been taken since; an error then leaves "interrupted".
 
     Raises:
         UserError: another process is running in the folder.
         UnwritableError: the folder is not ours to write in, or the disk is full.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        check: Callable[[dict[str, Any]], None] = lambda found: None,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
-        self._lock: BinaryIO | None = None
+        self.check = check
+        self.texts = texts or {}
+        self.resumable = False
+        self._before = "new"
+        self._lock: ExitStack | None = None
 
     def __enter__(self) -> Self:
         if self.folder.is_dir():
@@ -52,14 +66,27 @@ class Status:
             return
         lock = acquired(self.folder)
         if lock is None:
-            owner = _saved(self.folder)
-            raise UserError(
-                f"{self.folder} is being run by process {owner.get('pid')} on {owner.get('host')}; wait for it, or "
-                "choose another hydra.run.dir"
-            )
+            owner, saved = claim.owner(self.folder), _saved(self.folder)
+            pid, host = (owner.pid, owner.host) if owner is not None else (saved.get("pid"), saved.get("host"))
+            whom = "another process" if None in (pid, host) else f"process {pid} on {host}"
+            gone = "" if owner is None else f"; if that is gone, remove {owner.file}"
+            raise UserError(f"{self.folder} is being run by {whom}; wait for it, or choose another hydra.run.dir{gone}")
+        try:
+            found = read(self.folder, alive=False)
+            self.check(found)
+            self._before = found["state"]
+        except BaseException:
+            lock.close()
+            raise
         self._lock = lock
         remove_drafts(self.folder)
         self._write("running", None)
+        if not (self.folder / "metrics.json").exists():
+            write_texts(self.folder, self.texts)
+
+    def stepped(self) -> None:
+        """The run is beyond its checkpoint: what goes wrong from here on is its own."""
+        self.resumable = False
 
     def finished(self) -> None:
         """Say so just before metrics.json is written: nobody comes again to tidy up what is written after it."""
@@ -71,16 +98,19 @@ class Status:
         if self._lock is None:
             return
         try:
-            if error is not None and not (self.folder / "metrics.json").is_file():
-                with suppress(UnwritableError):  # a full disk must not hide what went wrong
+            with suppress(UnwritableError):  # a full disk must not hide what went wrong
+                if error is not None and not (self.folder / "metrics.json").is_file():
                     self._ended(error)
+                elif error is not None and _saved(self.folder).get("state") == "running":
+                    self.finished()  # a finished run that was to be made longer is as it was
         finally:
             self._lock.close()
             self._lock = None
 
     def _ended(self, error: BaseException) -> None:
         said = None if isinstance(error, KeyboardInterrupt | SystemExit) else one_line(error)
-        self._write("interrupted" if isinstance(error, ENDED) else "failed", said)
+        kept = self.resumable and self._before != "failed" and not isinstance(error, CheckpointError)
+        self._write("interrupted" if kept or isinstance(error, ENDED) else "failed", said)
         if not isinstance(error, (*ENDED, UserError)):
             write_whole(self.folder / "error.txt", "".join(traceback.format_exception(error)).encode())
 
@@ -103,9 +133,14 @@ def one_line(error: BaseException) -> str:
     return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}".rstrip(": ")
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """status.json with a true state, which may also be "new" (nothing there) or "killed" (left without a word)."""
-    alive = locked(folder)  # asked first: what a run leaves that ends meanwhile is seen by what follows
+def read(folder: Path, alive: bool | None = None) -> dict[str, Any]:
+    """status.json with a true state, which may also be "new" (nothing there) or "killed" (left without a word).
+
+    Args:
+        folder: of the run.
+        alive: whether a process is running in it, where that is known.
+    """
+    alive = locked(folder) if alive is None else alive  # asked first: a run may end meanwhile, which what follows sees
     saved = {"state": "new", "error": None, "host": None, "pid": None, "since": None} | _saved(folder)
     if (folder / "metrics.json").is_file():
         return saved | {"state": "finished", "error": None}
@@ -117,46 +152,22 @@ def read(folder: Path) -> dict[str, Any]:
     return saved
 
 
-def locked(folder: Path) -> bool:
-    """Whether a living process is running in the folder."""
-    try:
-        with open(folder / ".lock", "rb", opener=waitless) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return False
+def refuse(folder: Path, found: dict[str, Any], resume: bool, longer: Callable[[], bool]) -> None:
+    """Refuse a folder in which a run must not begin, or go on.
 
-
-def acquired(folder: Path) -> BinaryIO | None:
-    """The lock on a folder, had until it is closed; None where another process has it.
-
-    Tried for a second, since whoever asks whether a folder is `locked` locks it for a moment.
+    Args:
+        folder: of the run.
+        found: what `read` says of it.
+        resume: whether the run shall go on.
+        longer: whether it shall take more steps than a finished one has taken.
 
     Raises:
-        UnwritableError: the folder is not ours to write in.
+        UserError: the folder holds another run.
     """
-    with writing(folder / ".lock"):
-        file = open(folder / ".lock", "ab", opener=waitless)  # noqa: SIM115  held on to by the caller
-    end = time.monotonic() + 1
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() > end:
-                file.close()
-                return None
-            time.sleep(0.01)
-        else:
-            return file
-
-
-def wait_until_free(folders: Iterable[Path], seconds: float = GRACE) -> None:
-    """Return when no process is running in any of the folders, or after some seconds."""
-    waited_for, end = list(folders), time.monotonic() + seconds
-    while any(locked(folder) for folder in waited_for) and time.monotonic() < end:
-        time.sleep(0.05)
+    finished = found["state"] == "finished" and not (resume and longer())
+    require(not finished, f"{folder} holds a finished run; choose another hydra.run.dir")
+    left = (folder / "checkpoints" / "last.ckpt").is_file() and found["state"] != "failed"
+    require(resume or not left, f"{folder} holds an unfinished run; resume={folder} continues it")
 
 
 def _saved(folder: Path) -> dict[str, Any]:

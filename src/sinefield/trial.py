@@ -56,14 +56,9 @@ def examine(
     Raises:
         ValueError: it is not; or whatever else torch raises over it.
     """
-    begun = _settings(optimizer)
-    descend(optimizer)
-    # Some optimizers count among their settings: what a step changes there is their own.
-    own = [{k for k, v in now.items() if v != old.get(k)} for now, old in zip(_settings(optimizer), begun, strict=True)]
+    own = _descended(optimizer)
     known = deepcopy(optimizer.state_dict())
-    if scheduler is not None:
-        for _ in range(steps):
-            scheduler.step()
+    _scheduled(scheduler, steps)
     same("its schedule", schedules, [] if scheduler is None else [scheduler.state_dict()])
     wanted = _settings(optimizer)
     places = [[group["params"] for group in its["param_groups"]] for its in (state, known)]
@@ -79,6 +74,43 @@ def examine(
     for found, expected, counted in zip(_settings(optimizer), wanted, own, strict=True):
         same("its optimizer", *({k: v for k, v in group.items() if k not in counted} for group in (found, expected)))
     descend(optimizer, 1)
+
+
+def renew(
+    optimizer: Optimizer, scheduler: LRScheduler | None, steps: int, state: dict[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A saved state as another schedule would have left it, with what the optimizer remembers as it is.
+
+    Args:
+        optimizer: before its first step.
+        scheduler: the other one, before its first step, of the optimizer; None for a constant rate.
+        steps: that were taken.
+        state: the optimizer's `state_dict()` after them.
+
+    Returns:
+        The optimizer's and the schedules' states, as `examine` takes them.
+    """
+    own = _descended(optimizer)
+    _scheduled(scheduler, steps)
+    groups = [
+        saved | {name: value for name, value in now.items() if name not in counted}
+        for saved, now, counted in zip(state["param_groups"], _settings(optimizer), own, strict=True)
+    ]
+    return {**state, "param_groups": groups}, [] if scheduler is None else [scheduler.state_dict()]
+
+
+def _descended(optimizer: Optimizer) -> list[set[str]]:
+    """Take some steps; the settings of every group that they changed: some optimizers count there."""
+    begun = _settings(optimizer)
+    descend(optimizer)
+    return [
+        {k for k, v in now.items() if v != old.get(k)} for now, old in zip(_settings(optimizer), begun, strict=True)
+    ]
+
+
+def _scheduled(scheduler: LRScheduler | None, steps: int) -> None:
+    for _ in range(steps if scheduler is not None else 0):
+        scheduler.step()  # type: ignore[union-attr]
 
 
 def same(what: str, found: Any, wanted: Any) -> None:

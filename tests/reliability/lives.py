@@ -98,7 +98,7 @@ class Moments:
     def _moment(self, name: str, path: object, half: Callable[[], None] = lambda: None) -> None:
         if not isinstance(path, str | Path) or not str(path).startswith(self.place):
             return
-        plain = re.sub(r"/\.(.+)\.\d+\.draft$", r"/\1", str(path))
+        plain = re.sub(r"/\.([^/]+)\.\d+\.draft$", r"/\1", str(path))
         self.count += 1
         os.write(self.log, f"{name} {plain}\n".encode())
         here = self.count == self.at or (isinstance(self.at, str) and name == "open" and plain.endswith(self.at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -15,7 +16,9 @@ from lives import Ended, Signalled, begin, end, live
 from processes import assert_same, known, start, wait_for
 from processes import run as run_whole
 
-from sinefield.state import locked, read
+from sinefield import checkpoints
+from sinefield.lock import locked
+from sinefield.state import read
 
 RUN = [
     "signal.size=16", "field.width=8", "field.depth=0", "data.batch_size=16", "trainer.accelerator=cpu",
@@ -127,7 +130,42 @@ def test_a_repetition_killed_while_it_is_compared_is_compared_by_the_next_proces
     assert drafts(place / "run")
     assert live(*command(place), place=place).said.endswith("identical: every weight, score and row of the history\n")
     assert_whole(place / "run")
-    assert live(*command(place), place=place).said.endswith("is finished; there is nothing to resume\n")
+    assert live(*command(place), place=place).said.endswith(
+        "nothing to resume, unless trainer.max_steps=… makes it longer\n"
+    )
+
+
+def longer(original: Path, place: Path, at: int = 0) -> Ended:
+    """A finished run made longer, which is killed at a moment and asked for again."""
+    place.mkdir()
+    shutil.copytree(original, place / "run")
+    asked = [f"resume={place / 'run'}", "trainer.max_steps=10"]
+    ended = live(*asked, place=place, at=at, fault=Signalled(signal.SIGKILL) if at else None)
+    assert_whole(place / "run")
+    found = checkpoints.read(place / "run" / "checkpoints" / "last.ckpt")["global_step"]
+    assert found >= 6
+    if read(place / "run")["state"] != "finished" or found < 10:
+        again = live(*asked, place=place)
+        assert again.status == 0, again.said
+        assert not drafts(place / "run")
+    return ended
+
+
+def each_comes_to_the_same(original: Path, tmp_path: Path, every: int) -> None:
+    moments = len(longer(original, tmp_path / "whole").moments)
+    for at in range(1, moments + 1, every):
+        ended = longer(original, tmp_path / str(at), at)
+        print(f"{at}/{moments}", ended.moments[-1])
+        assert_same(known(tmp_path / "whole" / "run"), known(tmp_path / str(at) / "run"))
+
+
+def test_a_finished_run_killed_while_it_is_made_longer(original, tmp_path) -> None:
+    each_comes_to_the_same(original[0], tmp_path, every=25)
+
+
+@pytest.mark.nightly
+def test_a_finished_run_killed_at_each_moment_of_being_made_longer(original, tmp_path) -> None:
+    each_comes_to_the_same(original[0], tmp_path, every=1)
 
 
 @pytest.mark.nightly

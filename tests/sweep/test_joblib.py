@@ -13,7 +13,8 @@ import pytest
 from conftest import SMALL
 from processes import assert_same, known, run, start, wait_for
 
-from sinefield.state import locked, read
+from sinefield.lock import locked
+from sinefield.state import read
 
 pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
 SIDE_BY_SIDE = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]

@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from processes import run, start, wait_for
 
 from sinefield import command
-from sinefield.state import Status, acquired
+from sinefield.lock import acquired
+from sinefield.state import Status
 
 SEARCH = [
     "-m", *SMALL, "sweep=search", "logger=none", "trainer.max_steps=60", "data.eval_every=10",

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sinefield.state import locked, read, wait_until_free
+from sinefield.lock import locked, wait_until_free
+from sinefield.state import read
 
 OPEN = ("new", "interrupted", "killed")  # not settled: neither finished nor failed
 
