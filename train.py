@@ -6,6 +6,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,6 +17,9 @@ from hydra.errors import CompactHydraException, MissingConfigException, Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+
+from sinefield.resolvers import register_resolvers
+from sinefield.script import accept_any_character
 
 FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" or "debug=true" in sys.argv
 KNOWN = (CompactHydraException, OSError)  # what the user or the machine is to mend; sinefield's own come as the former
@@ -60,10 +64,11 @@ def explain(error: Exception) -> str:
     cause, said = error.__cause__, " ".join(str(error).split())
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         return f"there is no {cause.full_key}; choose from: {', '.join(map(str, cause.parent_node))}"
-    if isinstance(error, OSError):  # Hydra cannot make the run folder
-        return f"{said}; mend that, or choose another hydra.run.dir"
-    if isinstance(error, KNOWN):
-        return said
+    if isinstance(error, KNOWN) or _composing(error):
+        cure = "; mend that, or choose another hydra.run.dir" if isinstance(error, OSError) else ""  # in making it
+        return (
+            said + cure + ("; write group=name, or ~group for none" if said.startswith("Config group override") else "")
+        )
     return f"{type(error).__name__}: {said} (a defect of sinefield or of your own class; debug=true shows where)"
 
 
@@ -76,10 +81,19 @@ def told() -> Iterator[None]:
         if FULL:
             raise
         print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, KNOWN) else 70)
+        sys.exit(1 if isinstance(error, KNOWN) or _composing(error) else 70)
+
+
+def _composing(error: Exception) -> bool:
+    """Whether Hydra raised it over the command line or conf/, before it called any code of ours."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = {str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames}
+    return "hydra" in packages and not {"sinefield", "hydra_plugins"} & packages
 
 
 if __name__ == "__main__":
+    accept_any_character()
+    register_resolvers()  # `--cfg job --resolve` asks for them, and loads nothing that needs torch
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands every exception on to here instead of printing it
     sys.argv = [argument for argument in sys.argv if argument not in ("debug=true", "debug=false")]
     with told():

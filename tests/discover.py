@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from sinefield.configuration import know_times
+from sinefield.resolvers import register_resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -50,7 +50,7 @@ def targets(group: str) -> set[type]:
 
 def build(node: DictConfig, **facts: int) -> Any:
     """What a node describes, built as sinefield.run does it, with `facts` for the `${facts.*}` in it."""
-    know_times()
+    register_resolvers()
     return instantiate(OmegaConf.create({"node": node, "facts": facts}).node, _convert_="all")
 
 

@@ -25,6 +25,16 @@ def test_two_processes_find_what_one_finds(loss, fit, tmp_path) -> None:
     assert (folder / "history.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_two_processes_clip_and_accumulate_as_one_does(algorithm, fit, tmp_path) -> None:
+    knobs = [*STEPS, "loss=gradient", "trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.001"]
+    knobs += [f"trainer.gradient_clip_algorithm={algorithm}", "+optimizer.eps=0.001"]  # else Adam forgets the clipping
+    folder = tmp_path / "ddp"
+    done = run(*knobs, "trainer=ddp", f"hydra.run.dir={folder}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_alike(json.loads((folder / "metrics.json").read_text()), fit(*knobs))
+
+
 def test_torchrun_starts_the_processes_too(fit, tmp_path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*torchrun, str(ROOT / "train.py"), *STEPS, "trainer=ddp", f"hydra.run.dir={tmp_path / 'ddp'}"]

@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sinefield import checkpoints, saved
+from sinefield.configuration import anchor_paths
 from sinefield.environment import leading
 from sinefield.errors import UserError, require, whole
 from sinefield.files import UnwritableError, remove_drafts, write_whole, writing
@@ -31,6 +32,7 @@ from sinefield.lock import wait_until_free
 from sinefield.rank import set_rank
 from sinefield.repeats import compare, said
 from sinefield.run import train
+from sinefield.script import accept_any_character
 from sinefield.state import read
 
 REPORT = "repeat.json"  # marks a run as the repetition of another, and says in the end what came out differently
@@ -44,12 +46,15 @@ def main(config: DictConfig, folder: Path) -> float:
     Raises:
         CompactHydraException: a `UserError`, as Hydra's own mistakes are told; a job of a sweep ends no others by it.
     """
+    accept_any_character()  # a launcher's worker has its own standard output
     alone = HydraConfig.get().mode == RunMode.RUN
     worker = multiprocessing.current_process().name != "MainProcess"
     if worker:
         _end_with_parent()
     try:
         with _told(folder):
+            if HydraConfig.get().job.chdir:
+                anchor_paths(config.get("signal"), Path(HydraConfig.get().runtime.cwd))
             again = not alone and read(folder)["state"] in ("interrupted", "killed")
             texts = hydra_texts(config, cast("DictConfig", HydraConfig.instance().cfg))
             metrics = train(config, folder, again, alone, texts)
@@ -75,7 +80,7 @@ def _end_with_parent() -> None:
             os._exit(128 + signal.SIGTERM)
 
 
-def resume(folder: Path, trust: Collection[str] = (), max_steps: int | None = None) -> None:
+def resume(folder: str | Path, trust: Collection[str] = (), max_steps: int | None = None) -> None:
     """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
 
     A repetition is compared in the end, where it has not been.
@@ -85,6 +90,7 @@ def resume(folder: Path, trust: Collection[str] = (), max_steps: int | None = No
         trust: packages beside this one whose classes its configuration may ask for.
         max_steps: steps in all, where they shall be others than the run began with; a finished run takes more.
     """
+    folder = Path(folder)
     with _told(folder):
         finished, of = read(folder)["state"] == "finished", _repeated(folder)
         nothing = f"{folder} is finished; there is nothing to resume, unless trainer.max_steps=… makes it longer"
@@ -124,7 +130,7 @@ def _train_where_started(config: DictConfig, folder: Path, texts: dict[str, str]
         raise type(error)(f"{error}; the run was started in {start}, to which relative paths refer") from error
 
 
-def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None:
+def repeat(folder: str | Path, into: str | Path | None, trust: Collection[str] = ()) -> None:
     """Run a finished run's exact configuration once more; repeat.json and a line say what came out differently.
 
     Args:
@@ -132,6 +138,7 @@ def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None
         into: the new folder; None for the usual place. Interrupted, it is resumed as any other.
         trust: as for `resume`.
     """
+    folder, into = Path(folder), None if into is None else Path(into)
     with _told():
         config = saved.read(folder, trust)
         require(
@@ -141,7 +148,8 @@ def repeat(folder: Path, into: Path | None, trust: Collection[str] = ()) -> None
         require_unchanged(folder)
         several = set_rank(config)
         if into is None:
-            into = Path("outputs", config.name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
+            name = str(config.get("name", "fit"))
+            into = Path("outputs", name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
             if not several:
                 with writing(into):
                     into = new_folder(into)

@@ -12,24 +12,16 @@ from typing import Any
 import torch
 from hydra.errors import CompactHydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
 from sinefield.errors import UserError, require
+from sinefield.resolvers import register_resolvers
 from sinefield.trial import descend
 
+NEEDED = ("signal", "field", "loss", "optimizer", "trainer", "data")  # a run has each of these
 _AHEAD = 100_000  # steps of a schedule that are tried, half a second
 
-
-def know_times() -> None:
-    """Have ${times:a,b} mean a b, in every configuration of this process; null where one of them is not known yet."""
-    OmegaConf.register_new_resolver("times", _product, replace=True)
-
-
-def _product(*factors: Any) -> Any:
-    return None if None in factors else math.prod(factors)
-
-
-know_times()
+register_resolvers()
 
 
 def build(node: Any, **more: Any) -> Any:
@@ -126,6 +118,29 @@ def _cause(error: BaseException) -> BaseException:
 
 def _memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def complete(config: DictConfig) -> None:
+    """Null for each choice that `~choice` took away, or that a configuration of an older version lacks."""
+    with flag_override(config, "struct", False):
+        for name in (*NEEDED, "encoding", "activation", "scheduler", "logger", "watcher", "chunk", "seed"):
+            config.setdefault(name, None)
+        if not isinstance(config.get("facts"), DictConfig):
+            config.facts = dict.fromkeys(("dims", "channels", "samples"))
+
+
+def anchor_paths(node: Any, folder: Path) -> None:
+    """Make absolute what names a file or a folder in `folder`, anywhere in the table: for who has left that folder."""
+    if not isinstance(node, DictConfig | ListConfig):
+        return
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
+    for key in keys:
+        if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+            continue
+        value = node[key]
+        anchor_paths(value, folder)
+        if isinstance(value, str) and value and (folder / value).exists():
+            node[key] = str(folder / value)
 
 
 def settle(node: DictConfig | ListConfig, path: str = "") -> None:

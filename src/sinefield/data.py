@@ -41,7 +41,7 @@ class Samples(NamedTuple):
     share: float = 1.0
 
 
-Batch = list[Samples]  # one entry per group of terms of the loss
+Batch = list[Samples]  # one entry per group of terms of the loss, or several times as many
 
 
 class SignalData(pl.LightningDataModule):
@@ -56,6 +56,7 @@ class SignalData(pl.LightningDataModule):
         eval_every: steps per epoch: the distance between two evaluations.
         max_steps: steps in all; the last epoch ends there.
         seed: of the points drawn.
+        accumulate: batches per step, whose gradients are averaged.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class SignalData(pl.LightningDataModule):
         eval_every: int = 100,
         max_steps: int = 1000,
         seed: int = 0,
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         self.signal = signal
@@ -81,7 +83,8 @@ class SignalData(pl.LightningDataModule):
         self.continuous = continuous
         self.eval_every = whole("data.eval_every", eval_every, least=1)
         self.max_steps = whole("trainer.max_steps", max_steps, least=1)
-        self.seed = seed
+        self.seed = whole("data.seed", seed, least=-(2**63), most=2**64)
+        self.accumulate = whole("trainer.accumulate_grad_batches", accumulate, least=1)
         self._known: dict[int, Samples] = {}  # for each group of terms, all samples and what is known there
         self._pass: tuple[int, Tensor] = (-1, torch.empty(0))  # number and order of the latest pass over the samples
 
@@ -124,7 +127,13 @@ class SignalData(pl.LightningDataModule):
         return DataLoader(blocks, batch_size=None)  # type: ignore[arg-type]  # any sequence will do
 
     def batch(self, step: int) -> Batch:
-        """The points of one step, for each group of terms of the loss."""
+        """The points of one step, for each group of terms; all groups again for each further batch of the step."""
+        n = self.accumulate
+        drawn = [samples for k in range(n) for samples in self._draw(n * step + k)]
+        return [samples._replace(share=samples.share / n) for samples in drawn]
+
+    def _draw(self, step: int) -> Batch:
+        """The points of one batch."""
         samples = []
         for number, group in enumerate(self.loss.groups):
             generator = _generator(self.signal.extent.device, self.seed, step, number)

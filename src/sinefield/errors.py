@@ -1,6 +1,8 @@
 """The one exception for what a user can mend: its message says what is wrong, where, and how to fix it."""
 
 import math
+import operator
+from numbers import Real
 
 
 class UserError(ValueError):
@@ -24,7 +26,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def whole(name: str, value: object, least: int, most: int = 2**40) -> int:
-    """`value` as an int from `least` to `most`; a `UserError` that names the knob otherwise.
+    """`value`, of Python or NumPy, as an int from `least` to `most`; a `UserError` that names the knob otherwise.
 
     >>> whole("field.width", 256, least=1)
     256
@@ -32,14 +34,17 @@ def whole(name: str, value: object, least: int, most: int = 2**40) -> int:
     Traceback (most recent call last):
     sinefield.errors.UserError: signal.size must be a whole number of at least 4, not 0
     """
-    number = value if isinstance(value, int) and not isinstance(value, bool) else least - 1
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
     require(number >= least, f"{name} must be a whole number of at least {least}, not {value!r}")
     require(number <= most, f"{name} must be at most {most:,}, not {number:,}")
     return number
 
 
 def positive(name: str, value: object) -> float:
-    """`value` as a finite float above zero; a `UserError` that names the knob otherwise.
+    """`value`, of Python or NumPy, as a finite float above zero; a `UserError` that names the knob otherwise.
 
     >>> positive("activation.omega0", 30)
     30.0
@@ -47,7 +52,6 @@ def positive(name: str, value: object) -> float:
     Traceback (most recent call last):
     sinefield.errors.UserError: optimizer.lr must be a finite number above 0, not nan
     """
-    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-    require(valid, f"{name} must be a finite number above 0, not {value!r}")
-    assert isinstance(value, int | float)
-    return float(value)
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    require(math.isfinite(number) and number > 0, f"{name} must be a finite number above 0, not {value!r}")
+    return number

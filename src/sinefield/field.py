@@ -49,6 +49,12 @@ class CoordinateMLP(nn.Module):
         encoding: Encoding | None = None,
     ) -> None:
         super().__init__()
+        for name, part, kind in (
+            ("activation", activation, Activation),
+            ("encoding", encoding or Identity(1), Encoding),
+        ):
+            cure = f"with a _target_, such as those in conf/{name}"
+            require(isinstance(part, kind), f"field.{name} must be an {kind.__name__} {cure}, not {part!r}")
         self.encoding = Identity(whole("field.in_features", in_features, least=1)) if encoding is None else encoding
         self.activation = activation
         width, depth = whole("field.width", width, least=1), whole("field.depth", depth, least=0, most=1000)

@@ -108,7 +108,12 @@ class Wandb(WandbLogger):
             settings.mode = "offline"
         self.folder = folder
         super().__init__(
-            name=Path(folder).name, save_dir=folder, project=project, group=group, offline=offline, settings=settings
+            name=Path(folder).name,
+            save_dir=folder,
+            project=str(project),  # a name may be a number: name=2024
+            group=None if group is None else str(group),
+            offline=offline,
+            settings=settings,
         )
 
     @property

@@ -36,6 +36,7 @@ class FieldModule(pl.LightningModule):
         optimizer: takes the parameters, gives the optimizer.
         scheduler: takes the optimizer, gives the schedule, stepped once per step; None for a constant rate.
         chunk: points per forward and backward pass, which changes the speed alone; None for what the device does best.
+        clip: limits gradients in place, given those of all parameters and the field's `stack`; None: none are limited.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FieldModule(pl.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         chunk: int | None = None,
+        clip: Callable[..., None] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # the closure below serves L-BFGS and cuts the batch into pieces
@@ -54,6 +56,7 @@ class FieldModule(pl.LightningModule):
         self.mean_squares = dict(mean_squares)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
+        self.clip = clip
         self.pieces = Pieces(field, None if chunk is None else whole("chunk", chunk, least=1))
         self.terms: dict[str, Tensor] = {}  # of the latest step
         self.each: list[dict[str, float | None]] = []  # the scores of the latest evaluation, for every field
@@ -104,6 +107,19 @@ class FieldModule(pl.LightningModule):
         self.guard.see(step, losses[0])
         if isinstance(scheduler, LRScheduler):
             scheduler.step()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradients: of all processes together, and as large as they are.
+
+        Precision 16-mixed scales the loss. Lightning has undone that by now, unless the optimizer, a fused one, does so
+        in its step.
+        """
+        if self.clip is None:
+            return
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            scaler.unscale_(optimizer)
+        self.clip([p.grad for p in self.field.parameters() if p.grad is not None], stack=self.field.stack)
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
         """The gradient of the loss over this process's points becomes the parameters'; the terms, () each.

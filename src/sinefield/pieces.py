@@ -118,14 +118,15 @@ class Pieces:
         """Add the gradient of the loss over the batch to the parameters'; the weighted terms by name.
 
         Args:
-            loss: one of its groups of terms for each entry of the batch.
+            loss: one of its groups of terms for each entry of the batch, which may hold all of them several times.
             mean_squares: what each term is relative to, () each; of K signals for a stack, (K,) each.
             backward: takes the loss of a piece, (), and adds its gradient, where there are no threads.
 
         Returns:
             () each; (K,) for a stack, whose targets are those of K signals with their channels side by side, (N, K C).
         """
-        pieces = cut(loss.groups, batch, self.size(batch[0].x.device), self.threads)
+        groups = loss.groups * (len(batch) // len(loss.groups))
+        pieces = cut(groups, batch, self.size(batch[0].x.device), self.threads)
         for parameter in self.field.parameters() if self.field.stack else []:  # the parts of a stack add to it
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         fields = self._fields(max(len(piece.x) for piece in pieces), batch[0].x.device)

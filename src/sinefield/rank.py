@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from sinefield.configuration import build, mendable
@@ -21,6 +21,20 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 warnings.filterwarnings("ignore", message="The `srun` command is available")  # a run may well be alone on a cluster
 warnings.filterwarnings("ignore", message=r".*self\.log\(.*sync_dist=True")  # every process scores everything
+
+
+# Knobs of the trainer that the module and the run look after themselves, and that Lightning refuses or must not see.
+OWN = {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"}
+OWN |= {"logger", "callbacks", "enable_checkpointing", "num_sanity_val_steps", "use_distributed_sampler", "plugins"}
+
+
+def lightnings(config: DictConfig) -> DictConfig:
+    """`config.trainer` without the knobs of `OWN`."""
+    node = config.trainer.copy()
+    OmegaConf.set_struct(node, False)
+    for name in OWN:
+        node.pop(name, None)
+    return node
 
 
 def set_rank(config: DictConfig) -> bool:
@@ -38,7 +52,7 @@ def set_rank(config: DictConfig) -> bool:
     trainer = None
     with warnings.catch_warnings(), suppress(UserError), mendable("trainer"):  # the run's own Trainer says all again
         warnings.simplefilter("ignore")
-        trainer = build(config.trainer, logger=False, enable_checkpointing=False, plugins=cluster(config))
+        trainer = build(lightnings(config), logger=False, enable_checkpointing=False, plugins=cluster(config))
     if not isinstance(trainer, pl.Trainer) or trainer.world_size == 1:
         rank_zero_only.rank = 0  # type: ignore[attr-defined]
         return False

@@ -64,7 +64,7 @@ class Picture:
         _among("device", device, ("auto", "cpu", "cuda"))
         require(there or device != "cuda", "torch finds no CUDA device here; use device=cpu")
         self.device = torch.device("cuda" if there and device != "cpu" else "cpu")
-        self.field: Any = load(folder, checkpoint, trust).to(self.device)
+        self.field: Any = load(folder, checkpoint, trust).to(self.device, torch.float32)
         self.shape, self.every = grid(self.folder)
         try:
             self.channels = self.jet(np.zeros((1, 2)), order=0).value.shape[1]

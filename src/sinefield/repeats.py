@@ -16,7 +16,7 @@ COSTS = ("fit_seconds", "wall_seconds", "steps_per_second", "peak_memory_mb", "c
 PLACE = ("device", "versions", "git_commit", "extended_at")  # what may explain a difference
 
 
-def compare(one: Path, other: Path) -> dict[str, Any]:
+def compare(one: str | Path, other: str | Path) -> dict[str, Any]:
     """What differs between two finished runs, costs left aside.
 
     Args:
@@ -33,6 +33,7 @@ def compare(one: Path, other: Path) -> dict[str, Any]:
     Raises:
         UserError: a checkpoint cannot be read.
     """
+    one, other = Path(one), Path(other)
     metrics = _apart(*(json.loads((folder / "metrics.json").read_text()) for folder in (one, other)))
     place = {name: metrics.pop(name) for name in PLACE if name in metrics}
     history = sorted(_apart(_history(one), _history(other)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.configuration import build, build_optimizer, know_times, logging_to, mendable, settle, within_memory
+from sinefield.configuration import (
+    NEEDED,
+    build,
+    build_optimizer,
+    complete,
+    logging_to,
+    mendable,
+    settle,
+    within_memory,
+)
 from sinefield.data import SignalData
 from sinefield.environment import Usage, environment, leading
 from sinefield.errors import require, whole
@@ -20,13 +30,15 @@ from sinefield.files import writing
 from sinefield.fingerprints import fingerprints, require_unchanged
 from sinefield.interrupts import Interrupts
 from sinefield.module import FieldModule
-from sinefield.rank import cluster, set_rank
+from sinefield.rank import set_rank
+from sinefield.resolvers import register_resolvers
 from sinefield.results import begin, conclude, lengthens, write_metrics
 from sinefield.stack import stacked
 from sinefield.state import Elsewhere, Status, read, refuse
+from sinefield.trainer import accumulated, check, clipping, make_trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from torch import nn
 
@@ -38,7 +50,11 @@ torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 2
 
 
 def train(
-    config: DictConfig, folder: Path, resume: bool = False, alone: bool = True, texts: Mapping[str, str] | None = None
+    config: DictConfig,
+    folder: str | Path,
+    resume: bool = False,
+    alone: bool = True,
+    texts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Fit a signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
     SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
@@ -58,6 +74,7 @@ def train(
         UserError: for anything the user can mend, before the first step where it can be known by then.
         UnwritableError: a file cannot be written; the run can be resumed.
     """
+    folder = Path(folder)
     last, longer = folder / "checkpoints" / "last.ckpt", partial(lengthens, config, folder)
     refuse(folder, read(folder), resume, longer)  # and again once nobody else can change what is there
     set_rank(config)
@@ -68,6 +85,18 @@ def train(
         return _train(config, folder, last if status.resumable else None, interrupts, status, alone)
 
 
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Single precision by default: trainer.precision says what a run computes in, whatever the caller's default is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@_float32()
 def _train(
     config: DictConfig, folder: Path, last: Path | None, interrupts: Interrupts, status: Status, alone: bool
 ) -> dict[str, Any]:
@@ -75,19 +104,22 @@ def _train(
     usage = Usage()
     if last is not None:
         require_unchanged(folder)
-    know_times()  # again: a launcher's worker forgets what its parent did not know whenever it begins a job
+    register_resolvers()  # again: a launcher's worker forgets what its parent did not know whenever it begins a job
     with mendable("the configuration"):
+        complete(config)
         settle(config)
         OmegaConf.to_container(config, resolve=True)
-    for name in ("signal", "field", "loss", "optimizer", "trainer", "data"):
-        require(config.get(name) is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
+    for name in NEEDED:
+        require(config[name] is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
+    check(config)
     pl.seed_everything(whole("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
     signal, field, loss, mean_squares = _problem(config)
     with mendable("data"):
-        data = SignalData(signal, loss, **cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True)))
+        knobs = cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True))
+        data = SignalData(signal, loss, **knobs, accumulate=accumulated(config))
     optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
-    module = FieldModule(field, loss, mean_squares, optimizer, scheduler, chunk=config.chunk)
+    module = FieldModule(field, loss, mean_squares, optimizer, scheduler, config.chunk, clipping(config))
 
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +135,7 @@ def _train(
     if config.get("watcher") is not None:
         callbacks.insert(0, build(config.watcher))
     with logging_to(config.logger if leading() else None, folder) as logger:
-        trainer = _trainer(config, logger, callbacks, alone)
+        trainer = make_trainer(config, folder, logger, callbacks, alone)
         told = f"data.max_steps is {data.max_steps}; leave it to trainer.max_steps, which is {trainer.max_steps}"
         require(data.max_steps == trainer.max_steps, told)  # else Lightning asks for steps for ever
         if logger:
@@ -111,6 +143,7 @@ def _train(
         made = {"seed": config.seed, **environment(trainer.strategy.root_device)}  # the fit may outlast the code
         with module.pieces.working(trainer.strategy.root_device):
             trainer.fit(module, datamodule=data)
+        require(bool(history.rows), "the run ended before its first evaluation; take a longer trainer.max_time")
         if not trainer.is_global_zero:
             return dict(module.scores)
         costs = {
@@ -158,29 +191,6 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, dict[str,
         f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
     )
     return signal, field, loss, mean_squares
-
-
-def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool) -> pl.Trainer:
-    """Lightning's, with what it does not check of its knobs until it trips over them."""
-    trainer = build(
-        config.trainer,
-        logger=logger or False,
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        num_sanity_val_steps=0,  # before the first step there is nothing to evaluate
-        plugins=[checkpoints.WholeFiles(), *cluster(config)],
-    )
-    for name, least in (("max_epochs", 1), ("log_every_n_steps", 0)):
-        value = config.trainer.get(name)
-        if value is not None and not (isinstance(value, int) and value == -1):  # Lightning takes no -1.0
-            whole(f"trainer.{name}", value, least)
-    placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
-    require(
-        alone or placed,
-        "a job of a sweep on this machine cannot start further processes: they would run the whole sweep; "
-        "use trainer=default, one run without -m, or hydra/launcher=slurm",
-    )
-    return trainer
 
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:

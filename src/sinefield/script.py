@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from collections.abc import Callable, Sequence
 
 from sinefield.errors import UserError
+
+
+def accept_any_character() -> None:
+    """Have standard output escape what its encoding lacks, such as … in ASCII, where it would raise an error.
+
+    A file's name that could not be decoded is written as the bytes that it is made of.
+    """
+    codecs.register_error("sinefield", _escape)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="sinefield")
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.backslashreplace_errors(error)
 
 
 def run(main: Callable[[list[str]], object], usage: str) -> None:
@@ -13,6 +32,7 @@ def run(main: Callable[[list[str]], object], usage: str) -> None:
 
     Without arguments the usage goes to stderr, as a mistake; with -h or --help it is what was asked for.
     """
+    accept_any_character()
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         print(usage, end="")

@@ -29,7 +29,7 @@ SHARED = ("dom", "format", "runs", "scale", "plot")  # the scripts are put toget
 PANELS = ("table", "curves", "parallel", "effects", "heatmap", "pictures", "details", "main")
 
 
-def build(folders: Path | Sequence[Path], out: Path | None = None, budget: int = BUDGET) -> Path:
+def build(folders: str | Path | Sequence[str | Path], out: str | Path | None = None, budget: int = BUDGET) -> Path:
     """Write the comparison of all runs in some folders and below.
 
     Args:
@@ -43,14 +43,14 @@ def build(folders: Path | Sequence[Path], out: Path | None = None, budget: int =
     Raises:
         UserError: a folder does not exist, or none holds a run.
     """
-    folders = [folders] if isinstance(folders, Path) else list(folders)
-    require(bool(folders), "give a folder of runs")
-    for folder in folders:
+    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
+    require(bool(paths), "give a folder of runs")
+    for folder in paths:
         require(folder.is_dir(), f"{folder} is no folder; give the folder of a run or of a sweep")
-    out = out or folders[0] / "dashboard.html"
-    runs = list(find(folders))
-    require(bool(runs), f"{', '.join(map(str, folders))}: no run folder in it; give the folder of a run or of a sweep")
-    base = os.path.commonpath([os.path.abspath(folder) for folder in folders])
+    out = paths[0] / "dashboard.html" if out is None else Path(out)
+    runs = list(find(paths))
+    require(bool(runs), f"{', '.join(map(str, paths))}: no run folder in it; give the folder of a run or of a sweep")
+    base = os.path.commonpath([os.path.abspath(folder) for folder in paths])
     thumbnails = Thumbnails(budget)
     names, values = knobs.swept(runs)
     points = max(20, MOST_POINTS // len(runs))

@@ -56,13 +56,13 @@ class Run:
     spline: float
 
 
-def read(folder: Path) -> list[Run]:
+def read(folder: str | Path) -> list[Run]:
     """The finished runs of a sweep's folder, each a folder in it.
 
     Raises:
         UserError: none is there, one cannot be read, or they know nothing between their samples.
     """
-    folders = [parsed(file.parent) for file in sorted(folder.glob("*/metrics.json"))]
+    folders = [parsed(file.parent) for file in sorted(Path(folder).glob("*/metrics.json"))]
     require(bool(folders), f"{folder} holds no finished runs; give the folder of a sweep")
     for one in folders:
         lacking = [name for name in FIGURES if not isinstance(one.metrics.get(name, "none"), int | float | None)]
@@ -154,7 +154,7 @@ def _by_picture(pairs: Iterable[tuple[Run, float]]) -> list[list[float]]:
     return list(found.values())
 
 
-def figure(runs: list[Run], path: Path) -> None:
+def figure(runs: list[Run], path: str | Path) -> None:
     """A panel per length: every run's PSNR between the samples, less the spline's, picture by picture."""
     cases, pictures = (sorted(set(names)) for names in zip(*((r.case, r.picture) for r in runs), strict=True))
     lengths = sorted({run.steps for run in runs})
@@ -175,5 +175,5 @@ def figure(runs: list[Run], path: Path) -> None:
         panels[0].set_ylabel("PSNR between the samples, less the spline's / dB")
         handles, labels = panels[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=1 + len(lengths), fontsize=8, frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         canvas.print_png(path)

@@ -88,7 +88,8 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
         require(folder.is_dir(), f"signal.paths must be a folder or a list, [a.jpg,b.jpg]; {str(paths)!r} is neither")
         paths = pictures_in(folder)
     listed = isinstance(paths, list | tuple) and len(paths) > 0
-    require(listed, f"signal.paths must be a folder or a list of at least one picture, not {paths!r}")
+    quoted = f"if it is a name, put it in quotes twice: \"signal.paths='{paths}'\""
+    require(listed, f"signal.paths must be a folder or a list of at least one picture, not {paths!r}; {quoted}")
     return paths
 
 

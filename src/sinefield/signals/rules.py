@@ -9,6 +9,7 @@ arXiv 2006.09661, sec. 4.1 (mean).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -60,9 +61,9 @@ class Mean(_Constant):
     """
 
     def __init__(self, weight: float = 0.5) -> None:
-        valid = isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight <= 1
+        valid = isinstance(weight, Real) and not isinstance(weight, bool) and 0 <= weight <= 1
         require(valid, f"signal.rule.weight must be a number from 0 (a alone) to 1 (b alone), not {weight!r}")
-        super().__init__(1.0 - weight, float(weight))
+        super().__init__(1.0 - float(weight), float(weight))
 
 
 class Sum(_Constant):

@@ -22,7 +22,11 @@ class NoPictureError(UserError):
 def locate(path: str | Path) -> Path:
     """The readable, non-empty file that `path` names."""
     text = isinstance(path, str | Path) and str(path).strip() != ""
-    require(text, f"the path of a picture must be a file or a name like skimage:camera, not {path!r}")
+    require(
+        text,
+        f"the path of a picture must be a file or a name like skimage:camera, not {path!r}; if it is a name, put it in "
+        f"quotes twice: \"signal.path='{path}'\"",
+    )
     if str(path).startswith(_SHIPPED):
         return _shipped(str(path).removeprefix(_SHIPPED))
     file, name = Path(path), repr(str(path))

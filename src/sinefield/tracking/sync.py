@@ -30,7 +30,7 @@ class Outcome:
     reason: str = ""
 
 
-def sync(folders: Sequence[Path], patience: float = 10) -> Iterator[Outcome]:
+def sync(folders: Sequence[str | Path], patience: float = 10) -> Iterator[Outcome]:
     """Upload what is not yet there of all runs in some folders and below, one after the other.
 
     Args:
@@ -43,9 +43,10 @@ def sync(folders: Sequence[Path], patience: float = 10) -> Iterator[Outcome]:
     Raises:
         UserError: a folder is missing, none has a run logged by W&B, or the server does not answer.
     """
-    for folder in folders:
+    paths = [Path(folder) for folder in folders]
+    for folder in paths:
         require(folder.is_dir(), f"{folder} is no folder; give the folder of a run or of a sweep")
-    files = sorted({file.resolve() for folder in folders for file in folder.rglob("wandb/*run-*/run-*.wandb")})
+    files = sorted({file.resolve() for folder in paths for file in folder.rglob("wandb/*run-*/run-*.wandb")})
     where = ", ".join(map(str, folders))
     require(bool(files), f"{where}: no run in it was logged by W&B; train with logger=wandb")
     reached = False
