@@ -17,6 +17,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from sinefield.streams import protect_process
+
 FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" or "debug=true" in sys.argv
 KNOWN = (CompactHydraException, OSError)  # what the user or the machine is to mend; sinefield's own come as the former
 
@@ -78,6 +80,7 @@ def told() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    protect_process()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands every exception on to here instead of printing it
     sys.argv = [argument for argument in sys.argv if argument not in ("debug=true", "debug=false")]
     with told():

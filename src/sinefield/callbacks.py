@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
 from sinefield.environment import leading
+from sinefield.errors import require
 from sinefield.files import write_whole
 from sinefield.metrics import mean
 from sinefield.module import FieldModule
@@ -73,6 +74,12 @@ class History(pl.Callback):
         for rows, found in zip(self.each, figures, strict=True):
             rows.append(when | found)
         self._write()
+
+    def require_evaluated(self, step: int) -> None:
+        """Raise `UserError` unless the last evaluation is of this step, the last: scores would be of another one."""
+        last = self.rows[-1]["step"] if self.rows else 0
+        said = f"the run ended after {step} steps, and its last evaluation came after {last}"
+        require(last == step > 0, f"{said}; allow more trainer.max_time, or leave out the watcher that ended it")
 
     def state_dict(self) -> dict[str, Any]:
         """The rows and the time so far, for the checkpoint."""

@@ -13,10 +13,17 @@ from hydra.errors import CompactHydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from sinefield.errors import UserError, require
+from sinefield.errors import UserError, require, whole
 from sinefield.trial import descend
 
 _AHEAD = 100_000  # steps of a schedule that are tried, half a second
+
+# Knobs of Lightning's trainer that move or leave out evaluations, and their values that do not; 1 is not 1.0 here.
+_EVALUATING: dict[str, tuple[Any, ...]] = {
+    "check_val_every_n_epoch": (1,),
+    "val_check_interval": (1.0, None),
+    "fast_dev_run": (False, 0),
+}
 
 
 def know_times() -> None:
@@ -110,6 +117,28 @@ def _cause(error: BaseException) -> BaseException:
 
 def _memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def check_trainer(trainer: DictConfig) -> None:
+    """Refuse what Lightning's trainer does not check of its knobs until it trips over them, or never.
+
+    Raises:
+        UserError: names the knob. One that moves evaluations is refused since scores and checkpoints would not be of
+            the last step.
+    """
+    if not isinstance(trainer, DictConfig):
+        return  # `build` says what belongs there
+    for name, least in (("max_epochs", 1), ("log_every_n_steps", 0)):
+        value = trainer.get(name)
+        if value is not None and not (isinstance(value, int) and value == -1):  # Lightning takes no -1.0
+            whole(f"trainer.{name}", value, least)
+    for name, same in _EVALUATING.items():
+        value = trainer.get(name, same[0])
+        require(
+            any(type(value) is type(known) and value == known for known in same),
+            f"trainer.{name} must be {same[0]}, not {value}; data.eval_every says how many steps lie between two "
+            "evaluations, and trainer.max_steps how many there are",
+        )
 
 
 def settle(node: DictConfig | ListConfig, path: str = "") -> None:

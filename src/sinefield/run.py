@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinefield import checkpoints, saved
 from sinefield.callbacks import History, Progress
-from sinefield.configuration import build, build_optimizer, know_times, mendable, settle, within_memory
+from sinefield.configuration import build, build_optimizer, check_trainer, know_times, mendable, settle, within_memory
 from sinefield.data import SignalData
 from sinefield.environment import Usage, environment, leading
 from sinefield.errors import require, whole
@@ -26,6 +26,7 @@ from sinefield.module import FieldModule
 from sinefield.results import begin, conclude, write_metrics
 from sinefield.stack import stacked
 from sinefield.state import Elsewhere, Status, read
+from sinefield.streams import unfailing_output
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -44,6 +45,7 @@ warnings.filterwarnings("ignore", message=r".*self\.log\(.*sync_dist=True")  # e
 torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
 
 
+@unfailing_output()
 def train(config: DictConfig, folder: Path, resume: bool = False, alone: bool = True) -> dict[str, Any]:
     """Fit a signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
     SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
@@ -81,6 +83,7 @@ def _train(
         OmegaConf.to_container(config, resolve=True)
     for name in ("signal", "field", "loss", "optimizer", "trainer", "data"):
         require(config.get(name) is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
+    check_trainer(config.trainer)
     pl.seed_everything(whole("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
     signal, field, loss, power = _problem(config)
@@ -111,6 +114,7 @@ def _train(
         made = {"seed": config.seed, **environment(trainer.strategy.root_device)}  # the fit may outlast the code
         with module.pieces.working(trainer.strategy.root_device):
             trainer.fit(module, datamodule=data)
+        history.require_evaluated(trainer.global_step)
         if not trainer.is_global_zero:
             return dict(module.scores)
         costs = {
@@ -157,7 +161,7 @@ def _problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, Jet]:
 
 
 def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool) -> pl.Trainer:
-    """Lightning's, with what it does not check of its knobs until it trips over them."""
+    """Lightning's, for the parts of a run."""
     trainer = build(
         config.trainer,
         logger=logger or False,
@@ -166,10 +170,6 @@ def _trainer(config: DictConfig, logger: Any, callbacks: list[Any], alone: bool)
         num_sanity_val_steps=0,  # before the first step there is nothing to evaluate
         plugins=[checkpoints.WholeFiles()],
     )
-    for name, least in (("max_epochs", 1), ("log_every_n_steps", 0)):
-        value = config.trainer.get(name)
-        if value is not None and not (isinstance(value, int) and value == -1):  # Lightning takes no -1.0
-            whole(f"trainer.{name}", value, least)
     placed = trainer.world_size == 1 or trainer.strategy.cluster_environment.creates_processes_externally
     require(
         alone or placed,

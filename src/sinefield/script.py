@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sinefield.errors import UserError
+from sinefield.streams import unfailing
 
 
 def run(main: Callable[[list[str]], object], usage: str) -> None:
@@ -13,6 +14,7 @@ def run(main: Callable[[list[str]], object], usage: str) -> None:
 
     Without arguments the usage goes to stderr, as a mistake; with -h or --help it is what was asked for.
     """
+    sys.stderr = unfailing(sys.stderr)  # the progress of a rendering is not its product, as what it prints is
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         print(usage, end="")
