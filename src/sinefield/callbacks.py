@@ -51,7 +51,8 @@ class History(pl.Callback):
             known = {k: v for k, v in row.items() if v is not None and k not in ("step", "seconds")}
             rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs it
             for logger in trainer.loggers:
-                logger.log_metrics(rounded, step=row["step"] - 1)  # as Lightning counts
+                log = getattr(logger, "log_again", logger.log_metrics)  # one that goes on has some of them
+                log(rounded, step=row["step"] - 1)  # as Lightning counts
         if self.rows:
             self._write()
 

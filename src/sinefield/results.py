@@ -31,9 +31,11 @@ Figures = dict[str, Any]
 def begin(folder: Path, config: dict[str, Any], anew: bool) -> None:
     """Write config.yaml and remove an earlier failure's traceback; anew, also all else that a failed run has left.
 
-    Its checkpoint must never meet this configuration.
+    Its checkpoint must never meet this configuration, nor its rows at W&B those to come.
     """
     kept = folder / "checkpoints"
+    if anew and (kept / "last.ckpt").exists():
+        _remove(folder / "wandb" / "run.json")
     if anew:
         _remove(kept / "last.ckpt" if kept.is_dir() and not kept.is_symlink() else kept)
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
