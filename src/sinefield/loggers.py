@@ -116,10 +116,10 @@ class Wandb(WandbLogger):
         settings.mode = self.mode  # type: ignore[assignment]
         self.folder = folder
         self.identity = Identity(Path(folder, "wandb"))
-        self.known = -1  # the last step that the run of W&B's knows from earlier processes
+        self.known = self.logged = -1  # the last step that W&B's run has from earlier processes, and from this one
         super().__init__(
             name=Path(folder).name, save_dir=folder, project=project, group=group, offline=self.mode == "offline",
-            id=self.identity.id, resume=None if self.identity.new else "allow", settings=settings,
+            id=self.identity.id, resume=self.identity.resume(self.mode == "offline"), settings=settings,
         )  # fmt: skip
 
     @property
@@ -131,7 +131,7 @@ class Wandb(WandbLogger):
             if self.mode != "disabled":
                 told = run.summary.get("trainer/global_step") if run.resumed else None  # what the server has
                 self.known = self.identity.step if run.settings._offline else told if isinstance(told, int) else -1
-                self.identity.keep(self.known)
+                self.identity.keep()
         return self._experiment
 
     def _begin(self) -> Any:
@@ -149,6 +149,7 @@ class Wandb(WandbLogger):
             said = str(error).splitlines()[0]
             self._say(f"W&B cannot be reached ({said}); going on offline")
             self._wandb_init["settings"].mode = "offline"
+            self._wandb_init["resume"] = self.identity.resume(offline=True)
             for stub in set(home.glob("run-*")) - before:  # an empty run that would be uploaded beside the real one
                 shutil.rmtree(stub, ignore_errors=True)
             return super().experiment
@@ -165,7 +166,9 @@ class Wandb(WandbLogger):
         environment is what it was, so that the next run in this process finds its own folder.
         """
         try:
-            if self._experiment is not None and self.mode != "disabled":
+            if self._experiment is not None and self.mode == "disabled":
+                self._experiment.finish()
+            elif self._experiment is not None:
                 self._end(self._experiment, exit_code)
         finally:
             for name, value in self.before.items():
@@ -176,17 +179,16 @@ class Wandb(WandbLogger):
         file = Path(run.settings.sync_file)
         try:
             run.finish(exit_code=exit_code)
+            if not run.settings._offline:
+                Path(f"{file}.synced").touch()
         except TimeoutError:
             self._say("W&B did not take all of this run in time")
-            return
-        if not run.settings._offline:
-            Path(f"{file}.synced").touch()
+        self.identity.end(file, self.logged)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers, and keep in mind how far the run has been told."""
+        """Log numbers, and keep in mind up to which step."""
         super().log_metrics(metrics, step)
-        if step is not None and self.mode != "disabled":
-            self.identity.keep(step)
+        self.logged = max(self.logged, -1 if step is None else step)
 
     def log_again(self, metrics: Mapping[str, float], step: int) -> None:
         """Log what an earlier process of a resumed run found, unless it has logged it."""

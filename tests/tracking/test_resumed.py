@@ -39,6 +39,7 @@ def trained(tmp_path, monkeypatch):
     script = tmp_path / "stopped.py"
     script.write_text(STOPPED)
     monkeypatch.setenv("TRAIN", str(TRAIN))
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)  # of a run in this process: it would outlive what is killed
 
     def train(*overrides: str, stop: int | None = None, by: str = "SIGTERM") -> None:
         monkeypatch.setenv("STOP_AT", str(-1 if stop is None else stop))
@@ -59,8 +60,18 @@ def steps(rows: list[dict]) -> list[int]:
     return [row["trainer/global_step"] for row in rows if "psnr" in row]
 
 
-@pytest.mark.parametrize("by", ["SIGTERM", "SIGKILL"])
-@pytest.mark.parametrize("mode", ["online", "offline"])
+LONG = pytest.mark.nightly  # W&B takes seconds to start and to end
+
+
+@pytest.mark.parametrize(
+    ("mode", "by"),
+    [
+        ("online", "SIGTERM"),
+        ("offline", "SIGKILL"),
+        pytest.param("online", "SIGKILL", marks=LONG),
+        pytest.param("offline", "SIGTERM", marks=LONG),
+    ],
+)
 def test_a_resumed_run_is_one_run(standin, trained, tmp_path, mode, by) -> None:
     folder = tmp_path / "run"
     trained(*begun(folder, f"logger.offline={str(mode == 'offline').lower()}"), stop=4, by=by)
@@ -74,6 +85,7 @@ def test_a_resumed_run_is_one_run(standin, trained, tmp_path, mode, by) -> None:
     assert sync(tmp_path)[0] == ["already there"]
 
 
+@LONG
 @pytest.mark.parametrize("order", ["offline online", "online offline", "offline online offline"])
 def test_a_run_may_go_on_in_another_mode(standin, trained, tmp_path, monkeypatch, order) -> None:
     folder, modes = tmp_path / "run", order.split()
@@ -86,6 +98,7 @@ def test_a_run_may_go_on_in_another_mode(standin, trained, tmp_path, monkeypatch
     assert steps(found) == STEPS
 
 
+@LONG
 def test_a_server_that_went_away_gets_what_it_has_not(at_server, trained, tmp_path) -> None:
     folder = tmp_path / "run"
     with serving() as server:
@@ -100,7 +113,10 @@ def test_a_server_that_went_away_gets_what_it_has_not(at_server, trained, tmp_pa
         assert sync(tmp_path)[0] == ["already there"]
 
 
-@pytest.mark.parametrize("kept", [None, "[", '{"id": "a/b"}', '{"id": "other77", "step": 5}'])
+KEPT = ['{"id": "other77", "step": 5}', *(pytest.param(kept, marks=LONG) for kept in (None, "[", '{"id": "a/b"}'))]
+
+
+@pytest.mark.parametrize("kept", KEPT)
 def test_a_changed_or_absent_id_is_a_run_that_has_everything(standin, trained, tmp_path, kept) -> None:
     folder = tmp_path / "run"
     trained(*begun(folder, "logger.offline=true"), stop=4)
@@ -119,6 +135,7 @@ def test_a_changed_or_absent_id_is_a_run_that_has_everything(standin, trained, t
     assert steps(standin.history[before["id"]]) == STEPS[:2]
 
 
+@LONG
 def test_the_environment_names_the_run(standin, trained, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
     trained(*begun(tmp_path / "run", "logger.offline=false"))
@@ -135,6 +152,7 @@ def test_a_run_that_begins_anew_is_another_one(fit, tmp_path) -> None:
     assert json.loads(file.read_text())["id"] != before["id"]
 
 
+@LONG
 def test_an_interruption_before_the_first_evaluation_keeps_the_run(trained, tmp_path) -> None:
     folder = tmp_path / "run"
     trained(*begun(folder, "logger.offline=true"), stop=1, by="SIGKILL")
@@ -143,7 +161,7 @@ def test_an_interruption_before_the_first_evaluation_keeps_the_run(trained, tmp_
 
 
 def test_what_a_server_needs_of_a_run_s_fragments(tmp_path) -> None:
-    """None from before one that is there, or that began online and has all that was not there."""
+    """None from before one that is there, or began online; and what was lost with a killed one is in the next."""
 
     def left(*kinds: str) -> list[int]:
         home, files = tmp_path / "-".join(kinds) / "wandb", []
@@ -151,8 +169,9 @@ def test_what_a_server_needs_of_a_run_s_fragments(tmp_path) -> None:
             place = home / f"{'run' if 'online' in kind else 'offline-run'}-20260101_00000{i}-abc"
             place.mkdir(parents=True)
             files.append(place / "run-abc.wandb")
-            if "there" in kind:
-                (place / "run-abc.wandb.synced").touch()
+            for mark, word in (("synced", "there"), ("ended", "killed")):
+                if (word in kind) == (mark == "synced"):
+                    (place / f"run-abc.wandb.{mark}").touch()
         (run,) = fragments(files[::-1])
         assert run == files
         return [files.index(file) for file in missing(run)]
@@ -165,12 +184,16 @@ def test_what_a_server_needs_of_a_run_s_fragments(tmp_path) -> None:
     assert left("offline", "online there") == []
     assert left("online", "offline") == [0, 1]
     assert left("offline", "online there", "offline", "offline") == [2, 3]
+    assert left("offline killed") == [0]
+    assert left("offline killed", "offline") == [1]
+    assert left("offline", "offline killed", "offline") == [0, 2]
+    assert left("online killed", "online there", "offline killed") == [2]
 
 
 def test_an_id_without_its_files_has_been_told_nothing(tmp_path) -> None:
     first = Identity(tmp_path)
     assert (first.new, first.step) == (True, -1)
-    first.keep(9)
+    first.end(tmp_path / "file", 9)
     again = Identity(tmp_path)
     assert (again.id, again.new, again.step) == (first.id, False, -1)
     place = tmp_path / f"offline-run-20260101_000000-{first.id}"
