@@ -19,7 +19,6 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 from processes import run, start, wait_for
 
-from hydra_plugins.sinefield_sweeper import quoted
 from sinefield import command
 from sinefield.pruning import open_storage, url
 from sinefield.state import Status, acquired
@@ -98,7 +97,8 @@ def search(sweeper, tmp_path):
     """A search of two trials, whose launcher leaves files."""
 
     def made(folder: Path = tmp_path, **files: dict) -> Any:
-        found = sweeper("sweep=search", "hydra.sweeper.trials=2", f"hydra.sweep.dir={quoted(str(folder))}")
+        place = str(folder).replace("'", "\\'")
+        found = sweeper("sweep=search", "hydra.sweeper.trials=2", f"hydra.sweep.dir='{place}'")
         found.launcher = Launcher(found, **files)
         return found
 
