@@ -271,7 +271,7 @@ def test_knobs_that_move_evaluations_are_refused(knob, fit, tmp_path) -> None:
 @pytest.mark.parametrize(
     "knob",
     ["+trainer.check_val_every_n_epoch=1", "+trainer.val_check_interval=1.0", "+trainer.fast_dev_run=false",
-     "trainer.max_epochs=1", "+trainer.min_steps=3", "+trainer.min_epochs=5", "+trainer.overfit_batches=2",
+     "trainer.max_epochs=1", "+trainer.min_steps=3", "+trainer.min_epochs=5",
      "+trainer.max_time={seconds:30}", "+trainer.reload_dataloaders_every_n_epochs=1"],
 )  # fmt: skip
 def test_scores_and_checkpoint_are_of_the_last_step(knob, fit) -> None:
@@ -295,7 +295,7 @@ def test_a_run_that_ends_early_is_evaluated_where_it_ends(fit) -> None:
 
 
 def test_a_run_that_was_not_is_refused(fit, tmp_path) -> None:
-    with pytest.raises(UserError, match="ended after 0 steps, .*; allow more trainer.max_time"):
+    with pytest.raises(UserError, match=r"ended after 0 steps, .*; allow more trainer\.max_time"):
         fit(*SMALL, *LATER, "+trainer.max_time={seconds:0}")
     assert not (tmp_path / "run" / "metrics.json").exists()
 
