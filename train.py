@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sinefield.resolvers import register_resolvers
 from sinefield.script import accept_any_character
+from sinefield.streams import protect_process
 
 FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" or "debug=true" in sys.argv
 KNOWN = (CompactHydraException, OSError)  # what the user or the machine is to mend; sinefield's own come as the former
@@ -92,6 +93,7 @@ def _composing(error: Exception) -> bool:
 
 
 if __name__ == "__main__":
+    protect_process()
     accept_any_character()
     register_resolvers()  # `--cfg job --resolve` asks for them, and loads nothing that needs torch
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands every exception on to here instead of printing it

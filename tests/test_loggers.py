@@ -14,6 +14,7 @@ import pytest
 from conftest import SMALL
 
 from sinefield.errors import UserError
+from sinefield.loggers import Wandb
 
 
 def records(folder: Path) -> list[dict]:
@@ -96,6 +97,47 @@ def test_a_run_that_fails_ends_as_failed_and_the_next_is_its_own(fit, tmp_path, 
     assert exit_code(tmp_path / "bad") == 1
     assert exit_code(tmp_path / "good") == 0
     assert merged(tmp_path / "good", "summary")["psnr"] == pytest.approx(good["psnr"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "offline", "mode"),
+    [
+        (None, None, "offline"),
+        ("online", None, "online"),
+        ("run", None, "online"),
+        ("offline", None, "offline"),
+        ("dryrun", None, "offline"),
+        ("disabled", None, "disabled"),
+        ("online", True, "offline"),
+        ("disabled", True, "offline"),
+        ("disabled", False, "online"),
+        ("offline", False, "online"),
+    ],
+)
+def test_the_environment_says_the_mode_unless_the_knob_does(environment, offline, mode, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    logger = Wandb(str(tmp_path), offline=offline)
+    assert logger._wandb_init["settings"].mode == mode
+    logger.close(0)
+    assert os.environ.get("WANDB_MODE") == environment
+
+
+def test_a_disabled_run_leaves_nothing_and_the_next_is_its_own(fit, server, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    folder = fit(*SMALL, "logger=wandb", folder="disabled")["folder"]
+    assert list((folder / "wandb").iterdir()) == []
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    metrics = fit(*SMALL, "logger=wandb", folder="offline")
+    assert merged(metrics["folder"], "summary")["psnr"] == pytest.approx(metrics["psnr"])
+    assert server == []
+
+
+def test_a_mode_that_there_is_not_is_one_line(fit, monkeypatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(UserError, match="WANDB_MODE is 'sometimes'; make it online, offline or disabled"):
+        fit(*SMALL, "logger=wandb")
 
 
 def test_wandb_is_imported_only_where_it_is_used(tmp_path) -> None:

@@ -1,8 +1,13 @@
 """A batch in pieces: the same gradient whatever the pieces and the threads."""
 
+import sys
+import threading
+import warnings
+
 import pytest
 import torch
 from discover import distance
+from processes import FORKS
 
 from sinefield.data import Samples
 from sinefield.field import Siren
@@ -12,6 +17,7 @@ from sinefield.losses.gradient import Gradient
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Differences
 from sinefield.pieces import Pieces, cut
+from sinefield.stack import stacked
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -135,3 +141,59 @@ def test_threads_work_in_the_precision_of_the_caller(problem, monkeypatch):
     _, full = in_pieces(*problem, 16, 2)
     assert max(distance(a, b) for a, b in zip(one, two, strict=True)) < 1e-12
     assert max(distance(a, b) for a, b in zip(two, full, strict=True)) > 1e-6
+
+
+class _Watched(Value):
+    """Notes the threads that it is computed in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = set()
+
+    def __call__(self, field, signal, power):
+        self.threads.add(threading.current_thread())
+        return super().__call__(field, signal, power)
+
+
+def _in_anomaly_mode(fields: int) -> None:
+    """Gradients of many pieces on three threads; ends with 0 where all is done by one of them."""
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(3)
+    field, loss, x = Siren(2, 1, width=8, depth=1), _Watched(), 2 * torch.rand(400, 2) - 1
+    power = Jet(torch.ones(()))
+    if fields:
+        field, power = stacked([field] * fields), Jet(torch.ones(fields))
+    pieces, batch = Pieces(field, 2), [Samples(x, Jet(torch.randn(400, max(fields, 1))))]
+    with pieces.working(CPU), torch.autograd.set_detect_anomaly(True):
+        for _ in range(5):
+            pieces.gradient([loss], batch, power)
+    sys.exit(0 if loss.threads == {threading.main_thread()} else 3)
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
+@pytest.mark.parametrize("fields", [0, 3])
+def test_anomaly_mode_never_waits_for_ever(fields):
+    """It belongs to the whole process, and torch makes its notes under a lock that other threads want."""
+    process = FORKS.Process(target=_in_anomaly_mode, args=(fields,))
+    process.start()
+    process.join(120)
+    process.kill()
+    process.join()
+    assert process.exitcode == 0
+
+
+def test_anomaly_mode_gives_the_same_gradient_and_says_where_a_nan_comes_from(problem):
+    field, loss, batch = problem
+    _, gradients = direct(field, loss, batch)
+    with torch.autograd.set_detect_anomaly(True), warnings.catch_warnings(action="ignore"):
+        _, given = in_pieces(*problem, 16, 2)
+        assert all(distance(*pair) < 1e-12 for pair in zip(given, gradients, strict=True))
+        with pytest.raises(RuntimeError, match="returned nan values"):
+            in_pieces(field, _Root(), [Samples(batch[0].x, Jet(field(batch[0].x).detach()))], 16, 2)
+
+
+class _Root(Value):
+    """Has no derivative at 0."""
+
+    def __call__(self, field, signal, power):
+        return {"value": ((field.value - signal.value) * 0).sqrt().sum()}

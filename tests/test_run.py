@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from conftest import CONF, ROOT, SMALL
 from omegaconf import OmegaConf
@@ -254,6 +255,56 @@ def test_what_the_messages_advise_can_be_said(overrides, kinds, compose) -> None
 def test_epochs_that_lightning_trips_over_are_refused(epochs, fit) -> None:
     with pytest.raises(UserError, match=r"^trainer\.max_epochs must be a whole number of at least 1, not"):
         fit(*SMALL, f"trainer.max_epochs={epochs}")
+
+
+LATER = ["trainer.max_steps=12", "data.eval_every=5", "logger=none"]
+
+
+@pytest.mark.parametrize(
+    "knob",
+    [
+        "check_val_every_n_epoch=2", "check_val_every_n_epoch=0", "check_val_every_n_epoch=null",
+        "val_check_interval=4", "val_check_interval=1", "val_check_interval=0.5", "val_check_interval='00:00:00:01'",
+        "fast_dev_run=true", "fast_dev_run=3",
+    ],
+)  # fmt: skip
+def test_knobs_that_move_evaluations_are_refused(knob, fit, tmp_path) -> None:
+    name = knob.partition("=")[0]
+    with pytest.raises(UserError, match=rf"^trainer\.{name} must be .*; data\.eval_every says how many steps"):
+        fit(*SMALL, *LATER, f"+trainer.{knob}")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "knob",
+    ["+trainer.check_val_every_n_epoch=1", "+trainer.val_check_interval=1.0", "+trainer.fast_dev_run=false",
+     "trainer.max_epochs=1", "+trainer.min_steps=3", "+trainer.min_epochs=5",
+     "+trainer.max_time={seconds:30}", "+trainer.reload_dataloaders_every_n_epochs=1"],
+)  # fmt: skip
+def test_scores_and_checkpoint_are_of_the_last_step(knob, fit) -> None:
+    """Whatever else Lightning knows that ends a run or an epoch early."""
+    metrics = fit(*SMALL, *LATER, knob)
+    last = torch.load(metrics["folder"] / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert metrics["steps"] == last == int(read_rows(metrics["folder"])[-1]["step"])
+
+
+class Ends(pl.Callback):
+    """Ends the run in the middle of an epoch."""
+
+    def on_train_batch_end(self, trainer, *more) -> None:
+        trainer.should_stop = trainer.global_step == 7
+
+
+def test_a_run_that_ends_early_is_evaluated_where_it_ends(fit) -> None:
+    metrics = fit(*SMALL, *LATER, "watcher={_target_: test_run.Ends}")
+    assert [int(row["step"]) for row in read_rows(metrics["folder"])] == [5, 7]
+    assert metrics["steps"] == 7
+
+
+def test_a_run_that_was_not_is_refused(fit, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"ended after 0 steps, .*; allow more trainer\.max_time"):
+        fit(*SMALL, *LATER, "+trainer.max_time={seconds:0}")
+    assert not (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_relu_behind_a_curved_encoding_may_serve_a_laplacian_loss(fit) -> None:

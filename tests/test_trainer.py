@@ -77,7 +77,7 @@ REFUSED = {
     "num_nodes": [0],
 }
 WRONG = ["nonsense", -3, 2.5, [3], {"a": 1}, 10**30]
-OTHERS = {"check_val_every_n_epoch", "detect_anomaly"}  # tested elsewhere
+OTHERS = {"check_val_every_n_epoch", "detect_anomaly"}  # tests/test_run.py
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ USER |= {"flags": "{}", "teams": {"edges": []}, "apiKeys": {"edges": []}}
 
 class Server(ThreadingHTTPServer):
     """Attributes: `operations`, the GraphQL operations asked for, in order, as (name, variables); `files`, what was
-    uploaded, by name; `history`, the rows of every run's history that were streamed, by the run's id; `leaves_after`,
+    uploaded, by name; `history` and `summaries`, the rows and the last values of every run, by its id; `leaves_after`,
     the name of the operation after which it is gone; `gone`, whether it is; `instead`, what it does to a request then.
     """
 
@@ -29,6 +29,7 @@ class Server(ThreadingHTTPServer):
         self.operations: list[tuple[str, dict[str, Any]]] = []
         self.files: dict[str, bytes] = {}
         self.history: dict[str, list[dict[str, Any]]] = {}
+        self.summaries: dict[str, str] = {}
         self.leaves_after = ""
         self.gone = False
         self.instead: Callable[[Handler], None] = hang_up
@@ -58,9 +59,28 @@ class Server(ThreadingHTTPServer):
             "CreateRunFiles": {"createRunFiles": created},
             "UpsertView2": {"upsertView": view},
             "ServerFeaturesQuery": {"serverInfo": {"features": []}},
-            "RunResumeStatus": {"model": None},
+            "RunResumeStatus": {"model": project | {"bucket": self.known(run, bucket)}},
             "Viewer": {"viewer": USER},
         }.get(name, {field: USER if field == "viewer" else None for field in re.findall(r"\{\s*(\w+)", query)[:1]})
+
+    def stream(self, run: str, files: dict[str, dict[str, Any]]) -> None:
+        """Take what a run streams: lines of its history, from an offset on, and its summary, which is one line."""
+        history = files.get("wandb-history.jsonl", {"offset": 0, "content": []})
+        rows, start = [json.loads(line) for line in history["content"]], history["offset"]
+        if rows:
+            self.history.setdefault(run, [])[start : start + len(rows)] = rows
+        for line in files.get("wandb-summary.json", {}).get("content", []):
+            self.summaries[run] = line
+
+    def known(self, run: str, bucket: dict[str, Any]) -> dict[str, Any] | None:
+        """What a client that goes on with a run is told of it; None where there is none."""
+        if run not in self.history:
+            return None
+        tail = [json.dumps(row) for row in self.history[run][-1:]]
+        lines = {"historyLineCount": len(self.history[run]), "eventsLineCount": 0, "logLineCount": 0}
+        tails = {"historyTail": json.dumps(tail), "eventsTail": "[]"}
+        more = {"summaryMetrics": self.summaries.get(run, "{}"), "tags": [], "wandbConfig": '{"t": 1}'}
+        return bucket | lines | tails | more
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -77,9 +97,7 @@ class Handler(BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         asked = json.loads(body or "{}")
         if "/file_stream" in self.path:
-            run = self.path.split("/")[-2]
-            for line in asked.get("files", {}).get("wandb-history.jsonl", {}).get("content", []):
-                self.server.history.setdefault(run, []).append(json.loads(line))
+            self.server.stream(self.path.split("/")[-2], asked.get("files", {}))
             return self.say({"exitcode": None, "limits": {}})
         query = asked.get("query", "")
         found = re.search(r"(?:query|mutation)\s+(\w+)", query)

@@ -75,10 +75,14 @@ class SearchSweeper(ResumableSweeper):
     def _work(self) -> None:
         import optuna  # noqa: PLC0415  Hydra reads this module at every start
 
+        from sinefield.pruning import open_storage, url  # noqa: PLC0415
+
         assert self.config is not None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = f"sqlite:///{(Path(self.config.hydra.sweep.dir) / 'study.db').resolve()}"
-        study = optuna.create_study(storage=storage, study_name="search", direction="maximize", load_if_exists=True)
+        storage = url((Path(self.config.hydra.sweep.dir) / "study.db").resolve())
+        study = optuna.create_study(
+            storage=open_storage(storage), study_name="search", direction="maximize", load_if_exists=True
+        )
         space = {key: _distribution(self.knobs[key]) for key in self.swept}
         for trial in study.trials:
             job = self._trial(storage, trial)

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
 from sinefield.environment import leading
+from sinefield.errors import require
 from sinefield.files import write_whole
 from sinefield.metrics import mean
 from sinefield.module import FieldModule
@@ -50,7 +51,8 @@ class History(pl.Callback):
             known = {k: v for k, v in row.items() if v is not None and k not in ("step", "seconds")}
             rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs it
             for logger in trainer.loggers:
-                logger.log_metrics(rounded, step=row["step"] - 1)  # as Lightning counts
+                log = getattr(logger, "log_again", logger.log_metrics)  # one that goes on has some of them
+                log(rounded, step=row["step"] - 1)  # as Lightning counts
         if self.rows:
             self._write()
 
@@ -73,6 +75,12 @@ class History(pl.Callback):
         for rows, found in zip(self.each, figures, strict=True):
             rows.append(when | found)
         self._write()
+
+    def require_evaluated(self, step: int) -> None:
+        """Raise `UserError` unless the last evaluation is of this step, the last: scores would be of another one."""
+        last = self.rows[-1]["step"] if self.rows else 0
+        said = f"the run ended after {step} steps, and its last evaluation came after {last}"
+        require(last == step > 0, f"{said}; allow more trainer.max_time, or leave out the watcher that ended it")
 
     def state_dict(self) -> dict[str, Any]:
         """The rows and the time so far, for the checkpoint."""

@@ -34,10 +34,12 @@ from sinefield.repeats import compare, said
 from sinefield.run import train
 from sinefield.script import accept_any_character
 from sinefield.state import read
+from sinefield.streams import unfailing_output
 
 REPORT = "repeat.json"  # marks a run as the repetition of another, and says in the end what came out differently
 
 
+@unfailing_output()
 def main(config: DictConfig, folder: Path) -> float:
     """`train`, with what a person at a terminal wants to see; the PSNR in dB, for sweepers.
 
@@ -80,6 +82,7 @@ def _end_with_parent() -> None:
             os._exit(128 + signal.SIGTERM)
 
 
+@unfailing_output()
 def resume(folder: str | Path, trust: Collection[str] = (), max_steps: int | None = None) -> None:
     """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
 

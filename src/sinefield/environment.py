@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -70,12 +72,31 @@ def _device(device: torch.device) -> str:
     return f"{device.type} ({model}, {torch.get_num_threads()} threads)"
 
 
-def _git_commit() -> str | None:
-    """The commit this package's code is at, with a + where files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+def _git_commit(file: Path = Path(__file__)) -> str | None:
+    """The commit of this project that the code is at, with a + where files differ from it.
+
+    None for a copy that is not tracked by the project's own repository, whoever's repository it lies in.
+
+    Args:
+        file: a source file of the project, `<root>/src/sinefield/<name>.py`.
+    """
+    root = file.resolve().parents[2]
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git, or no repository: an installed copy
+        with (root / "pyproject.toml").open("rb") as project:
+            if tomllib.load(project)["project"]["name"] != "sinefield":
+                return None
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        _git(root, "ls-files", "--error-unmatch", "--", str(file.resolve().relative_to(root)))
+        commit, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "-uno")
+    except (OSError, ValueError, LookupError, TypeError, subprocess.CalledProcessError):  # no git, no repository, ..
         return None
-    return commit + ("+" if changed.stdout.strip() else "")
+    return commit + ("+" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """What git says of the repository at `root`, whichever one the environment names, as it does in a git hook."""
+    placed = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+    own = {name: value for name, value in os.environ.items() if name not in placed}
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, env=own)
+    return done.stdout.strip()

@@ -16,8 +16,12 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]
 
-from sinefield.errors import UserError
+from sinefield.errors import UserError, require
 from sinefield.files import write_whole, writing
+from sinefield.tracking.identity import Identity
+
+# What WANDB_MODE may say, and what of it that means.
+MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
 
 class WholeCsv(ExperimentWriter):
@@ -75,13 +79,15 @@ class Wandb(WandbLogger):
     """Weights & Biases, kept inside the run folder; offline it needs no account and touches no network.
 
     Online, a server that does not answer within `patience` costs that time and nothing else: at the start the run goes
-    on offline, at the end what could not be sent stays in the folder. `scripts/wandb_sync.py` uploads it later.
+    on offline, at the end what could not be sent stays in the folder. `scripts/wandb_sync.py` uploads it later. A
+    resumed run goes on in the run of W&B's whose id its folder keeps.
 
     Args:
         folder: the run folder; W&B's own files are in its `wandb/`.
         project: W&B project.
         group: under which W&B shows the runs of one sweep together.
-        offline: True keeps everything local; False uploads while training.
+        offline: True keeps everything local; False uploads while training; None for what `WANDB_MODE` of the
+            environment says, and True where it says nothing.
         patience: seconds to wait for the server at the start, and four times as many for the last uploads at the end.
     """
 
@@ -90,11 +96,14 @@ class Wandb(WandbLogger):
         folder: str,
         project: str = "sinefield",
         group: str | None = None,
-        offline: bool = True,
+        offline: bool | None = None,
         patience: float = 15,
     ) -> None:
         import wandb  # noqa: PLC0415  only a run that logs to W&B pays for the import
 
+        asked = (os.environ.get("WANDB_MODE") or "offline") if offline is None else "offline" if offline else "online"
+        require(asked in MODES, f"WANDB_MODE is {asked!r}; make it online, offline or disabled, or set logger.offline")
+        self.mode = MODES[asked]
         with writing(Path(folder, "wandb")):
             Path(folder, "wandb").mkdir(exist_ok=True)
         homes = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")  # else under the user's home
@@ -104,15 +113,18 @@ class Wandb(WandbLogger):
         settings = wandb.Settings(
             silent=True, console="off", init_timeout=patience, finish_timeout=4 * patience, finish_timeout_raises=True
         )
-        if offline:
-            settings.mode = "offline"
+        settings.mode = self.mode  # type: ignore[assignment]
         self.folder = folder
+        self.identity = Identity(Path(folder, "wandb"))
+        self.known = self.logged = -1  # the last step that W&B's run has from earlier processes, and from this one
         super().__init__(
             name=Path(folder).name,
             save_dir=folder,
             project=str(project),  # a name may be a number: name=2024
             group=None if group is None else str(group),
-            offline=offline,
+            offline=self.mode == "offline",
+            id=self.identity.id,
+            resume=self.identity.resume(self.mode == "offline"),
             settings=settings,
         )
 
@@ -120,6 +132,16 @@ class Wandb(WandbLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """W&B's run; offline where the server was asked for and is not there. UserError where W&B takes no such run."""
+        if self._experiment is None:
+            run = self._begin()
+            if self.mode != "disabled":
+                told = run.summary.get("trainer/global_step") if run.resumed else None  # what the server has
+                self.known = self.identity.step if run.settings._offline else told if isinstance(told, int) else -1
+                self.identity.keep()
+        return self._experiment
+
+    def _begin(self) -> Any:
+        """Begin W&B's run, or this process's part of it."""
         import wandb  # noqa: PLC0415
 
         home = Path(self.folder, "wandb")
@@ -133,6 +155,7 @@ class Wandb(WandbLogger):
             said = str(error).splitlines()[0]
             self._say(f"W&B cannot be reached ({said}); going on offline")
             self._wandb_init["settings"].mode = "offline"
+            self._wandb_init["resume"] = self.identity.resume(offline=True)
             for stub in set(home.glob("run-*")) - before:  # an empty run that would be uploaded beside the real one
                 shutil.rmtree(stub, ignore_errors=True)
             return super().experiment
@@ -149,7 +172,9 @@ class Wandb(WandbLogger):
         environment is what it was, so that the next run in this process finds its own folder.
         """
         try:
-            if self._experiment is not None:
+            if self._experiment is not None and self.mode == "disabled":
+                self._experiment.finish()
+            elif self._experiment is not None:
                 self._end(self._experiment, exit_code)
         finally:
             for name, value in self.before.items():
@@ -160,11 +185,21 @@ class Wandb(WandbLogger):
         file = Path(run.settings.sync_file)
         try:
             run.finish(exit_code=exit_code)
+            if not run.settings._offline:
+                Path(f"{file}.synced").touch()
         except TimeoutError:
             self._say("W&B did not take all of this run in time")
-            return
-        if not run.settings._offline:
-            Path(f"{file}.synced").touch()
+        self.identity.end(file, self.logged)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers, and keep in mind up to which step."""
+        super().log_metrics(metrics, step)
+        self.logged = max(self.logged, -1 if step is None else step)
+
+    def log_again(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log what an earlier process of a resumed run found, unless it has logged it."""
+        if self.experiment and step > self.known:  # the former finds out the latter
+            self.log_metrics(metrics, step)
 
     def log_hyperparams(self, params: Any) -> None:
         """The composed configuration as W&B's config."""

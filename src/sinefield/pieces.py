@@ -120,7 +120,7 @@ class Pieces:
         Args:
             loss: one of its groups of terms for each entry of the batch, which may hold all of them several times.
             mean_squares: what each term is relative to, () each; of K signals for a stack, (K,) each.
-            backward: takes the loss of a piece, (), and adds its gradient, where there are no threads.
+            backward: takes the loss of a piece, (), and adds its gradient, where there are no threads, or anomaly mode.
 
         Returns:
             () each; (K,) for a stack, whose targets are those of K signals with their channels side by side, (N, K C).
@@ -138,7 +138,9 @@ class Pieces:
             for name, value in found.items():
                 terms.setdefault(name, value.new_zeros(self.field.stack))[which] += value.detach()
 
-        if self.pool is None:
+        # In anomaly mode torch takes Python's lock while it holds a parameter's; a thread that does so the other way
+        # round would wait for ever. So all is done in this one.
+        if self.pool is None or torch.is_anomaly_enabled():
             for (which, field), piece in jobs:
                 found = self._terms(field, which, piece, mean_squares)
                 backward(_total(found))

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
 import optuna
 import pytorch_lightning as pl
 
 from sinefield.module import FieldModule
+
+_SCHEME = "sqlite:///"
+
+
+def url(database: Path) -> str:
+    """The URL of a SQLite file, in ASCII, whatever characters or bytes the path has.
+
+    >>> url(Path("/a?b/study.db"))
+    'sqlite:////a%3Fb/study.db'
+    """
+    return _SCHEME + quote_from_bytes(os.fsencode(database.absolute()))
+
+
+def open_storage(storage: str) -> optuna.storages.RDBStorage:
+    """The database at a `url`, made where there is none.
+
+    SQLite is given the path itself: SQLAlchemy reads an escape in a URL only from version 2.1 on, and Optuna takes
+    braces in one for a template.
+    """
+    path = os.fsdecode(unquote_to_bytes(storage.removeprefix(_SCHEME)))
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, check_same_thread=False)  # as SQLAlchemy, whose pool guards it, asks for a file
+
+    return optuna.storages.RDBStorage(f"{_SCHEME}study.db", engine_kwargs={"creator": connect})
 
 
 class Prune(pl.Callback):
@@ -15,7 +45,7 @@ class Prune(pl.Callback):
     fewer steps.
 
     Args:
-        storage: URL of the study's database.
+        storage: `url` of the study's database.
         trial: its number there.
         metric: of an evaluation.
         warmup: share of the steps before which no run is ended.
@@ -24,7 +54,7 @@ class Prune(pl.Callback):
     def __init__(self, storage: str, trial: int, metric: str, warmup: float = 0.3) -> None:
         self.metric = metric
         self.warmup = warmup
-        self.study = optuna.load_study(study_name="search", storage=storage)
+        self.study = optuna.load_study(study_name="search", storage=open_storage(storage))
         self.trial = optuna.trial.Trial(self.study, trial)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -31,7 +31,8 @@ Figures = dict[str, Any]
 def begin(folder: Path, config: dict[str, Any], anew: bool, texts: Mapping[str, str]) -> None:
     """Write config.yaml and remove an earlier failure's traceback; anew, also all else that a failed run has left.
 
-    Its checkpoint must never meet this configuration. What says that a run is finished goes where it is made longer.
+    Its checkpoint must never meet this configuration, nor its rows at W&B those to come. A run that is made longer is
+    no finished one from here on.
 
     Args:
         folder: of the run.
@@ -40,6 +41,8 @@ def begin(folder: Path, config: dict[str, Any], anew: bool, texts: Mapping[str, 
         texts: further files, by name.
     """
     kept = folder / "checkpoints"
+    if anew and (kept / "last.ckpt").exists():
+        _remove(folder / "wandb" / "run.json")
     if anew:
         _remove(kept / "last.ckpt" if kept.is_dir() and not kept.is_symlink() else kept)
     if (folder / "metrics.json").exists():

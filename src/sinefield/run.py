@@ -35,6 +35,7 @@ from sinefield.resolvers import register_resolvers
 from sinefield.results import begin, conclude, lengthens, write_metrics
 from sinefield.stack import stacked
 from sinefield.state import Elsewhere, Status, read, refuse
+from sinefield.streams import unfailing_output
 from sinefield.trainer import accumulated, check, clipping, make_trainer
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
 
 
+@unfailing_output()
 def train(
     config: DictConfig,
     folder: str | Path,
@@ -143,7 +145,7 @@ def _train(
         made = {"seed": config.seed, **environment(trainer.strategy.root_device)}  # the fit may outlast the code
         with module.pieces.working(trainer.strategy.root_device):
             trainer.fit(module, datamodule=data)
-        require(bool(history.rows), "the run ended before its first evaluation; take a longer trainer.max_time")
+        history.require_evaluated(trainer.global_step)
         if not trainer.is_global_zero:
             return dict(module.scores)
         costs = {

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sinefield.errors import UserError
+from sinefield.streams import unfailing
 
 
 def accept_any_character() -> None:
@@ -33,6 +34,7 @@ def run(main: Callable[[list[str]], object], usage: str) -> None:
     Without arguments the usage goes to stderr, as a mistake; with -h or --help it is what was asked for.
     """
     accept_any_character()
+    sys.stderr = unfailing(sys.stderr)  # the progress of a rendering is not its product, as what it prints is
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         print(usage, end="")

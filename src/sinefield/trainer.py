@@ -175,7 +175,7 @@ RULES: dict[str, Rule] = {  # for every parameter of pl.Trainer
     "limit_predict_batches": _free,
     "overfit_batches": _only(0, 0.0, instead="data.batch_size=null takes the same samples in every step"),
     "val_check_interval": _only(1.0, instead=_evaluation),
-    "check_val_every_n_epoch": _free,
+    "check_val_every_n_epoch": _only(1, instead=_evaluation),
     "num_sanity_val_steps": _only(0, instead="before the first step there is nothing to evaluate"),
     "log_every_n_steps": _count(0),
     "enable_checkpointing": _only(True, instead="a run always writes last.ckpt and best.ckpt"),

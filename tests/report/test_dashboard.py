@@ -93,6 +93,34 @@ def test_states(tmp_path) -> None:
     assert found["old"]["metrics"]["psnr"] == pytest.approx(29.031)
 
 
+@pytest.mark.parametrize("name", ["wandb", "csv", "checkpoints", "fields", ".hidden", "...", "-", "run-1"])
+def test_a_run_may_have_any_name(tmp_path, name) -> None:
+    """Also the name of what lies in a run folder, beside other runs and within the folder of one."""
+    for place in (tmp_path / "sweep", run(tmp_path / "outer", {})):
+        run(place / name, {}, pictures=False)
+        run(place / name / "deeper" / name, {}, pictures=False)
+    found = {r.folder.relative_to(tmp_path).as_posix() for r in find([tmp_path])}
+    inside = {f"{place}/{end}" for place in ("sweep", "outer") for end in (name, f"{name}/deeper/{name}")}
+    assert found == {"outer"} | inside
+
+
+@pytest.mark.parametrize("kind", ["run", "offline-run"])
+def test_what_is_no_run_s_is_not_shown(tmp_path, kind) -> None:
+    """The configuration that W&B keeps, Hydra's, and whatever a virtual environment has."""
+    folder = run(tmp_path / "wandb", {})
+    files = folder / "wandb" / f"{kind}-20260101_000000-abc" / "files"
+    files.mkdir(parents=True)
+    (files / "config.yaml").write_text("a: 1")
+    (files.parent / "run-abc.wandb").touch()
+    (files.parents[1] / "latest-run").symlink_to(files.parent.name)
+    (folder / ".hydra" / "config.yaml").write_text("a: 1")
+    for package in (tmp_path / ".venv" / "lib" / "package", tmp_path / "env" / "lib" / "package"):
+        package.mkdir(parents=True)
+        (package / "config.yaml").write_text("a: 1")
+        (package.parents[1] / "pyvenv.cfg").touch()
+    assert [r.folder for r in find([tmp_path])] == [folder]
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} {{" + ", ".join(f"k{j}: *{chr(97 + i)}" for j in range(9)) + "}\n" for i in range(9)
 )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +21,7 @@ from processes import run, start, wait_for
 
 from sinefield import command
 from sinefield.lock import acquired
+from sinefield.pruning import open_storage, url
 from sinefield.state import Status
 
 SEARCH = [
@@ -27,7 +31,7 @@ SEARCH = [
 
 
 def study(folder: Path) -> optuna.Study:
-    return optuna.load_study(study_name="search", storage=f"sqlite:///{folder / 'study.db'}")
+    return optuna.load_study(study_name="search", storage=open_storage(url(folder / "study.db")))
 
 
 def test_a_search_is_killed_goes_on_and_ends_bad_trials_early(tmp_path) -> None:
@@ -126,11 +130,63 @@ def test_a_search_is_one_process_s_at_a_time(search, tmp_path) -> None:
     assert second.sweep([]) == [9.0, 9.0]
 
 
-def test_a_search_s_folder_may_have_an_apostrophe(search, tmp_path) -> None:
-    named = search(tmp_path / "it's", metrics={"psnr": 9.0, "psnr_off_grid": 8.0})
+NAMES = [
+    "it's",
+    "what?",
+    "what?mode=ro",
+    "#1",
+    "50%",
+    "%3F",
+    "a;b",
+    "a b",
+    "Käse 1",
+    '"q"',
+    "a+b",
+    "{x}",
+    "a@b:c",
+    "日本",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_s_folder_may_have_any_name(search, tmp_path, name) -> None:
+    named = search(tmp_path / name, metrics={"psnr": 9.0, "psnr_off_grid": 8.0})
     assert named.sweep([]) == [9.0, 9.0]
     config = OmegaConf.create(named._composed(named.jobs[0].overrides))
-    assert config.watcher.storage == f"sqlite:///{tmp_path}/it's/study.db"
+    assert len(open_storage(config.watcher.storage).get_all_studies()) == 1
+    assert trials(tmp_path / name / "study.db") == 2  # by SQLite's own reading of the path
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_so_may_the_current_folder(search, tmp_path, monkeypatch, name) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    search(Path("found"), metrics={"psnr": 9.0, "psnr_off_grid": 8.0}).sweep([])
+    assert trials(tmp_path / name / "found" / "study.db") == 2
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_database_s_path_may_be_no_text(tmp_path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff?\n") / "study.db"
+    path.parent.mkdir()
+    assert url(path).isascii()
+    optuna.create_study(storage=open_storage(url(path)))
+    assert path.stat().st_size > 0
+
+
+def test_two_folders_never_share_a_database(tmp_path) -> None:
+    for name in ("a?1", "a?2", "a", "a#1", "a%3F1"):
+        (tmp_path / name).mkdir()
+        study = optuna.create_study(storage=open_storage(url(tmp_path / name / "study.db")))
+        assert len(study.trials) == 0
+        study.ask()
+        assert trials(tmp_path / name / "study.db") == 1
+
+
+def trials(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as database:
+        return database.execute("SELECT count(*) FROM trials").fetchone()[0]
 
 
 def test_a_trial_is_repeated_and_resumed_without_its_search(search, fit, tmp_path) -> None:

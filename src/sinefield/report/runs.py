@@ -21,7 +21,6 @@ from sinefield.lock import locked
 from sinefield.report.parsing import line, parsed_history, parsed_json, parsed_yaml
 
 MARKS = ("metrics.json", "status.json", "config.yaml", ".hydra/config.yaml")
-INSIDE = {"checkpoints", "csv", "wandb"}  # a run's own folders; W&B's hold a config.yaml that is no run's
 STATES = ("finished", "running", "interrupted", "failed", "unfinished", "damaged")
 
 
@@ -79,7 +78,7 @@ def _below(folder: Path, seen: set[Path], above: tuple[Path, ...]) -> Iterator[R
         seen.add(real)
         if any((folder / mark).is_file() for mark in MARKS):
             yield read(folder)
-        inside = [Path(entry) for entry in os.scandir(folder) if _to_search(entry)]
+        inside = [] if _holds_no_runs(folder) else [Path(entry) for entry in os.scandir(folder) if _to_search(entry)]
     except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 call a loop of links a RuntimeError
         yield RunFolder(folder, "damaged", [line(error)])
         return
@@ -87,8 +86,13 @@ def _below(folder: Path, seen: set[Path], above: tuple[Path, ...]) -> Iterator[R
         yield from _below(child, seen, (*above, real))
 
 
+def _holds_no_runs(folder: Path) -> bool:
+    """Whether a folder is W&B's of one run or a virtual environment, whose every config.yaml is somebody else's."""
+    return (folder / "pyvenv.cfg").is_file() or any(folder.glob("run-*.wandb"))
+
+
 def _to_search(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith(".") or entry.name in INSIDE:
+    if entry.name in (".hydra", ".git"):  # a run's own composed config.yaml, and what no run is made in
         return False
     try:
         return entry.is_dir()

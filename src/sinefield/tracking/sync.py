@@ -17,6 +17,7 @@ from urllib.parse import urlparse
 
 from sinefield.errors import UserError, require
 from sinefield.report.runs import read
+from sinefield.tracking.identity import fragments, missing
 
 LONGEST = 600  # seconds for one run; `wandb sync` repeats for long by itself
 
@@ -50,9 +51,9 @@ def sync(folders: Sequence[str | Path], patience: float = 10) -> Iterator[Outcom
     where = ", ".join(map(str, folders))
     require(bool(files), f"{where}: no run in it was logged by W&B; train with logger=wandb")
     reached = False
-    for file in files:
-        folder = file.parents[2]
-        if Path(f"{file}.synced").exists():
+    for run in fragments(files):
+        folder, left = run[0].parents[2], missing(run)
+        if not left:
             yield Outcome(folder, "already there")
             continue
         if read(folder).status == "running":
@@ -61,7 +62,7 @@ def sync(folders: Sequence[str | Path], patience: float = 10) -> Iterator[Outcom
         if not reached:
             _reach(patience)
             reached = True
-        yield _upload(file, folder)
+        yield _upload(left, folder)
 
 
 def _reach(patience: float) -> None:
@@ -76,8 +77,9 @@ def _reach(patience: float) -> None:
         raise UserError(f"W&B at {url.geturl()} does not answer ({error}); nothing was changed, try again") from error
 
 
-def _upload(file: Path, folder: Path) -> Outcome:
-    command = [sys.executable, "-m", "wandb", "sync", "--include-online", str(file.parent)]
+def _upload(files: list[Path], folder: Path) -> Outcome:
+    """Upload some fragments of one run, which W&B does in their order."""
+    command = [sys.executable, "-m", "wandb", "sync", "--include-online", *(str(file.parent) for file in files)]
     # Online, whatever the run was made with; and W&B's own notes stay in the run folder.
     online = os.environ | {"WANDB_MODE": "online", "WANDB_DIR": str(folder)}
     online.pop("WANDB_SERVICE", None)  # this process's own, which the other would wait for
@@ -87,7 +89,7 @@ def _upload(file: Path, folder: Path) -> Outcome:
         )
     except subprocess.TimeoutExpired:
         return Outcome(folder, "failed", f"not done after {LONGEST} s")
-    if done.returncode == 0 and Path(f"{file}.synced").exists():
+    if done.returncode == 0 and all(Path(f"{file}.synced").exists() for file in files):
         return Outcome(folder, "uploaded")
     said = [line.removeprefix("wandb: ").strip() for line in done.stderr.splitlines() if line.strip()]
     return Outcome(folder, "failed", said[-1] if said else f"wandb sync ended with {done.returncode}")

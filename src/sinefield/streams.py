@@ -1,0 +1,76 @@
+"""Standard output and standard error that no run depends on: closed, broken or full, they lose text, no more."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+
+class Unfailing:
+    """A text stream that drops what the stream below it does not take.
+
+    Args:
+        stream: the one below; None, which Python has in place of a closed one, for nowhere.
+    """
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        self.stream: Any = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115  held for good
+
+    def write(self, text: str) -> int:
+        """As of any text stream."""
+        with suppress(OSError, ValueError):  # broken or full; closed
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As of any text stream."""
+        with suppress(OSError, ValueError):
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person watches."""
+        with suppress(OSError, ValueError):
+            return bool(self.stream.isatty())
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's own."""
+        return getattr(self.stream, name)
+
+
+def protect_process() -> None:
+    """Make both streams of this process unfailing, to its end; for the start of a program.
+
+    Descriptors 0 to 2 that are closed lead to the null device from here on: otherwise the next file that is opened,
+    such as a checkpoint, would have such a number, and would receive what C libraries and subprocesses print.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null == number:
+                os.set_inheritable(number, True)
+            else:
+                os.dup2(null, number)
+                os.close(null)
+    sys.stdout, sys.stderr = unfailing(sys.stdout), unfailing(sys.stderr)
+
+
+@contextmanager
+def unfailing_output() -> Iterator[None]:
+    """Within it both streams are unfailing; on leaving they are what they were."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(unfailing, before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def unfailing(stream: IO[str] | None) -> Any:
+    """The stream, as an `Unfailing` one."""
+    return stream if isinstance(stream, Unfailing) else Unfailing(stream)

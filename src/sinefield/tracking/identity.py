@@ -1,0 +1,100 @@
+"""Which run of W&B's a run folder is: kept in the folder, so that a resumed run goes on in the same one.
+
+Every process of a run leaves a *fragment*: a folder of W&B's own, ``wandb/[offline-]run-<time>-<id>``. One that began
+online logs all that the server did not know by then, one that began offline all that is not in the fragments before it
+that ended in order: what a killed process has logged may be lost, and is logged again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+
+from sinefield.files import write_whole
+
+FILE = "run.json"  # in the folder's wandb/
+
+
+class Identity:
+    """The id of a run on W&B, and how far it has been logged.
+
+    `WANDB_RUN_ID` of the environment comes first, then the id that the folder keeps, then a new one.
+
+    Args:
+        home: `wandb/` of the run folder.
+
+    Attributes:
+        id: what W&B calls the run.
+        new: whether the id was made up just now.
+        step: the last step in the fragments that ended in order; -1 for none.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.file = home / FILE
+        kept, step = _read(self.file)
+        chosen = os.environ.get("WANDB_RUN_ID") or kept
+        self.new = chosen is None
+        self.id = chosen or secrets.token_hex(4)
+        self._own = chosen in (kept, None)
+        begun = any(home.glob(f"*run-*-{self.id}/run-{self.id}.wandb"))  # else the file was copied or edited
+        self.step = step if self.id == kept and begun else -1
+
+    def resume(self, offline: bool) -> str | None:
+        """What W&B calls `resume`: "allow"; None for a run that is written from its beginning, over what is there."""
+        whole = self._own and self.step < 0 if offline else self.new
+        return None if whole else "allow"
+
+    def keep(self) -> None:
+        """Write the id down.
+
+        Raises:
+            UnwritableError: there is no room.
+        """
+        write_whole(self.file, (json.dumps({"id": self.id, "step": self.step}) + "\n").encode())
+
+    def end(self, fragment: Path, step: int) -> None:
+        """Write down that a fragment, W&B's ``…/run-<id>.wandb``, has ended in order, and the last step in it."""
+        self.step = max(step, self.step)
+        self.keep()
+        _ended(fragment).touch()
+
+
+def _read(file: Path) -> tuple[str | None, int]:
+    """The id and the step that a file keeps; (None, -1) where it is not there, or no such file."""
+    try:
+        found = json.loads(file.read_bytes()) if file.is_file() else {}
+        run, step = found["id"], found.get("step", -1)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None, -1
+    sound = isinstance(run, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", run) is not None
+    return (run if sound else None), (step if isinstance(step, int) else -1)
+
+
+def fragments(files: list[Path]) -> list[list[Path]]:
+    """W&B's files, each `…/run-<id>.wandb`, of every run together and in the order in which they were begun."""
+    runs: dict[tuple[Path, str], list[Path]] = {}
+    for file in sorted(files, key=lambda file: (file.parents[1], file.parent.name.removeprefix("offline-"))):
+        runs.setdefault((file.parents[1], file.name), []).append(file)
+    return list(runs.values())
+
+
+def missing(run: list[Path]) -> list[Path]:
+    """The fragments of a run that its server still needs.
+
+    Not needed are those that did not end in order and were followed by another, and all before one that began online or
+    is there.
+    """
+    kept = [file for file in run if _ended(file).exists() or _synced(file).exists() or file == run[-1]]
+    whole = [i for i, file in enumerate(kept) if _synced(file).exists() or not file.parent.name.startswith("offline-")]
+    return [file for file in kept[max(whole, default=0) :] if not _synced(file).exists()]
+
+
+def _ended(file: Path) -> Path:
+    return Path(f"{file}.ended")
+
+
+def _synced(file: Path) -> Path:
+    return Path(f"{file}.synced")
