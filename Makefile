@@ -20,6 +20,7 @@ lint: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 # Installed anew whenever pyproject.toml changes.
 .venv/installed: pyproject.toml

@@ -18,9 +18,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sinefield.resolvers import register_resolvers
-from sinefield.script import accept_any_character
-from sinefield.streams import protect_process
+from sinefield.runs.resolvers import register_resolvers
+from sinefield.system.script import accept_any_character
+from sinefield.system.streams import protect_process
 
 FULL = os.environ.get("HYDRA_FULL_ERROR") == "1" or "debug=true" in sys.argv
 KNOWN = (CompactHydraException, OSError)  # what the user or the machine is to mend; sinefield's own come as the former
@@ -29,7 +29,7 @@ KNOWN = (CompactHydraException, OSError)  # what the user or the machine is to m
 @hydra.main(config_path="conf", config_name="train", version_base="1.3")
 def main(config: DictConfig) -> float:
     """Train with the composed configuration, in the folder Hydra made for it."""
-    from sinefield.command import main as run  # noqa: PLC0415  --help and typos need no torch
+    from sinefield.runs.command import main as run  # noqa: PLC0415  --help and typos need no torch
 
     alone = HydraConfig.get().mode == RunMode.RUN  # else the sweep tells what became of its jobs
     with told() if alone else nullcontext():
@@ -46,8 +46,8 @@ def again(arguments: list[str]) -> None:
             "error: a run is resumed or repeated with its own saved configuration; leave out all but resume=FOLDER and "
             "trainer.max_steps=NUMBER, or repeat=FOLDER and hydra.run.dir=NEW_FOLDER"
         )
-    from sinefield.command import repeat, resume  # noqa: PLC0415
-    from sinefield.saved import packages  # noqa: PLC0415
+    from sinefield.runs.resume_or_repeat import repeat, resume  # noqa: PLC0415
+    from sinefield.runs.trusted_config import packages  # noqa: PLC0415
 
     trust, place = packages(options.get("trust")), options.get("hydra.run.dir")
     if "resume" in options:

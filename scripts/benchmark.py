@@ -83,7 +83,7 @@ def measure_steps(
     import torch  # noqa: PLC0415  --help needs none of these
 
     from sinefield.benchmarks import paths  # noqa: PLC0415
-    from sinefield.environment import environment  # noqa: PLC0415
+    from sinefield.training.environment import environment  # noqa: PLC0415
 
     problem = paths.Problem("value", points=points, width=width, depth=depth, device=device)
     print(environment(torch.device(device))["device"], flush=True)
@@ -102,14 +102,14 @@ def measure_quality(
     thresholds: list[float] | None,
     overrides: list[str],
 ) -> list[dict[str, Any]]:
-    """The rows of `sinefield.benchmarks.quality`, with train.py's own configuration for the default recipe."""
+    """The rows of `sinefield.benchmarks.quality`, with train.py's own configuration for the default tuned."""
     import torch  # noqa: PLC0415
     from hydra import compose, initialize_config_dir  # noqa: PLC0415
 
     from sinefield.benchmarks import quality  # noqa: PLC0415
-    from sinefield.configuration import build, settle  # noqa: PLC0415
-    from sinefield.environment import environment  # noqa: PLC0415
-    from sinefield.run import train  # noqa: PLC0415
+    from sinefield.runs.configuration import build, normalise_config  # noqa: PLC0415
+    from sinefield.runs.train import train  # noqa: PLC0415
+    from sinefield.training.environment import environment  # noqa: PLC0415
 
     print(environment(torch.device("cpu"))["device"], flush=True)
     found = []
@@ -125,7 +125,7 @@ def measure_quality(
                     return [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
 
             config = compose("train", chosen)
-            settle(config)
+            normalise_config(config)
             marks = sorted(thresholds or quality.THRESHOLDS)
             found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats, marks)
             print(quality.table(found), flush=True)

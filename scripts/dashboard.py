@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sinefield.report import dashboard
-from sinefield.script import run, split
+from sinefield.system.script import run, split
 
 USAGE = """\
 Compares all runs in some folders, finished or not, in one HTML file that needs no server and no network.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sinefield.errors import require
 from sinefield.report import effect
-from sinefield.script import run, split
+from sinefield.system.script import run, split
 
 USAGE = """\
 Paired differences of a sweep's runs to a baseline, at equal steps, at equal time and to the spline, as a table and a

@@ -8,7 +8,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from sinefield.errors import UserError, require
-from sinefield.script import run
+from sinefield.system.script import run
 
 USAGE = """\
 A finished run as a continuous picture.
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     """Do what the arguments say; UserError where they make no sense."""
     options = read(arguments)
     from sinefield import render  # noqa: PLC0415  a typo needs no torch
-    from sinefield.saved import packages  # noqa: PLC0415
+    from sinefield.runs.trusted_config import packages  # noqa: PLC0415
 
     picture = render.Picture(options["run"], options["device"], options["checkpoint"], packages(options["trust"]))
     if options["at"] is not None:

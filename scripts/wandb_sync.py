@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sinefield.script import run
+from sinefield.system.script import run
 from sinefield.tracking.sync import sync
 
 USAGE = """\

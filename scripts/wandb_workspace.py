@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from sinefield.errors import UserError, require
-from sinefield.files import write_whole
-from sinefield.script import run, split
+from sinefield.system.files import write_atomically
+from sinefield.system.script import run, split
 
 USAGE = """\
 Creates a saved view in a W&B project: learning curves, parallel coordinates, parameter importance, pictures, and
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
         raise UserError("this needs wandb-workspaces: pip install -e '.[wandb]'") from error
     view = workspace.workspace(options["entity"], options.get("project", "sinefield"))
     if "out" in options:
-        write_whole(Path(options["out"]), (json.dumps(workspace.serialised(view), indent=2) + "\n").encode())
+        write_atomically(Path(options["out"]), (json.dumps(workspace.serialised(view), indent=2) + "\n").encode())
         print(options["out"])
     else:
         print(workspace.save(view))

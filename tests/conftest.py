@@ -73,7 +73,7 @@ def sweeper() -> Callable[..., Any]:
 @pytest.fixture
 def fit(compose: Callable[..., object], tmp_path: Path) -> Callable[..., dict]:
     """Run train() in a folder of its own; the metrics, with the folder under "folder"."""
-    from sinefield.run import train
+    from sinefield.runs.train import train
 
     def run(*overrides: str, folder: str = "run") -> dict:
         return train(compose(*overrides), tmp_path / folder) | {"folder": tmp_path / folder}

@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from sinefield.resolvers import register_resolvers
+from sinefield.runs.resolvers import register_resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -48,10 +48,10 @@ def targets(group: str) -> set[type]:
     return {get_class(node._target_) for node in described(group).values()}
 
 
-def build(node: DictConfig, **facts: int) -> Any:
-    """What a node describes, built as sinefield.run does it, with `facts` for the `${facts.*}` in it."""
+def build(node: DictConfig, **derived: int) -> Any:
+    """What a node describes, built as sinefield.runs.train does it, with `derived` for the `${derived.*}` in it."""
     register_resolvers()
-    return instantiate(OmegaConf.create({"node": node, "facts": facts}).node, _convert_="all")
+    return instantiate(OmegaConf.create({"node": node, "derived": derived}).node, _convert_="all")
 
 
 def distance(found: Tensor | None, expected: Tensor | None) -> float:

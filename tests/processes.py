@@ -28,7 +28,9 @@ from tqdm import tqdm
 
 TRAIN = ROOT / "train.py"
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["sinefield.command", "sinefield.loggers", "sinefield.signals.image", "torch._dynamo"])
+FORKS.set_forkserver_preload(
+    ["sinefield.runs.command", "sinefield.runs.loggers", "sinefield.signals.image", "torch._dynamo"]
+)
 
 # What a run's time, place, memory and checkout make of metrics.json and the logger's file; nothing else may differ.
 FLEETING = {

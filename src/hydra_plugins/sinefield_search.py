@@ -10,8 +10,8 @@ from hydra.errors import CompactHydraException
 
 from hydra_plugins.sinefield_sweeper import ResumableSweeper, quoted
 from sinefield.errors import UserError, require
-from sinefield.lock import acquired
 from sinefield.sweep.jobs import Job
+from sinefield.system.lock import acquired
 
 
 class SearchSweeper(ResumableSweeper):
@@ -75,7 +75,7 @@ class SearchSweeper(ResumableSweeper):
     def _work(self) -> None:
         import optuna  # noqa: PLC0415  Hydra reads this module at every start
 
-        from sinefield.pruning import open_storage, url  # noqa: PLC0415
+        from sinefield.sweep.pruning import open_storage, url  # noqa: PLC0415
 
         assert self.config is not None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -120,15 +120,15 @@ class SearchSweeper(ResumableSweeper):
 
     def _trial(self, storage: str, trial: Any) -> Job:
         """The job of a trial, with the callback that compares it to the others while it trains."""
-        watcher = {
-            "_target_": "sinefield.pruning.Prune",
+        callback = {
+            "_target_": "sinefield.sweep.pruning.Prune",
             "storage": quoted(storage),
             "trial": trial._trial_id,
             "metric": self.metric,
             "warmup": self.warmup,
         }
         swept = [f"{key}={value}" for key, value in trial.params.items()]
-        return self._job([*self.shared, *swept, *(f"+watcher.{key}={value}" for key, value in watcher.items())])
+        return self._job([*self.shared, *swept, *(f"+callback.{key}={value}" for key, value in callback.items())])
 
 
 def _distribution(override: Override) -> Any:

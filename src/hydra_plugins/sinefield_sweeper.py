@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from sinefield.folders import log_files
+from sinefield.runs.folders import log_files
 from sinefield.sweep.jobs import OPEN, Job, stop, table
 from sinefield.sweep.naming import named
 
@@ -119,7 +119,7 @@ class ResumableSweeper(BasicSweeper):
         Raises:
             CompactHydraException: a job did not finish.
         """
-        from sinefield.fingerprints import changed  # noqa: PLC0415  they are needed only now
+        from sinefield.runs.fingerprints import changed  # noqa: PLC0415  they are needed only now
         from sinefield.sweep.ending import conclude, stoppable  # noqa: PLC0415
 
         assert self.config is not None

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from sinefield.field import CoordinateMLP, Siren
-    from sinefield.jet import Jet, autograd_jet
+    from sinefield.core.jet import Jet, autograd_jet
+    from sinefield.fields.mlp import CoordinateMLP, Siren
 
 __all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "load"]
 
-_HOMES = {"CoordinateMLP": "field", "Siren": "field", "Jet": "jet", "autograd_jet": "jet"}
+_HOMES = {"CoordinateMLP": "fields.mlp", "Siren": "fields.mlp", "Jet": "core.jet", "autograd_jet": "core.jet"}
 
 
 def __getattr__(name: str) -> Any:
@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
 
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
-    """The field of a finished run as a plain module; see `sinefield.run.load`."""
-    from sinefield.run import load as load_run  # noqa: PLC0415  Lightning and Hydra wait until they are needed
+    """The field of a finished run as a plain module; see `sinefield.runs.loading.load`."""
+    from sinefield.runs.loading import load as load_run  # noqa: PLC0415  Lightning and Hydra wait until they are needed
 
     return load_run(folder, checkpoint, trust)

@@ -25,12 +25,12 @@ def require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
-def whole(name: str, value: object, least: int, most: int = 2**40) -> int:
+def integer(name: str, value: object, least: int, most: int = 2**40) -> int:
     """`value`, of Python or NumPy, as an int from `least` to `most`; a `UserError` that names the knob otherwise.
 
-    >>> whole("field.width", 256, least=1)
+    >>> integer("field.width", 256, least=1)
     256
-    >>> whole("signal.size", 0, least=4)
+    >>> integer("signal.size", 0, least=4)
     Traceback (most recent call last):
     sinefield.errors.UserError: signal.size must be a whole number of at least 4, not 0
     """

@@ -13,9 +13,9 @@ from scipy import stats
 
 from sinefield.activations.base import Activation
 from sinefield.activations.sine import Sine
+from sinefield.core.jet import Jet, autograd_jet
 from sinefield.errors import UserError
-from sinefield.field import CoordinateMLP
-from sinefield.jet import Jet, autograd_jet
+from sinefield.fields.mlp import CoordinateMLP
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -62,11 +62,11 @@ class TestDerivatives:
             assert all(torch.equal(part, other) for part, other in zip(found, full, strict=False))
 
     @activations
-    def test_smoothness_is_truthful(self, cls):
-        """s'' vanishes at every z if and only if smoothness is 1."""
+    def test_max_order_is_truthful(self, cls):
+        """s'' vanishes at every z if and only if max_order is 1."""
         curvature = cls()(torch.randn(1000), order=2)[2]
-        assert cls.smoothness in (1, 2)
-        assert bool((curvature == 0).all()) == (cls.smoothness == 1)
+        assert cls.max_order in (1, 2)
+        assert bool((curvature == 0).all()) == (cls.max_order == 1)
 
     @activations
     def test_far_out_the_derivatives_stay_finite(self, cls):
@@ -151,7 +151,7 @@ class TestStart:
         encoding = build(described("encoding")[encoding], dims=2, channels=1, samples=64)
         field = CoordinateMLP(2, 3, 512, 2, activation=cls(omega0=7.0, hidden_omega0=20.0), encoding=encoding)
         hidden, n = math.sqrt(6 / 512) / 20, encoding.features
-        bounds = [math.sqrt(6 / n) / 20 if encoding.curved else 1 / n, hidden, hidden, hidden]
+        bounds = [math.sqrt(6 / n) / 20 if encoding.has_second_derivative else 1 / n, hidden, hidden, hidden]
         for layer, bound in zip([*field.layers, field.head], bounds, strict=True):
             assert 0.98 * bound < layer.weight.abs().max() <= bound
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from discover import build, concrete, described, distance, targets
 
+from sinefield.core.jet import autograd_jet, coordinates, elementwise, linear
 from sinefield.encodings.base import Encoding
 from sinefield.encodings.fourier import Fourier
 from sinefield.encodings.identity import Identity
 from sinefield.encodings.positional import Positional
 from sinefield.encodings.radial import Radial
 from sinefield.errors import UserError
-from sinefield.jet import autograd_jet, coordinates, elementwise, linear
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -70,11 +70,11 @@ class TestEvery:
         assert [None if part is None else tuple(part.shape) for part in jet[:3]] == wanted
 
     @every
-    def test_curved_is_truthful(self, name):
-        """The features' Laplacian vanishes everywhere if and only if `curved` is False."""
+    def test_has_second_derivative_is_truthful(self, name):
+        """The features' Laplacian vanishes everywhere if and only if `has_second_derivative` is False."""
         encode = encoding(name, 2)
         laplacian = encode(coordinates(2 * torch.rand(50, 2) - 1, order=2)).laplacian
-        assert bool((laplacian != 0).any()) == encode.curved
+        assert bool((laplacian != 0).any()) == encode.has_second_derivative
 
     @every
     def test_autocast_leaves_it_as_it_is(self, name):

@@ -16,8 +16,8 @@ def main(name: str) -> None:
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
     with atheris.instrument_imports(include=["sinefield", "PIL"]):
-        import sinefield.run
-        import sinefield.signals.pixels  # noqa: F401
+        import sinefield.runs.train
+        import sinefield.signals.decoding.pixels  # noqa: F401
     from hypothesis import HealthCheck, settings
     from properties import TARGETS, seen
 

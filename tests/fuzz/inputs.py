@@ -136,7 +136,7 @@ def composed(choice: str) -> DictConfig:
 @cache
 def leaves(choice: str) -> list[str]:
     """The dotted places of all values in it."""
-    return [place for place in _leaves(OmegaConf.to_container(composed(choice)), "") if place != "watcher"]
+    return [place for place in _leaves(OmegaConf.to_container(composed(choice)), "") if place != "callback"]
 
 
 def _leaves(value: Any, place: str) -> list[str]:

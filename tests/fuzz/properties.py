@@ -33,13 +33,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from sinefield import saved
 from sinefield.errors import UserError
-from sinefield.render import Picture
+from sinefield.render.picture import Picture
 from sinefield.report import dashboard
 from sinefield.report.runs import find
-from sinefield.run import train
-from sinefield.signals.pixels import decode
+from sinefield.runs import trusted_config as saved
+from sinefield.runs.train import train
+from sinefield.signals.decoding.pixels import decode
 
 seen: Counter[str] = Counter()  # how many inputs ended how, by property
 
@@ -59,7 +59,7 @@ def attempt(what: str, call: Any, *arguments: Any, **more: Any) -> Any:
     """What the call returns; None where it refused in one line, and said enough."""
     found, said = None, None
     try:
-        with bounded(), patch("sinefield.results.draw", lambda *_: {"contact_sheet": None}):
+        with bounded(), patch("sinefield.runs.results.draw", lambda *_: {"contact_sheet": None}):
             found = call(*arguments, **more)
     except Enough:
         pass
@@ -87,7 +87,7 @@ def finished() -> Path:
 
 def step(config: Any, folder: Path, **more: Any) -> None:
     """Train for one step, in one process."""
-    OmegaConf.update(config, "watcher", {"_target_": "properties.Stop"}, force_add=True)
+    OmegaConf.update(config, "callback", {"_target_": "properties.Stop"}, force_add=True)
     train(config, folder, alone=False, **more)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numba.core import caching
 
-from sinefield.field import Siren
+from sinefield.fields.mlp import Siren
 from sinefield.kernels import compiled, dispatch, loops, operations
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from discover import distance
 
-from sinefield.autocast import MIN_PRODUCT
-from sinefield.jet import Jet, coordinates, elementwise, linear
+from sinefield.core.autocast import MIN_PRODUCT
+from sinefield.core.jet import Jet, coordinates, elementwise, linear
 from sinefield.kernels import compiled, operations
 from sinefield.kernels import layer as kernel
 

@@ -9,8 +9,8 @@ from discover import concrete, described, targets
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
+from sinefield.core.jet import Jet
 from sinefield.errors import UserError
-from sinefield.jet import Jet
 from sinefield.losses.base import Constraint, Loss, Term
 from sinefield.losses.constraints import Border, Mean, Pixel
 from sinefield.losses.gradient import Gradient
@@ -262,7 +262,7 @@ class TestSum:
 
     @pytest.mark.parametrize("name", described("loss"))
     def test_every_yaml_is_a_sum_of_terms(self, name, compose):
-        from sinefield.configuration import build
+        from sinefield.runs.configuration import build
 
         loss = build(compose(f"loss={name}").loss)
         assert loss.terms
@@ -282,7 +282,7 @@ class TestSum:
         ],
     )
     def test_terms_are_overrides(self, overrides, names, compose):
-        from sinefield.configuration import build
+        from sinefield.runs.configuration import build
 
         loss = build(compose(*overrides).loss)
         assert sorted(loss.terms) == sorted(names)

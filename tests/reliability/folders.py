@@ -11,7 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
-from sinefield.state import read
+from sinefield.system.status import read
 
 
 def _json(path: Path) -> None:

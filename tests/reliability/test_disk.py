@@ -16,7 +16,7 @@ from lives import Ended, Refused, Starved, live
 from processes import assert_same, known
 from test_killed import RUN, finish, original, undisturbed  # noqa: F401  fixtures
 
-from sinefield.state import read
+from sinefield.system.status import read
 
 FULL = Refused(errno.ENOSPC)
 ONCE = [".hydra/config.yaml", ".lock", "status.json", "run/config.yaml", "csv/hparams.yaml"]  # written at the start

@@ -16,9 +16,9 @@ from lives import Ended, Signalled, begin, end, live
 from processes import assert_same, known, start, wait_for
 from processes import run as run_whole
 
-from sinefield import checkpoints
-from sinefield.lock import locked
-from sinefield.state import read
+from sinefield.system.lock import locked
+from sinefield.system.status import read
+from sinefield.training import checkpoints
 
 RUN = [
     "signal.size=16", "field.width=8", "field.depth=0", "data.batch_size=16", "trainer.accelerator=cpu",

@@ -19,7 +19,7 @@ from made import HOSTILE, run, status, sweep
 from sinefield.errors import UserError
 from sinefield.report import dashboard, knobs
 from sinefield.report.runs import RunFolder, find
-from sinefield.state import Status
+from sinefield.system.status import Status
 
 
 def block(page: Path, name: str) -> dict:
@@ -278,6 +278,6 @@ def test_trials_of_a_search_differ_by_what_it_proposed(sweeper) -> None:
     trials = [search._trial("sqlite://", trial) for trial in proposed]
     overrides = [[text for text in trial.overrides if not text.startswith("hydra.")] for trial in trials]
     runs = [RunFolder(Path("x"), overrides=typed) for typed in overrides]
-    assert any("watcher" in text for text in overrides[0])
+    assert any("callback" in text for text in overrides[0])
     assert knobs.swept(runs) == (["optimizer.lr"], [{"optimizer.lr": 0.1}, {"optimizer.lr": 0.2}])
     assert knobs.command(runs[0]) == "python train.py sweep=search optimizer.lr=0.1 hydra.mode=RUN"

@@ -97,7 +97,7 @@ class TestSamples:
         assert signal.shape == shape[:2]
         assert signal.channels == (shape[2] if len(shape) == 3 else 1)
         assert np.abs(signal.samples().value.numpy() - expected.reshape(-1, signal.channels)).max() < 1e-12
-        assert signal.refined() is None
+        assert signal.held_out_grid() is None
 
     @pytest.mark.parametrize("shape", [(12, 18), (13, 19), (12, 19, 3), (13, 18)])
     def test_every_second_pixel_with_holdout(self, saved, shape):
@@ -106,15 +106,15 @@ class TestSamples:
         signal = Image(path, size=None, holdout=True)
         height, width = (n - 1 + n % 2 for n in shape[:2])
         expected = pixels(path)[:height, :width]
-        assert signal.refined().shape == expected.shape
-        assert np.abs(signal.refined().numpy() - expected).max() < 1e-15
+        assert signal.held_out_grid().shape == expected.shape
+        assert np.abs(signal.held_out_grid().numpy() - expected).max() < 1e-15
         assert np.abs(signal.samples().value.numpy() - expected[::2, ::2].reshape(len(signal), -1)).max() < 1e-12
 
     def test_a_picture_of_512_pixels(self):
         """size=256 trains on 256 x 256 of the file's own pixels and knows 511 x 511."""
         signal = Image("skimage:camera", size=256)
         assert signal.shape == (256, 256)
-        assert signal.refined().shape == (511, 511, 1)
+        assert signal.held_out_grid().shape == (511, 511, 1)
 
     @pytest.mark.parametrize(
         ("shape", "size", "samples", "known"),
@@ -135,7 +135,7 @@ class TestSamples:
         """The other side follows the picture's proportions; with enough pixels those between are known."""
         signal = Image(saved(noise(*shape)), size=size)
         assert signal.shape == samples
-        fine = signal.refined()
+        fine = signal.held_out_grid()
         assert (None if fine is None else tuple(fine.shape[:2])) == known
 
     def test_too_few_pixels_for_a_holdout_are_mentioned(self, saved, caplog):

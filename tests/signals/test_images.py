@@ -30,7 +30,7 @@ def test_channels_are_those_of_each_picture_in_turn(folder, square):
     """Value, gradient, Laplacian and what lies between the samples, from a folder in the order of the names."""
     signal = Images(folder, size=12, square=square)
     x = signal.uniform(20, torch.Generator().manual_seed(0))
-    apart = signal.apart()
+    apart = signal.components()
     assert list(apart) == ["a", "b", "c"]
     for k, (name, (picture, arguments)) in enumerate(apart.items()):
         alone = Image(folder / f"{name}.png", size=12, square=square)
@@ -39,7 +39,7 @@ def test_channels_are_those_of_each_picture_in_turn(folder, square):
         for part, of_it, other in zip(*(its.jet(x, 2).parts for its in (signal, picture, alone)), strict=True):
             assert torch.equal(of_it, other)
             assert distance(part[:, own], other) < 1e-14
-        assert torch.equal(signal.refined()[..., own], alone.refined())
+        assert torch.equal(signal.held_out_grid()[..., own], alone.held_out_grid())
 
 
 @pytest.mark.parametrize(("height", "width"), [(9, 20), (20, 9), (9, 9)])
@@ -59,7 +59,7 @@ def test_pictures_of_one_name_are_numbered(folder):
     for file, copy in (("a.png", "more/a.png"), ("b.png", "a-2.png")):
         (folder / copy).write_bytes((folder / file).read_bytes())
     signal = Images([folder / "a.png", folder / "more" / "a.png", folder / "a-2.png"], size=12)
-    assert list(signal.apart()) == ["a", "a-2", "a-2-2"]
+    assert list(signal.components()) == ["a", "a-2", "a-2-2"]
 
 
 def test_pictures_that_do_not_go_together_are_refused(folder):
@@ -97,7 +97,7 @@ def test_a_stray_file_in_a_folder_is_left_out(folder, caplog):
     (folder / ".hidden.png").write_text("nor this")
     (folder / "folder.png").mkdir()
     signal = Images(folder, size=12)
-    assert list(signal.apart()) == list(expected.apart())
+    assert list(signal.components()) == list(expected.components())
     assert torch.equal(signal.c, expected.c)
     for name in [*STRAY, "notes.txt"]:
         assert name in caplog.text

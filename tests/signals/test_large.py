@@ -11,8 +11,8 @@ import torch
 from discover import distance
 from PIL import Image as Picture
 
-from sinefield.configuration import settle
 from sinefield.errors import UserError
+from sinefield.runs.configuration import normalise_config
 from sinefield.signals.image import Image
 from sinefield.signals.large import Large
 
@@ -59,7 +59,7 @@ def test_its_jets_are_those_of_the_picture_in_memory(saved, shape, holdout, layo
     for found, expected in zip(large.jet(x, 2), small.jet(x, 2), strict=True):
         assert distance(found, expected) < 1e-9
     if holdout:
-        assert distance(large.refined(), small.refined()) < 1e-15
+        assert distance(large.held_out_grid(), small.held_out_grid()) < 1e-15
 
 
 def test_sixteen_bits_are_read_in_full(saved) -> None:
@@ -100,19 +100,19 @@ def test_the_overview_is_every_nth_point(saved, holdout) -> None:
     """Of the picture in memory, at both finenesses, n odd; its power is the mean square over them."""
     tif, png = saved(100, 71, 3)
     small, large = Image(png, size=None, holdout=holdout), Large(tif, holdout, scored=500)
-    n, fineness = large.every, 2 if holdout else 1
+    n, upsampling = large.every, 2 if holdout else 1
     assert n % 2 == 1
     assert n > 1
-    grid = small.grid(fineness=fineness).reshape(*small.fine_shape(fineness), 2)
-    seen = large.overview(fineness)
+    grid = small.grid(upsampling=upsampling).reshape(*small.fine_shape(upsampling), 2)
+    seen = large.evaluation_grid(upsampling)
     assert 250 < len(seen.flatten(0, 1)) <= 500
     assert torch.equal(seen, grid[::n, ::n][: len(seen), : seen.shape[1]])
-    assert torch.equal(large.overview(), seen[::fineness, ::fineness])
+    assert torch.equal(large.evaluation_grid(), seen[::upsampling, ::upsampling])
     samples = small.samples().value.reshape(*small.shape, -1)[::n, ::n]
     assert distance(large.samples().value, samples.flatten(0, 1)) < 1e-12
-    assert large.power(0).value.item() == pytest.approx(samples.square().sum(2).mean().item())
+    assert large.mean_squares(0).value.item() == pytest.approx(samples.square().sum(2).mean().item())
     if holdout:
-        assert distance(large.refined(), small.refined()[::n, ::n][: len(seen), : seen.shape[1]]) < 1e-15
+        assert distance(large.held_out_grid(), small.held_out_grid()[::n, ::n][: len(seen), : seen.shape[1]]) < 1e-15
 
 
 def test_memory_does_not_grow_with_the_picture(tmp_path) -> None:
@@ -124,8 +124,8 @@ def test_memory_does_not_grow_with_the_picture(tmp_path) -> None:
         file.write(b"\xff")
     code = """
 import sys, torch
-from sinefield.data import SignalData
-from sinefield.environment import resident
+from sinefield.training.data import SignalData
+from sinefield.training.environment import resident
 from sinefield.losses.base import Loss
 from sinefield.losses.laplacian import Laplacian
 from sinefield.losses.value import Value
@@ -133,7 +133,7 @@ from sinefield.signals.large import Large
 before = resident()
 signal = Large(sys.argv[1], holdout=False)
 for loss in (Loss({"v": Value()}), Loss({"v": Value(), "l": Laplacian()})):
-    signal.power(loss.order)
+    signal.mean_squares(loss.order)
     SignalData(signal, loss).batch(3)
 assert signal.jet(signal.extent[None], 0).value.item() == -1  # padding beyond the picture is not read
 print((resident("VmHWM") - before) / 2**20)
@@ -147,7 +147,7 @@ class TestRefusals:
 
     def test_no_path(self, compose):
         with pytest.raises(UserError, match=r"signal\.path has no default; add signal\.path="):
-            settle(compose("signal=large"))
+            normalise_config(compose("signal=large"))
 
     @pytest.mark.parametrize(
         ("layout", "reason"),
@@ -210,12 +210,12 @@ def test_white_is_that_of_the_picture_in_memory(saved, shape, caplog) -> None:
     x = somewhere(small)
     for found, expected in zip(large.jet(x, 1), small.jet(x, 1), strict=True):
         assert distance(found, expected) < 1e-9
-    assert distance(large.refined(), small.refined()) < 1e-9
+    assert distance(large.held_out_grid(), small.held_out_grid()) < 1e-9
     with pytest.raises(UserError, match=r"rescale them to 0 \(black\) to 1000 \(white\), or give signal.white=4095"):
         Large(tif, white=1000)
 
 
 def test_white_of_eight_bits_is_not_used(saved, caplog) -> None:
     tif, _ = saved(40, 36)
-    assert distance(Large(tif, white=100).refined(), Large(tif).refined()) == 0
+    assert distance(Large(tif, white=100).held_out_grid(), Large(tif).held_out_grid()) == 0
     assert "signal.white has no effect" in caplog.text

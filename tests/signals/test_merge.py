@@ -6,14 +6,14 @@ import torch
 from discover import build, concrete, described, distance, targets
 from PIL import Image as Picture
 
+from sinefield.core.jet import Jet, autograd_jet
 from sinefield.errors import UserError
-from sinefield.jet import Jet, autograd_jet
 from sinefield.losses.weak import Circles, Differences, Squares
-from sinefield.signals import lines
 from sinefield.signals.image import Image
 from sinefield.signals.merge import Merge
-from sinefield.signals.region import Region
-from sinefield.signals.rules import Clone, Mean, Mixed, Rule, Sum
+from sinefield.signals.merging import lines
+from sinefield.signals.merging.region import Region
+from sinefield.signals.merging.rules import Clone, Mean, Mixed, Rule, Sum
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -9,7 +9,7 @@ import tifffile
 import torch
 from PIL import Image as Picture
 
-from sinefield.run import train
+from sinefield.runs.train import train
 from sinefield.signals.analytic import Analytic
 from sinefield.signals.image import Image
 from sinefield.signals.images import Images
@@ -46,7 +46,7 @@ def test_of_a_blank_picture_derivatives_are_relative_to_its_values(tmp_path, lev
     torch.set_default_dtype(dtype)
     try:
         for signal in signals(tmp_path, level):
-            power = [float(part) for part in signal.power(2).parts]
+            power = [float(part) for part in signal.mean_squares(2).parts]
             assert power == pytest.approx([value, WAVE * value, WAVE**2 * value], rel=1e-3), type(signal)
     finally:
         torch.set_default_dtype(before)
@@ -57,7 +57,7 @@ def test_of_all_greys_the_middle_one(tmp_path, level):
     """Values near 0, or at 0 but for rounding: three mean squares of one size, and 1 where there is nothing."""
     a = np.full((48, 64), 0.5 + level if level < 1 else level, np.float32 if level < 1 else np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", a, metadata=None)
-    power = [float(part) for part in Image(tmp_path / "a.tif", size=32).power(2).parts]
+    power = [float(part) for part in Image(tmp_path / "a.tif", size=32).mean_squares(2).parts]
     value = 1.0 if level < 1 else (1 / 65535) ** 2
     assert power == pytest.approx([value, WAVE * value, WAVE**2 * value], rel=1e-2)
 
@@ -71,7 +71,7 @@ def test_of_all_greys_the_middle_one(tmp_path, level):
     ],
 )
 def test_of_a_constant_in_closed_form(waves, expected):
-    power = Analytic(size=16, waves=waves, gaussians=[]).power(2)
+    power = Analytic(size=16, waves=waves, gaussians=[]).mean_squares(2)
     assert [float(part) for part in power.parts] == pytest.approx(
         [expected, WAVE * expected, WAVE**2 * expected], rel=1e-3
     )
@@ -79,7 +79,7 @@ def test_of_a_constant_in_closed_form(waves, expected):
 
 def test_of_a_constant_gradient_the_laplacian_is_relative_to_it(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.linspace(0, 1, 65, dtype=np.float32) * np.ones((65, 1), np.float32))
-    power = Image(tmp_path / "a.tif", size=None, holdout=False).power(2)
+    power = Image(tmp_path / "a.tif", size=None, holdout=False).mean_squares(2)
     assert float(power.second) == pytest.approx(WAVE * float(power.gradient))
     assert float(power.gradient) == pytest.approx(1.0, rel=1e-4)  # that of the ramp, 1/3 WAVE is less
 
@@ -88,7 +88,7 @@ def test_of_a_constant_gradient_the_laplacian_is_relative_to_it(tmp_path):
 def test_of_a_photograph_they_are_its_mean_squares(name):
     signal = Image(f"skimage:{name}", size=64)
     jet = signal.jet(signal.grid(), 2)
-    for part, found in zip(jet.parts, signal.power(2).parts, strict=True):
+    for part, found in zip(jet.parts, signal.mean_squares(2).parts, strict=True):
         mean = np.square(part.double().numpy()).reshape(len(part), -1).sum(axis=1).mean()
         assert float(found) == pytest.approx(mean, rel=1e-5)
 

@@ -10,7 +10,7 @@ from discover import build, concrete, described, distance, targets
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image as Picture
 
-from sinefield.jet import Jet, autograd_jet
+from sinefield.core.jet import Jet, autograd_jet
 from sinefield.signals.base import Signal
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -87,15 +87,15 @@ class TestJet:
     def test_power_is_the_mean_square(self, signal):
         """E over samples of the square, summed over channels and axes."""
         jet = signal.samples(order=2)
-        for part, power in zip(jet.parts, signal.power(2).parts, strict=True):
+        for part, power in zip(jet.parts, signal.mean_squares(2).parts, strict=True):
             expected = np.mean([np.sum(point**2) for point in part.numpy()])
             assert power.shape == ()
             assert power.item() == pytest.approx(expected, rel=1e-12)
-        assert signal.power(0).order == 0
+        assert signal.mean_squares(0).order == 0
 
     def test_refined_holds_the_samples(self, signal):
         """Every second point of the grid twice as fine, where that is known, is a sample."""
-        fine = signal.refined()
+        fine = signal.held_out_grid()
         if fine is not None:
             assert fine.shape == (*signal.fine_shape(2), signal.channels)
             even = fine[tuple(slice(None, None, 2) for _ in signal.shape)]
@@ -176,17 +176,17 @@ class TestGrid:
         assert torch.allclose(signal.extent, sides / sides.max(), atol=1e-15)
 
     @pytest.mark.parametrize("shape", SHAPES)
-    @pytest.mark.parametrize("fineness", [1, 2, 3])
-    def test_a_finer_grid_holds_the_samples(self, shape, fineness):
-        """`fineness` parts per spacing, the samples among them; any selection by number."""
+    @pytest.mark.parametrize("upsampling", [1, 2, 3])
+    def test_a_finer_grid_holds_the_samples(self, shape, upsampling):
+        """`upsampling` parts per spacing, the samples among them; any selection by number."""
         signal = Quadratic(*shape)
-        fine = signal.grid(fineness=fineness)
-        assert len(fine) == math.prod(signal.fine_shape(fineness))
-        every = tuple(slice(None, None, fineness) for _ in shape)
-        nested = fine.reshape(*signal.fine_shape(fineness), len(shape))[every].reshape(-1, len(shape))
+        fine = signal.grid(upsampling=upsampling)
+        assert len(fine) == math.prod(signal.fine_shape(upsampling))
+        every = tuple(slice(None, None, upsampling) for _ in shape)
+        nested = fine.reshape(*signal.fine_shape(upsampling), len(shape))[every].reshape(-1, len(shape))
         assert distance(nested, signal.grid()) < 1e-15
         index = torch.tensor([0, len(fine) // 3, len(fine) - 1])
-        assert torch.equal(signal.grid(index, fineness=fineness), fine[index])
+        assert torch.equal(signal.grid(index, upsampling=upsampling), fine[index])
 
     @pytest.mark.parametrize("shape", SHAPES)
     def test_pixels_undo_coordinates(self, shape):
@@ -201,9 +201,9 @@ class TestGrid:
         """An error relative to nothing is taken absolutely, and that of a derivative relative to the one below."""
         signal = Quadratic(5, 5)
         signal.a = torch.zeros(2, 2)
-        found = [part.item() for part in signal.power(2).parts]
+        found = [part.item() for part in signal.mean_squares(2).parts]
         assert found == pytest.approx([1, (math.pi / 2) ** 2, (math.pi / 2) ** 4])
         signal.a = torch.tensor([[1.0, 0.0], [0.0, -1.0]])
-        power = signal.power(2)
+        power = signal.mean_squares(2)
         assert power.gradient.item() == pytest.approx(4 * signal.grid().square().sum(1).mean().item())
         assert power.laplacian.item() == pytest.approx((math.pi / 2) ** 2 * power.gradient.item())

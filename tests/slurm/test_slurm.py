@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, SMALL
 from processes import assert_same, known, run, start, wait_for
 
-from sinefield.state import read
+from sinefield.system.status import read
 
 HERE = Path(__file__).parent
 MISSING = [name for name in ("slurmctld", "slurmd", "srun") if shutil.which(name) is None]

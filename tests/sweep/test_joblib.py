@@ -13,8 +13,8 @@ import pytest
 from conftest import SMALL
 from processes import assert_same, known, run, start, wait_for
 
-from sinefield.lock import locked
-from sinefield.state import read
+from sinefield.system.lock import locked
+from sinefield.system.status import read
 
 pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
 SIDE_BY_SIDE = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -75,7 +75,7 @@ def test_whoever_dies_nothing_is_left_running_and_everything_goes_on(tmp_path) -
 ORPHANED = """
 import multiprocessing, os, time
 from pathlib import Path
-from sinefield.command import _end_with_parent
+
 
 def work(parent):
     while os.getppid() == parent:

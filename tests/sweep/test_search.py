@@ -19,10 +19,10 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 from processes import run, start, wait_for
 
-from sinefield import command
-from sinefield.lock import acquired
-from sinefield.pruning import open_storage, url
-from sinefield.state import Status
+from sinefield.runs import resume_or_repeat
+from sinefield.sweep.pruning import open_storage, url
+from sinefield.system.lock import acquired
+from sinefield.system.status import Status
 
 SEARCH = [
     "-m", *SMALL, "sweep=search", "logger=none", "trainer.max_steps=60", "data.eval_every=10",
@@ -153,7 +153,7 @@ def test_a_search_s_folder_may_have_any_name(search, tmp_path, name) -> None:
     named = search(tmp_path / name, metrics={"psnr": 9.0, "psnr_off_grid": 8.0})
     assert named.sweep([]) == [9.0, 9.0]
     config = OmegaConf.create(named._composed(named.jobs[0].overrides))
-    assert len(open_storage(config.watcher.storage).get_all_studies()) == 1
+    assert len(open_storage(config.callback.storage).get_all_studies()) == 1
     assert trials(tmp_path / name / "study.db") == 2  # by SQLite's own reading of the path
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -194,10 +194,10 @@ def test_a_trial_is_repeated_and_resumed_without_its_search(search, fit, tmp_pat
     watched = OmegaConf.create(search()._composed(search()._trial("sqlite:///gone.db", proposed).overrides))
     folder = fit(*SMALL, "logger=none")["folder"]
     config = OmegaConf.load(folder / "config.yaml")
-    config.watcher = watched.watcher
+    config.callback = watched.callback
     OmegaConf.save(config, folder / "config.yaml")
-    command.repeat(folder, tmp_path / "repeated")
+    resume_or_repeat.repeat(folder, tmp_path / "repeated")
     assert json.loads((tmp_path / "repeated" / "repeat.json").read_text())["identical"]
     (folder / "metrics.json").unlink()
-    command.resume(folder)
+    resume_or_repeat.resume(folder)
     assert json.loads((folder / "metrics.json").read_text())["steps"] == 2

@@ -15,10 +15,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 from processes import assert_same, known, run, start, wait_for
 
-from sinefield.interrupts import Interrupted
-from sinefield.state import Status, read
 from sinefield.sweep.ending import conclude
 from sinefield.sweep.jobs import Job
+from sinefield.system.shutdown import Interrupted
+from sinefield.system.status import Status, read
 
 
 def sweep_folder(place: Path) -> Path:

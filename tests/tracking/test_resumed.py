@@ -17,7 +17,7 @@ from sinefield.tracking.identity import Identity, fragments, missing
 STEPS = [1, 3, 5, 7, 8]  # of the evaluations, as Lightning counts, and of the finished run's numbers
 STOPPED = """
 import os, runpy, signal
-from sinefield.data import SignalData
+from sinefield.training.data import SignalData
 
 make = SignalData.batch
 
@@ -111,6 +111,19 @@ def test_a_server_that_went_away_gets_what_it_has_not(at_server, trained, tmp_pa
         (found,) = server.history.values()
         assert steps(found) == STEPS
         assert sync(tmp_path)[0] == ["already there"]
+
+
+def test_a_run_resumed_without_its_server_is_still_one_run(at_server, trained, tmp_path) -> None:
+    folder = tmp_path / "run"
+    with serving() as server:
+        at_server(server.url)
+        trained(*begun(folder, "logger.patience=2", "logger.offline=false"), stop=4)
+        server.gone = True
+        trained(f"resume={folder}")
+        server.gone = False
+        assert sync(tmp_path)[0] == ["uploaded"]
+        (found,) = server.history.values()
+        assert steps(found) == STEPS
 
 
 KEPT = ['{"id": "other77", "step": 5}', *(pytest.param(kept, marks=LONG) for kept in (None, "[", '{"id": "a/b"}'))]

@@ -10,18 +10,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sinefield.jet import Derivatives, Jet, elementwise, linear
+from sinefield.core.jet import Derivatives, Jet, elementwise, linear
 
 
 class Activation(nn.Module, ABC):
     """An elementwise function s: R -> R with s' and s'', and the initialisation of the linear map in front of it.
 
     Attributes:
-        smoothness: how many derivatives carry information: 2 where s'' does, 1 where s'' vanishes almost
+        max_order: how many derivatives carry information: 2 where s'' does, 1 where s'' vanishes almost
             everywhere (a Laplacian loss cannot be served then).
     """
 
-    smoothness: ClassVar[int] = 2
+    max_order: ClassVar[int] = 2
 
     @abstractmethod
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from sinefield.activations.base import uniform_
 from sinefield.activations.sine import Sine
+from sinefield.core.jet import Derivatives
 from sinefield.errors import positive
-from sinefield.jet import Derivatives
 
 
 class Finer(Sine):

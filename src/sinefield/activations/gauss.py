@@ -11,8 +11,8 @@ import math
 from torch import Tensor, nn
 
 from sinefield.activations.base import Activation, uniform_
+from sinefield.core.jet import Derivatives
 from sinefield.errors import positive
-from sinefield.jet import Derivatives
 
 
 class Gauss(Activation):

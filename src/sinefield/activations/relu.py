@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sinefield.activations.base import Activation
-from sinefield.jet import Derivatives
+from sinefield.core.jet import Derivatives
 
 
 class ReLU(Activation):
@@ -21,7 +21,7 @@ class ReLU(Activation):
     (tensor([0., 2.]), tensor([0., 1.]))
     """
 
-    smoothness: ClassVar[int] = 1
+    max_order: ClassVar[int] = 1
 
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
         """(max(z, 0), [z > 0], 0)[:order + 1], each shaped like z."""

@@ -15,8 +15,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sinefield.activations.base import Activation, uniform_
-from sinefield.errors import positive, whole
-from sinefield.jet import Derivatives, Jet
+from sinefield.core.jet import Derivatives, Jet
+from sinefield.errors import integer, positive
 from sinefield.kernels import layer as kernel
 
 
@@ -52,7 +52,7 @@ class Sine(Activation):
         super().__init__()
         if omega0 == "auto":
             hidden_omega0 = 30.0 if hidden_omega0 is None else hidden_omega0
-            omega0 = (whole("activation.samples, which omega0=auto goes by,", samples, least=2) - 1) / 8
+            omega0 = (integer("activation.samples, which omega0=auto goes by,", samples, least=2) - 1) / 8
         self.omega0 = positive("activation.omega0", omega0)
         self.hidden_omega0 = (
             self.omega0 if hidden_omega0 is None else positive("activation.hidden_omega0", hidden_omega0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sinefield.activations.base import Activation
-from sinefield.jet import Derivatives
+from sinefield.core.jet import Derivatives
 
 
 class Softplus(Activation):

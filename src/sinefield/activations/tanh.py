@@ -10,7 +10,7 @@ import math
 from torch import Tensor, nn
 
 from sinefield.activations.base import Activation, uniform_
-from sinefield.jet import Derivatives
+from sinefield.core.jet import Derivatives
 
 
 class Tanh(Activation):

@@ -13,10 +13,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sinefield.benchmarks.paths import CASES, Problem, Step, clock
-from sinefield.field import CoordinateMLP
-from sinefield.pieces import Pieces
+from sinefield.fields.mlp import CoordinateMLP
+from sinefield.fields.stack import stack_fields
 from sinefield.report import markdown
-from sinefield.stack import stacked
+from sinefield.training.microbatches import Microbatches
 
 
 def rows(
@@ -54,15 +54,15 @@ def together(problem: Problem, count: int | None) -> Step:
     field: CoordinateMLP = problem.field()
     mean_squares = {name: torch.ones((), device=problem.device) for name in loss.terms}
     if count is not None:
-        field = stacked([field] * count)
+        field = stack_fields([field] * count)
         samples = samples._replace(known=samples.known.map(lambda part: torch.cat([part] * count, dim=1)))
         mean_squares = {name: part.expand(count) for name, part in mean_squares.items()}
-    optimizer, pieces = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Pieces(field)
+    optimizer, microbatches = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Microbatches(field)
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        with pieces.working(samples.x.device):
-            terms = pieces.gradient(loss, [samples], mean_squares)
+        with microbatches.thread_pool(samples.x.device):
+            terms = microbatches.gradient(loss, [samples], mean_squares)
         optimizer.step()
         return torch.stack(list(terms.values())).sum()
 

@@ -13,15 +13,15 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from sinefield.data import Samples
+from sinefield.core.jet import Jet, autograd_jet
 from sinefield.errors import require
-from sinefield.field import Siren
-from sinefield.jet import Jet, autograd_jet
+from sinefield.fields.mlp import Siren
 from sinefield.losses.base import Loss
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian
 from sinefield.losses.value import Value
-from sinefield.pieces import Pieces
+from sinefield.training.data import Samples
+from sinefield.training.microbatches import Microbatches
 
 CASES: dict[str, Callable[[], Loss]] = {
     "value": lambda: Loss({"value": Value()}),
@@ -88,20 +88,23 @@ Step = Callable[[], Tensor]  # takes the step; the loss before it, ()
 
 
 def default(problem: Problem) -> Step:
-    """This project's: forward jets or a sweep back, in pieces, a thread each, with written-out derivatives."""
+    """This project's: forward jets or a sweep back, in microbatches, a thread each, with written-out derivatives."""
     field, loss, samples, dtype = (
         problem.field(),
         CASES[problem.case](),
         problem.samples(),
         PRECISIONS[problem.precision],
     )
-    optimizer, pieces = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Pieces(field)
+    optimizer, microbatches = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Microbatches(field)
     mean_squares = {name: torch.ones((), device=problem.device) for name in loss.terms}
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        with pieces.working(samples.x.device), torch.autocast(problem.device, dtype, enabled=dtype is not None):
-            terms = pieces.gradient(loss, [samples], mean_squares)
+        with (
+            microbatches.thread_pool(samples.x.device),
+            torch.autocast(problem.device, dtype, enabled=dtype is not None),
+        ):
+            terms = microbatches.gradient(loss, [samples], mean_squares)
         optimizer.step()
         return torch.stack(list(terms.values())).sum()
 
@@ -177,16 +180,16 @@ class _Sine(nn.Module):
 
 
 def gemm_rate(problem: Problem) -> float:
-    """GFLOP/s of the matrix products of a hidden layer at the shapes of a step's pieces, all threads at work.
+    """GFLOP/s of the matrix products of a hidden layer at the shapes of a step's microbatches, all threads at work.
 
     Forward (n, w)(w, w), back (n, w)(w, w) and for the weights (w, n)(n, w), on operands that are read for the first
     time in a while, as in a step.
     """
     field, dtype = problem.field(), PRECISIONS[problem.precision] or torch.float32
-    pieces = Pieces(field)
+    microbatches = Microbatches(field)
     device = torch.device(problem.device)
     with torch.autocast(problem.device, dtype, enabled=dtype != torch.float32):
-        n, w = min(problem.points, pieces.size(device)), problem.width
+        n, w = min(problem.points, microbatches.size(device)), problem.width
     many = max(4, math.ceil(problem.points / n))
     weight = torch.randn(w, w, device=device, dtype=dtype)
     operands = [torch.randn(2, n, w, device=device, dtype=dtype) for _ in range(4)]
@@ -197,8 +200,10 @@ def gemm_rate(problem: Problem) -> float:
         torch.mm(g, weight)
         torch.mm(g.t(), h)
 
-    with pieces.working(device):
-        seconds = clock(lambda: list((pieces.pool.map if pieces.pool else map)(products, range(many))), device)
+    with microbatches.thread_pool(device):
+        seconds = clock(
+            lambda: list((microbatches.pool.map if microbatches.pool else map)(products, range(many))), device
+        )
     return many * 3 * 2 * n * w * w / seconds / 1e9
 
 

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from sinefield.benchmarks.paths import sequence
-from sinefield.field import Siren
-from sinefield.metrics import score
+from sinefield.evaluation.metrics import score
+from sinefield.fields.mlp import Siren
 from sinefield.report import markdown
 
 if TYPE_CHECKING:  # handed in
@@ -49,7 +49,7 @@ def rows(
         bound: seconds after which the paper's recipe is stopped.
         repeats: runs of the default per budget, of whose seconds the median counts.
         thresholds: dB; the paper's recipe is stopped at the highest.
-        every: steps between evaluations of the paper's recipe.
+        every: steps between evaluations of the paper's tuned.
     """
     fits: dict[int, list[History]] = {steps: [] for steps in budgets}
     turns = [steps for _ in range(repeats) for steps in budgets]
@@ -112,8 +112,8 @@ def paper(signal: Signal, every: int, lr: float = 1e-4) -> Iterator[dict[str, An
     net: nn.Module = sequence(Siren(signal.dims, signal.channels))
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
     x, target = signal.grid(), signal.samples().value
-    fineness = 1 if signal.refined() is None else 2
-    fine, truth = signal.grid(fineness=fineness), signal.refined()
+    upsampling = 1 if signal.held_out_grid() is None else 2
+    fine, truth = signal.grid(upsampling=upsampling), signal.held_out_grid()
     truth = target.reshape(*signal.shape, -1) if truth is None else truth
     step, seconds = 0, 0.0
     while True:
@@ -125,7 +125,7 @@ def paper(signal: Signal, every: int, lr: float = 1e-4) -> Iterator[dict[str, An
         seconds, step = seconds + perf_counter() - start, step + every
         with torch.no_grad():
             values = torch.cat([net(part) for part in fine.split(65_536)]).reshape(truth.shape)
-        yield {"step": step, "seconds": seconds} | score(values, truth, fineness, torch.zeros_like)
+        yield {"step": step, "seconds": seconds} | score(values, truth, upsampling, torch.zeros_like)
 
 
 def table(found: list[dict[str, Any]]) -> str:

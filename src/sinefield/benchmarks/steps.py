@@ -15,8 +15,8 @@ import torch
 from tqdm import tqdm
 
 from sinefield.benchmarks.paths import CASES, PATHS, PRECISIONS, Problem, Step, available, clock, gemm_rate
-from sinefield.environment import Usage, resident
 from sinefield.report import markdown
+from sinefield.training.environment import Usage, resident
 
 BASELINE = "nested_autograd"
 

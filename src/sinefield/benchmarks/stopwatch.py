@@ -14,12 +14,12 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from sinefield.data import SignalData
-from sinefield.environment import resident
-from sinefield.evaluation import truth
-from sinefield.metrics import score
-from sinefield.module import FieldModule
-from sinefield.pieces import Pieces
+from sinefield.evaluation.grid import truth
+from sinefield.evaluation.metrics import score
+from sinefield.training.data import SignalData
+from sinefield.training.environment import resident
+from sinefield.training.microbatches import Microbatches
+from sinefield.training.module import FieldModule
 
 
 class Stopwatch(pl.Callback):
@@ -77,22 +77,22 @@ class _Twin:
         assert isinstance(data, SignalData)
         self.data, self.loss, self.mean_squares = copy.copy(data), module.loss, module.mean_squares
         field = copy.deepcopy(module.field)
-        self.pieces = Pieces(field, module.pieces.points)
-        self.pieces.pool, self.pieces.threads = module.pieces.pool, module.pieces.threads
+        self.microbatches = Microbatches(field, module.microbatches.points)
+        self.microbatches.pool, self.microbatches.threads = module.microbatches.pool, module.microbatches.threads
         self.optimizer = module.make_optimizer(field.parameters())
         self.scheduler = None if module.make_scheduler is None else module.make_scheduler(self.optimizer)
 
     def step(self, number: int) -> None:
         self.optimizer.zero_grad()
-        self.pieces.gradient(self.loss, self.data.batch(number), self.mean_squares)
+        self.microbatches.gradient(self.loss, self.data.batch(number), self.mean_squares)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
 
     def evaluate(self) -> None:
-        known, fineness = truth(self.data.signal)
-        values = torch.cat([self.pieces.values(x) for x in self.data.val_dataloader()])
-        score(values.reshape(known.shape), known, fineness, self.loss.unseen)
+        known, upsampling = truth(self.data.signal)
+        values = torch.cat([self.microbatches.values(x) for x in self.data.val_dataloader()])
+        score(values.reshape(known.shape), known, upsampling, self.loss.unseen)
 
 
 def _seconds(work: Any, *arguments: Any) -> float:
@@ -112,7 +112,7 @@ def watched(script: Path, *overrides: str, bare: bool = False) -> dict[str, Any]
     """
     with tempfile.TemporaryDirectory() as scratch:
         path, folder = Path(scratch) / "watch.json", Path(scratch) / "run"
-        watch = f"watcher={{_target_:{Stopwatch.__module__}.Stopwatch,path:'{path}',bare:{str(bare).lower()}}}"
+        watch = f"callback={{_target_:{Stopwatch.__module__}.Stopwatch,path:'{path}',bare:{str(bare).lower()}}}"
         command = [sys.executable, str(script), *overrides, watch, f"hydra.run.dir='{folder}'"]
         start = time.time()
         ended = subprocess.run(command, capture_output=True, text=True, check=False)

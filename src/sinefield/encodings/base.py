@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sinefield import autocast
-from sinefield.jet import Jet
+from sinefield.core import autocast
+from sinefield.core.jet import Jet
 from sinefield.kernels.layer import layer
 
 
@@ -19,11 +19,11 @@ class Encoding(nn.Module, ABC):
 
     Attributes:
         features: F, the number of outputs.
-        curved: whether the features themselves have second derivatives.
+        has_second_derivative: whether the features themselves have second derivatives.
     """
 
     features: int
-    curved: ClassVar[bool] = True
+    has_second_derivative: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, jet: Jet) -> Jet:

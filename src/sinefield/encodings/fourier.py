@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
+from sinefield.core.jet import Jet
 from sinefield.encodings.base import Encoding, fixed, waves
-from sinefield.errors import positive, whole
-from sinefield.jet import Jet
+from sinefield.errors import integer, positive
 
 
 class Fourier(Encoding):
@@ -32,7 +32,7 @@ class Fourier(Encoding):
 
     def __init__(self, in_features: int, frequencies: int = 128, sigma: float = 5.0) -> None:
         super().__init__()
-        self.features = 2 * whole("encoding.frequencies", frequencies, least=1)
+        self.features = 2 * integer("encoding.frequencies", frequencies, least=1)
         sigma = positive("encoding.sigma", sigma)
         fixed(self, "matrix", 2 * math.pi * sigma * torch.randn(frequencies, in_features))
 

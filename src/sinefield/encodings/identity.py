@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from sinefield.core.jet import Jet
 from sinefield.encodings.base import Encoding
-from sinefield.jet import Jet
 
 
 class Identity(Encoding):
@@ -15,7 +15,7 @@ class Identity(Encoding):
         in_features: D, the number of coordinates.
     """
 
-    curved: ClassVar[bool] = False
+    has_second_derivative: ClassVar[bool] = False
 
     def __init__(self, in_features: int) -> None:
         super().__init__()

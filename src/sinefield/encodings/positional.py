@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor
 
+from sinefield.core.jet import Jet, concatenate
 from sinefield.encodings.base import Encoding, fixed, waves
-from sinefield.errors import require, whole
-from sinefield.jet import Jet, concatenate
+from sinefield.errors import integer, require
 
 
 class Positional(Encoding):
@@ -35,8 +35,8 @@ class Positional(Encoding):
         super().__init__()
         if frequencies is None:
             require(samples is not None, "encoding: give either samples or frequencies")
-            frequencies = max(1, math.floor(math.log2(whole("encoding.samples", samples, least=2) / 4)))
-        octaves = 2.0 ** torch.arange(whole("encoding.frequencies", frequencies, least=1))
+            frequencies = max(1, math.floor(math.log2(integer("encoding.samples", samples, least=2) / 4)))
+        octaves = 2.0 ** torch.arange(integer("encoding.frequencies", frequencies, least=1))
         self.features = in_features * (1 + 2 * frequencies)
         fixed(self, "matrix", math.pi * torch.kron(octaves[:, None], torch.eye(in_features)))  # (L D, D)
 

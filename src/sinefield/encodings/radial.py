@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from sinefield.core.jet import Jet
 from sinefield.encodings.base import Encoding, fixed, waves
-from sinefield.errors import positive, whole
-from sinefield.jet import Jet
+from sinefield.errors import integer, positive
 
 
 class Radial(Encoding):
@@ -37,7 +37,7 @@ class Radial(Encoding):
 
     def __init__(self, in_features: int, frequencies: int = 192, highest: float = 20.0) -> None:
         super().__init__()
-        self.features = 2 * whole("encoding.frequencies", frequencies, least=1)
+        self.features = 2 * integer("encoding.frequencies", frequencies, least=1)
         highest = positive("encoding.highest", highest)
         seed = int(torch.randint(2**31, ()))
         points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(frequencies, dtype=torch.float64)

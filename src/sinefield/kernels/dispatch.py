@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from sinefield import autocast
+from sinefield.core import autocast
 from sinefield.kernels import operations
 
 _PLAIN = (Tensor, nn.Parameter)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from sinefield.jet import Derivatives, Jet, affine, elementwise, linear
+from sinefield.core.jet import Derivatives, Jet, affine, elementwise, linear
 from sinefield.kernels.dispatch import backend, eager, product, recorded
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from sinefield.jet import Derivatives, affine
+from sinefield.core.jet import Derivatives, affine
 from sinefield.kernels.dispatch import product, recorded
 
 # (z, order, first) to s(z) and its first derivatives; `first` says that the layer is the first one.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sinefield.jet import sums
+from sinefield.core.jet import sums
 
 
 def sine_cosine(z: Tensor, w: float) -> tuple[Tensor, Tensor]:

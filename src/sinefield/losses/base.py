@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from sinefield.core.jet import Jet
 from sinefield.errors import positive, require
-from sinefield.jet import Jet
 
 if TYPE_CHECKING:  # a term asks its signal for points, and imports none
     from sinefield.signals.base import Signal
@@ -65,7 +65,7 @@ class Term(ABC):
 
     def mean_square(self, signal: Signal) -> Tensor:
         """M, (): the mean square of what is compared, over the signal's samples; of its values by default."""
-        return signal.power(0).value
+        return signal.mean_squares(0).value
 
     def unseen(self, error: Tensor) -> Tensor:
         """The part of an error that this term cannot see, (H, W, C); nothing unless a subclass says otherwise.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sinefield.errors import whole
-from sinefield.jet import Jet
+from sinefield.core.jet import Jet
+from sinefield.errors import integer
 from sinefield.losses.base import Constraint
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Border(Constraint):
 
     def __init__(self, weight: float = 1.0, count: int = 512) -> None:
         super().__init__(weight)
-        self.count = whole("the count of a term", count, least=1)
+        self.count = integer("the count of a term", count, least=1)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(count, D), where the signal's values are given: uniform on each side of the box, a random side each."""
@@ -52,7 +52,7 @@ class Mean(Constraint):
 
     def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
-        self.count = whole("the count of a term", count, least=1)
+        self.count = integer("the count of a term", count, least=1)
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""

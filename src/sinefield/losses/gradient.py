@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from sinefield.jet import Jet
+from sinefield.core.jet import Jet
 from sinefield.losses.base import Term
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Gradient(Term):
 
     def mean_square(self, signal: Signal) -> Tensor:
         """``E|grad s|^2``, ()."""
-        found = signal.power(1).gradient
+        found = signal.mean_squares(1).gradient
         assert found is not None
         return found
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sinefield.jet import Jet
+from sinefield.core.jet import Jet
 from sinefield.losses.base import Term
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Laplacian(Term):
 
     def mean_square(self, signal: Signal) -> Tensor:
         """``E|lap s|^2``, ()."""
-        found = signal.power(2).second
+        found = signal.mean_squares(2).second
         assert found is not None
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sinefield.jet import Jet
+from sinefield.core.jet import Jet
 from sinefield.losses.base import Term
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sinefield.errors import whole
-from sinefield.jet import Jet
+from sinefield.core.jet import Jet
+from sinefield.errors import integer
 from sinefield.losses.base import Term
 from sinefield.losses.laplacian import harmonic
 
@@ -31,7 +31,7 @@ class _Weak(Term):
 
     def __init__(self, weight: float, count: int) -> None:
         super().__init__(weight)
-        self.count = whole("the count of a term", count, least=1)
+        self.count = integer("the count of a term", count, least=1)
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
         """(N, C) values relative to the first point of each group of points: all that derivatives can say of them."""
@@ -109,7 +109,9 @@ class _Means(_Weak):
         axis = torch.randint(signal.dims, (len(near), 1), generator=generator, device=box.device)
         distance = _log_uniform(len(near), least, most, box, generator)
         x[::2] = near.scatter(1, axis, near.gather(1, axis).sign() * (box[axis] - distance))
-        reach = _log_uniform(self.count, least, most, box, generator).minimum(signal.room(x, self.farthest))
+        reach = _log_uniform(self.count, least, most, box, generator).minimum(
+            signal.distance_to_border(x, self.farthest)
+        )
         ring = x[:, None] + reach[:, None] * self.around(box, generator)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 

@@ -19,10 +19,10 @@ from typing import Any
 from urllib.parse import quote
 
 from sinefield.errors import require
-from sinefield.files import write_whole
 from sinefield.report import knobs
 from sinefield.report.runs import RunFolder, find
 from sinefield.report.thumbnails import BUDGET, KINDS, Thumbnails
+from sinefield.system.files import write_atomically
 
 MOST_POINTS = 200_000  # of all learning curves together; a curve keeps at least 20
 SHARED = ("dom", "format", "runs", "scale", "plot")  # the scripts are put together in this order
@@ -63,7 +63,7 @@ def build(folders: str | Path | Sequence[str | Path], out: str | Path | None = N
         "runs": [entry | {"knobs": value} for entry, value in zip(entries, values, strict=True)],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, _page(page, thumbnails.data).encode())
+    write_atomically(out, _page(page, thumbnails.data).encode())
     return out
 
 

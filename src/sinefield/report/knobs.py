@@ -15,7 +15,7 @@ from typing import Any
 from sinefield.report.runs import RunFolder
 
 Value = str | int | float | bool | None
-NO_KNOBS = ("hydra.", "hydra/", "logger", "name", "resume", "watcher")  # where a run goes, not what it is
+NO_KNOBS = ("hydra.", "hydra/", "logger", "name", "resume", "callback")  # where a run goes, not what it is
 _ABSENT = object()
 MOST_ENTRIES = 2000  # of one configuration; YAML's aliases can make a few lines into billions
 
@@ -109,7 +109,7 @@ def command(run: RunFolder) -> str:
     """What to type to make this run again; "" where its overrides are not known."""
     if not run.overrides and not run.config:
         return ""
-    own = [text for text in run.overrides if not text.startswith("+watcher.")]  # what a search adds to a trial
+    own = [text for text in run.overrides if not text.startswith("+callback.")]  # what a search adds to a trial
     # An experiment or a preset may be a sweep by itself; this is one job of it.
     single = any(text.lstrip("+").startswith(("experiment=", "sweep=")) for text in own)
     return shlex.join(["python", "train.py", *own, *(["hydra.mode=RUN"] if single else [])])

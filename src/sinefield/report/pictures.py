@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sinefield.errors import UserError, require, whole
-from sinefield.files import write_whole
+from sinefield.errors import UserError, integer, require
 from sinefield.report.beside import side_by_side
 from sinefield.report.colours import error_picture, gradient_picture, laplacian_picture, mean, rms, value_picture
 from sinefield.report.parsing import parsed_json
 from sinefield.report.sheet import contact_sheet
+from sinefield.system.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def grid(folder: Path) -> tuple[tuple[int, int], int]:
         with Image.open(file) as truth:
             drawn = (truth.height, truth.width)
         found = dict(parsed_json(folder / "metrics.json")).get("grid", {"shape": drawn, "every": 1})
-        height, width, every = (whole("grid", n, least=1) for n in (*found["shape"], found["every"]))
+        height, width, every = (integer("grid", n, least=1) for n in (*found["shape"], found["every"]))
     except (OSError, ValueError, TypeError, LookupError, Image.DecompressionBombError) as error:
         raise UserError(f"{folder} is not the run of a picture: {error}") from error
     told = tuple((n - 1) // every + 1 for n in (height, width)) == drawn
@@ -135,5 +135,5 @@ def _write(path: Path, picture: np.ndarray, description: str) -> Path:
     about, buffer = PngInfo(), BytesIO()
     about.add_text("Description", description)
     Image.fromarray(picture).save(buffer, format="PNG", compress_level=8, pnginfo=about)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
     return path

@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from sinefield.lock import locked
 from sinefield.report.parsing import line, parsed_history, parsed_json, parsed_yaml
+from sinefield.system.lock import locked
 
 MARKS = ("metrics.json", "status.json", "config.yaml", ".hydra/config.yaml")
 STATES = ("finished", "running", "interrupted", "failed", "unfinished", "damaged")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sinefield.errors import positive, require, whole
-from sinefield.jet import BLOCK, Jet
+from sinefield.core.jet import BLOCK, Jet
+from sinefield.errors import integer, positive, require
 from sinefield.signals.base import Signal
 
 
@@ -44,7 +44,7 @@ class Analytic(Signal):
         gaussians: Sequence[tuple[float, Sequence[float], float]] = ((0.5, (0.2, -0.3), 0.3),),
         channels: int = 1,
     ) -> None:
-        super().__init__((whole("signal.size", size, least=4),) * 2, whole("signal.channels", channels, least=1))
+        super().__init__((integer("signal.size", size, least=4),) * 2, integer("signal.channels", channels, least=1))
         vectors = [*(k for _, k, _ in waves), *(m for _, m, _ in gaussians)]
         require(all(len(v) == self.dims for v in vectors), "signal: give wavenumbers and centres as [x, y]")
         spread = [positive("signal.gaussians' sigma", sigma) for _, _, sigma in gaussians]
@@ -77,7 +77,7 @@ class Analytic(Signal):
         laplacian = curvature.sum(-1) - (wave * k.square().sum(1)).sum(-1)
         return Jet(value, gradient, laplacian.unsqueeze(-1))
 
-    def refined(self) -> Tensor:
+    def held_out_grid(self) -> Tensor:
         """The closed form on the grid twice as fine, (2H-1, 2W-1, C)."""
-        values = [self.jet(x, order=0).value for x in self.grid(fineness=2).split(BLOCK)]
+        values = [self.jet(x, order=0).value for x in self.grid(upsampling=2).split(BLOCK)]
         return torch.cat(values).reshape(*self.fine_shape(2), self.channels)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sinefield.jet import BLOCK, Jet, joined
+from sinefield.core.jet import BLOCK, Jet, joined
 
 _ROUNDING = 16  # units of the last place of 1 that a value of 0 may be off, after decoding, resizing and a spline
 
@@ -53,14 +53,14 @@ class Signal(nn.Module, ABC):
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
 
-    def refined(self) -> Tensor | None:
-        """The truth on a grid twice as fine, whose every second sample is one of this signal's, at `overview(2)`.
+    def held_out_grid(self) -> Tensor | None:
+        """The truth on a grid twice as fine, whose every second point is a sample, at `evaluation_grid(2)`.
 
         (2H-1, 2W-1, C) where all points are scored. None where nothing is known between the samples.
         """
         return None
 
-    def apart(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
+    def components(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
         """The signals that lie side by side in this one, with C / K channels each, for a field of their own each.
 
         By name, in the order of their channels, with the arguments that make them; {} where one field is fitted to all.
@@ -79,37 +79,37 @@ class Signal(nn.Module, ABC):
         """(N, D) positions in pixels, (column, row), of coordinates x (N, D): the inverse of `coordinates`."""
         return (x + self.extent) / self.spacing
 
-    def fine_shape(self, fineness: int) -> tuple[int, ...]:
-        """Points per axis, rows first, of the grid that divides every spacing into `fineness` parts."""
-        return tuple((n - 1) * fineness + 1 for n in self.shape)
+    def fine_shape(self, upsampling: int) -> tuple[int, ...]:
+        """Points per axis, rows first, of the grid that divides every spacing into `upsampling` parts."""
+        return tuple((n - 1) * upsampling + 1 for n in self.shape)
 
-    def grid(self, index: Tensor | None = None, fineness: int = 1) -> Tensor:
+    def grid(self, index: Tensor | None = None, upsampling: int = 1) -> Tensor:
         """(N, D) coordinates of the samples, rows first.
 
         Args:
             index: (N,) numbers of the points wanted; all where None.
-            fineness: 1 gives the samples; f divides every spacing into f parts.
+            upsampling: 1 gives the samples; f divides every spacing into f parts.
         """
-        shape = self.fine_shape(fineness)
+        shape = self.fine_shape(upsampling)
         if index is None:
             index = torch.arange(math.prod(shape), device=self.extent.device)
-        return self._placed(torch.unravel_index(index, shape), fineness)
+        return self._placed(torch.unravel_index(index, shape), upsampling)
 
-    def lattice(self, numbers: Sequence[Tensor], fineness: int = 1) -> Tensor:
+    def lattice(self, numbers: Sequence[Tensor], upsampling: int = 1) -> Tensor:
         """(n_1, ..., n_D, D) coordinates of the grid's points with these numbers, (n_d,), along each axis."""
-        return self._placed(torch.meshgrid(*numbers, indexing="ij"), fineness)
+        return self._placed(torch.meshgrid(*numbers, indexing="ij"), upsampling)
 
-    def _placed(self, numbers: Sequence[Tensor], fineness: int) -> Tensor:
+    def _placed(self, numbers: Sequence[Tensor], upsampling: int) -> Tensor:
         """(..., D) coordinates of the points of the grid with these numbers, (...), along each axis, rows first."""
-        return self.coordinates(torch.stack(tuple(numbers), dim=-1).flip(-1).to(self.extent.dtype) / fineness)
+        return self.coordinates(torch.stack(tuple(numbers), dim=-1).flip(-1).to(self.extent.dtype) / upsampling)
 
-    def overview(self, fineness: int = 1) -> Tensor:
-        """(H', W', D) coordinates of what is scored and drawn: the grid of that fineness, or every n-th point of it.
+    def evaluation_grid(self, upsampling: int = 1) -> Tensor:
+        """(H', W', D) coordinates of what is scored and drawn: the grid of that upsampling, or every n-th point of it.
 
-        n is odd, so that at fineness 2 every second point is a sample and those between are between the samples.
+        n is odd, so that at upsampling 2 every second point is a sample and those between are between the samples.
         """
-        counts = [(n - 1) // self.every * fineness + 1 for n in self.shape]
-        return self.lattice([self.every * torch.arange(n, device=self.extent.device) for n in counts], fineness)
+        counts = [(n - 1) // self.every * upsampling + 1 for n in self.shape]
+        return self.lattice([self.every * torch.arange(n, device=self.extent.device) for n in counts], upsampling)
 
     def uniform(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, D) coordinates drawn uniformly from the box between the outermost samples."""
@@ -122,7 +122,7 @@ class Signal(nn.Module, ABC):
         axis = torch.randint(self.dims, (count, 1), generator=generator, device=x.device)
         return x.scatter(1, axis, x.gather(1, axis).sign() * self.extent[axis])
 
-    def room(self, x: Tensor, farthest: float) -> Tensor:
+    def distance_to_border(self, x: Tensor, farthest: float) -> Tensor:
         """(N, 1), the reach r around x (N, D) that meets no border: what mean-value formulas hold in.
 
         Args:
@@ -139,10 +139,10 @@ class Signal(nn.Module, ABC):
 
     def samples(self, order: int = 0) -> Jet:
         """The jet at the N samples of the overview, rows first; evaluated in blocks of bounded memory."""
-        blocks = self.overview().flatten(0, -2).split(BLOCK)
+        blocks = self.evaluation_grid().flatten(0, -2).split(BLOCK)
         return joined([self.jet(x, order) for x in blocks])
 
-    def power(self, order: int) -> Jet:
+    def mean_squares(self, order: int) -> Jet:
         """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
 
         What an error is divided by must not be rounding noise, as the derivatives of a blank picture are. So each is

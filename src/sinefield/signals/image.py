@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sinefield.errors import require, whole
-from sinefield.jet import Jet
+from sinefield.core.jet import Jet
+from sinefield.errors import integer, require
 from sinefield.signals import spline
 from sinefield.signals.base import Signal
-from sinefield.signals.pixels import decode, resize
+from sinefield.signals.decoding.pixels import decode, resize
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Image(Signal):
         square: bool = False,
         white: float | None = None,
     ) -> None:
-        whole("signal.degree", degree, least=3)
+        integer("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
         pixels = decode(path, allow_huge=allow_huge, white=white)
         if square:
@@ -59,7 +59,7 @@ class Image(Signal):
         own = max(pixels.shape[:2])
         wanted = (own + 1) // 2 if holdout else own
         if size is not None:
-            wanted = min(whole("signal.size", size, least=degree + 1), own)  # pixels are never made up
+            wanted = min(integer("signal.size", size, least=degree + 1), own)  # pixels are never made up
         split = holdout and own >= 2 * wanted - 1
         if holdout and not split:
             log.warning("%s is %d pixels long: too few to hold some out at signal.size=%d", path, own, wanted)
@@ -92,6 +92,6 @@ class Image(Signal):
             None if jet.second is None else jet.second / h**2,
         )
 
-    def refined(self) -> Tensor | None:
+    def held_out_grid(self) -> Tensor | None:
         """The picture whose every second pixel was trained on, (2H-1, 2W-1, C); None where none are held out."""
         return self.fine

@@ -11,8 +11,8 @@ import torch
 
 from sinefield.errors import require
 from sinefield.signals.base import Signal
+from sinefield.signals.decoding.source import NoPictureError, pictures_in
 from sinefield.signals.image import Image
-from sinefield.signals.source import NoPictureError, pictures_in
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ class Images(Image):
         self.pictures = torch.nn.ModuleList(pictures)
         self.arguments = dict(zip(_names(files), arguments, strict=True))
 
-    def apart(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
+    def components(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
         """The pictures, and what `Image` makes each of, by the names of their files.
 
-        >>> list(Images(["skimage:camera", "skimage:moon", "skimage:camera"], size=16).apart())
+        >>> list(Images(["skimage:camera", "skimage:moon", "skimage:camera"], size=16).components())
         ['camera', 'moon', 'camera-2']
         """
         pictures = cast("list[Signal]", list(self.pictures))

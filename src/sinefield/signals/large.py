@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sinefield.errors import require, whole
-from sinefield.jet import Jet, joined
+from sinefield.core.jet import Jet, joined
+from sinefield.errors import integer, require
 from sinefield.signals import spline
 from sinefield.signals.base import Signal
-from sinefield.signals.levels import scaled
-from sinefield.signals.mapped import Mapped
+from sinefield.signals.decoding.levels import scaled
+from sinefield.signals.decoding.mapped import Mapped
 
 _DEGREE = 3
 _AT_ONCE = 4096  # points whose windows are held at a time: 16 x 16 samples each, of 12 bytes with their places, 13 MB
@@ -68,8 +68,8 @@ class Large(Signal):
         super().__init__((height, width), file.shape[2])
         self.file, self.step = file, step
         self.files = (str(path),)
-        self.reach = whole("signal.reach", reach, least=_DEGREE)
-        whole("signal.scored", scored, least=64)
+        self.reach = integer("signal.reach", reach, least=_DEGREE)
+        integer("signal.scored", scored, least=64)
         while math.prod((n - 1) // self.every * self.step + 1 for n in self.shape) > scored:
             self.every += 2
         dtype = torch.get_default_dtype()
@@ -85,8 +85,8 @@ class Large(Signal):
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
         return joined([self._jet(block, order) for block in x.split(_AT_ONCE)])
 
-    def refined(self) -> Tensor | None:
-        """The pixels at `overview(2)`; None where none are held out."""
+    def held_out_grid(self) -> Tensor | None:
+        """The pixels at `evaluation_grid(2)`; None where none are held out."""
         return self.fine
 
     def _jet(self, x: Tensor, order: int) -> Jet:
@@ -125,7 +125,7 @@ class Large(Signal):
         return stored * (2 / self.file.peak)
 
     def _read_overview(self) -> np.ndarray:
-        """(H', W', C): the stored pixels, float32, at `overview(2)`, or at `overview()` where none are held out."""
+        """(H', W', C): the stored pixels, float32, at `evaluation_grid(2)`, or at the samples alone."""
         rows, columns = (self.every * torch.arange((n - 1) // self.every * self.step + 1)[None] for n in self.shape)
         stored = [self.file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)]
         return np.concatenate(stored)

@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sinefield.core.jet import BLOCK, Jet
 from sinefield.errors import positive, require
-from sinefield.jet import BLOCK, Jet
-from sinefield.signals import lines, poisson, spline
+from sinefield.signals import spline
 from sinefield.signals.base import Signal
+from sinefield.signals.decoding.pixels import decode, resize
 from sinefield.signals.image import Image
-from sinefield.signals.pixels import decode, resize
-from sinefield.signals.region import Region, rectangle
-from sinefield.signals.rules import Mean, Rule
+from sinefield.signals.merging import lines, poisson
+from sinefield.signals.merging.region import Region, rectangle
+from sinefield.signals.merging.rules import Mean, Rule
 
 _STEP = 1.0  # spacings between the nodes of a line integral in training
 _EDGE_STEP = 1 / 16  # of the integrals along pixel edges, taken once
@@ -35,7 +36,7 @@ class Merge(Signal):
 
     The jet's gradient is v. Its Laplacian is the rule's mixture of the two Laplacians, which is div v but for the
     jumps of v across the lines where a rule changes its mind and across Omega's border: no function has those.
-    Where v has a potential (a rule of constant shares, b all over the canvas) the value is that potential. Elsewhere
+    Where v has a potential (a rule of constant shares, b all over the canvas) the value is that potential. NullStatus
     the value is the classical solution, `poisson`, on the samples, in Omega a spline through it: the reference a field
     is scored against. Losses on derivatives see v alone, and values where they are a's: see `border`.
 
@@ -123,7 +124,7 @@ class Merge(Signal):
     def integral(self, start: Tensor, end: Tensor) -> Tensor:
         """(N, C), the integral of v along the straight lines from start (N, 2) to end (N, 2).
 
-        Exact where the shares do not change along the line: there it is the pictures' differences. Elsewhere the
+        Exact where the shares do not change along the line: there it is the pictures' differences. NullStatus the
         shares are looked up in the middle of parts one spacing long.
         """
         return self._integral(start, end, _STEP)
@@ -147,9 +148,9 @@ class Merge(Signal):
             return super().border(count, generator)
         return self.coordinates(self.region.around(count, generator))
 
-    def room(self, x: Tensor, farthest: float) -> Tensor:
+    def distance_to_border(self, x: Tensor, farthest: float) -> Tensor:
         """(N, 1), the reach around x (N, 2) that meets neither the box's border nor Omega's; `farthest` as of any."""
-        room = super().room(x, farthest)
+        room = super().distance_to_border(x, farthest)
         if self.region.whole:
             return room
         return room.minimum(self.region.clearance(self.pixels(x)) * self.spacing / farthest)
@@ -186,9 +187,9 @@ class Merge(Signal):
         pictures = [lambda x, jet=jet: jet(x, 0).value for jet in (self.of_a, self.of_b)]
         return lines.integral(start, end, parts.long(), shares, pictures)
 
-    def _solve(self, fineness: int = 1) -> np.ndarray:
+    def _solve(self, upsampling: int = 1) -> np.ndarray:
         """(H', W', C), the classical solution on the samples, or on a grid that divides each spacing further."""
-        grid = self.grid(fineness=fineness).unflatten(0, self.fine_shape(fineness))
+        grid = self.grid(upsampling=upsampling).unflatten(0, self.fine_shape(upsampling))
 
         def edges(start: Tensor, end: Tensor) -> np.ndarray:
             pieces = zip(start.flatten(0, 1).split(BLOCK // 16), end.flatten(0, 1).split(BLOCK // 16), strict=True)

@@ -23,7 +23,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from sinefield.jet import Jet
+from sinefield.core.jet import Jet
 
 
 def coefficients(samples: np.ndarray, degree: int) -> np.ndarray:

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sinefield.core.jet import Jet
 from sinefield.errors import require
-from sinefield.jet import Jet
 from sinefield.signals import spline
 from sinefield.signals.image import Image
 

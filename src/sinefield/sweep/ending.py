@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from sinefield.interrupts import Interrupted
 from sinefield.report import dashboard
 from sinefield.sweep.jobs import Job
+from sinefield.system.shutdown import Interrupted
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sinefield.lock import locked, wait_until_free
-from sinefield.state import read
+from sinefield.system.lock import locked, wait_until_free
+from sinefield.system.status import read
 
 OPEN = ("new", "interrupted", "killed")  # not settled: neither finished nor failed
 
@@ -37,7 +37,7 @@ class Job:
 
     @property
     def state(self) -> str:
-        """As `sinefield.state.read` has it."""
+        """As `sinefield.system.status.read` has it."""
         return str(read(self.folder)["state"])
 
     @property

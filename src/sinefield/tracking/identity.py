@@ -13,7 +13,7 @@ import re
 import secrets
 from pathlib import Path
 
-from sinefield.files import write_whole
+from sinefield.system.files import write_atomically
 
 FILE = "run.json"  # in the folder's wandb/
 
@@ -53,7 +53,7 @@ class Identity:
         Raises:
             UnwritableError: there is no room.
         """
-        write_whole(self.file, (json.dumps({"id": self.id, "step": self.step}) + "\n").encode())
+        write_atomically(self.file, (json.dumps({"id": self.id, "step": self.step}) + "\n").encode())
 
     def end(self, fragment: Path, step: int) -> None:
         """Write down that a fragment, W&B's ``…/run-<id>.wandb``, has ended in order, and the last step in it."""

@@ -1,7 +1,7 @@
 """Uploading runs that were made offline, or whose server went away.
 
-W&B marks what is on its server with a file `….wandb.synced` beside the run's own; so does `sinefield.loggers.Wandb` for
-a run that was online to its end. What has no such mark is uploaded by W&B's own `wandb sync`.
+W&B marks what is on its server with a file `….wandb.synced` beside the run's own; so does the logger `Wandb` for a
+run that was online to its end. What has no such mark is uploaded by W&B's own `wandb sync`.
 """
 
 from __future__ import annotations

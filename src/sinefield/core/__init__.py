@@ -1,0 +1,1 @@
+"""The mathematics: jets, and nothing but torch."""

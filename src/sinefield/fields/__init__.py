@@ -1,0 +1,1 @@
+"""Coordinate networks: one, several at once, watched or given other weights."""

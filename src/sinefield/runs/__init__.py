@@ -1,0 +1,1 @@
+"""A configuration in, a finished run folder out."""

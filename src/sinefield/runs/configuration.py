@@ -1,0 +1,160 @@
+"""From config nodes to objects, with every mistake as one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from reprlib import repr as brief
+from typing import Any
+
+import torch
+from hydra.errors import CompactHydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
+
+from sinefield.errors import UserError, require
+from sinefield.runs.resolvers import register_resolvers
+from sinefield.training.optimizer_state import take_steps
+
+NEEDED = ("signal", "field", "loss", "optimizer", "trainer", "data")  # a run has each of these
+_AHEAD = 100_000  # steps of a schedule that are tried, half a second
+
+register_resolvers()
+
+
+def build(node: Any, **more: Any) -> Any:
+    """The object a config node describes, None for none; what its constructor finds wrong becomes one line."""
+    described = node is None or (isinstance(node, DictConfig) and "_target_" in node)
+    require(described, f"{node!r} stands where a choice belongs, with a _target_; take one of those in conf/")
+    with as_user_error(str(node._get_full_key(None)) if node is not None else ""):
+        return instantiate(node, _convert_="all", **more)
+
+
+def build_optimizer(config: DictConfig, steps: int, several: bool) -> tuple[Any, Any]:
+    """What makes the optimizer of one field, or several, and its schedule or None; tried before anything is written.
+
+    Args:
+        steps: of the run, all of which the schedule must know a rate for.
+        several: whether it is of several fields.
+    """
+    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
+    with as_user_error(reraise_for_hydra("optimizer", config)):
+        tried = optimizer([torch.ones(2, requires_grad=True)])
+        take_steps(tried)
+    if scheduler is not None:
+        with as_user_error(reraise_for_hydra("scheduler", config)):
+            schedule = scheduler(tried)
+            take_steps(tried, 1)
+            for _ in range(min(steps, _AHEAD)):
+                schedule.step()
+    apart = not (several and isinstance(tried, torch.optim.LBFGS))
+    require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
+    return optimizer, scheduler
+
+
+def reraise_for_hydra(name: str, config: DictConfig) -> str:
+    """Which choice stands there, with what it is told."""
+    told: Any = OmegaConf.to_container(config[name], resolve=True)
+    values = ", ".join(f"{key}={brief(value)}" for key, value in told.items() if not str(key).startswith("_"))
+    return f"{name} cannot be {told['_target_']}({values})"
+
+
+@contextmanager
+def logging_to(node: DictConfig | None, folder: Path) -> Iterator[Any]:
+    """The logger that `node` describes, or None; closed as finished or, on any exception, as failed."""
+    if node is None:
+        yield None
+        return
+    logger = build(node, folder=str(folder))
+    try:
+        yield logger
+    except BaseException:
+        logger.close(exit_code=1)
+        raise
+    logger.close(exit_code=0)
+
+
+@contextmanager
+def as_user_error(where: str) -> Iterator[None]:
+    """Turn whatever constructors raise over their arguments into a `UserError` that says where."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause = _cause(error)
+        if isinstance(cause, UserError):
+            raise cause from error
+        if _memory(cause):
+            raise
+        kind = "" if isinstance(cause, CompactHydraException | ValueError) else f"{type(cause).__name__}: "
+        raise UserError(f"{where}: {kind}{' '.join(str(cause).split())[:500]}") from error
+
+
+@contextmanager
+def out_of_memory_as_user_error() -> Iterator[None]:
+    """Turn the end of memory, of the machine's or of an accelerator's, into a `UserError` that names what takes it."""
+    try:
+        yield
+    except (CompactHydraException, MemoryError, RuntimeError) as error:
+        cause = _cause(error)
+        if not _memory(cause):
+            raise
+        said = " ".join(str(cause).split()).partition(". ")[0][:200]
+        raise UserError(
+            f"out of memory ({said}); chunk=1024 takes little at a time, half of data.batch_size, field.width or "
+            "signal.size takes half or less"
+        ) from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What Hydra tells of."""
+    while isinstance(error, CompactHydraException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def complete(config: DictConfig) -> None:
+    """Null for each choice that `~choice` took away, or that a configuration of an older version lacks."""
+    with flag_override(config, "struct", False):
+        for name in (*NEEDED, "encoding", "activation", "scheduler", "logger", "callback", "chunk", "seed"):
+            config.setdefault(name, None)
+        if not isinstance(config.get("derived"), DictConfig):
+            config.derived = dict.fromkeys(("dims", "channels", "samples"))
+
+
+def anchor_paths(node: Any, folder: Path) -> None:
+    """Make absolute what names a file or a folder in `folder`, anywhere in the table: for who has left that folder."""
+    if not isinstance(node, DictConfig | ListConfig):
+        return
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
+    for key in keys:
+        if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+            continue
+        value = node[key]
+        anchor_paths(value, folder)
+        if isinstance(value, str) and value and (folder / value).exists():
+            node[key] = str(folder / value)
+
+
+def normalise_config(node: DictConfig | ListConfig, path: str = "") -> None:
+    """Read the word none as null, and refuse NaN, infinity and what is still missing, anywhere in the configuration."""
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
+    for key in keys:
+        name = f"{path}{key}"
+        require(not OmegaConf.is_missing(node, key), f"{name} has no default; add {name}=… to the command")
+        if OmegaConf.is_interpolation(node, key):
+            continue
+        value = node[key]
+        if isinstance(value, DictConfig | ListConfig):
+            normalise_config(value, f"{name}.")
+        elif value == "none":
+            node[key] = None
+        elif isinstance(value, float):
+            require(math.isfinite(value), f"{name} must be a finite number, not {value}")

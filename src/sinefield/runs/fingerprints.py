@@ -1,0 +1,68 @@
+"""Whether the files that a run has read are still the same: a digest of each is in its config.yaml, derived.files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from sinefield.errors import require
+from sinefield.report.parsing import parsed_yaml
+
+_WHOLE = 2**26  # bytes of a file that are all read; of a larger one as many, in blocks at equal distances
+_BLOCK = 2**16
+
+
+def fingerprints(files: Iterable[str]) -> dict[str, str]:
+    """The digest of every file or folder that is there, by its path as given."""
+    found = {file: _fingerprint(file) for file in files}
+    return {file: digest for file, digest in found.items() if digest is not None}
+
+
+def changed(folder: Path) -> list[str]:
+    """The files that the run in a folder has read and that are others now; not those that are gone.
+
+    [] for a run that has kept no digests.
+    """
+    try:
+        recorded = parsed_yaml(folder / "config.yaml")["derived"]["files"].items()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # none, or anybody's
+        return []
+    return [file for file, digest in recorded if isinstance(file, str) and _fingerprint(file) not in (None, digest)]
+
+
+def require_unchanged(folder: Path) -> None:
+    """Refuse to go on with a run, or to repeat it, with other pictures than it has read.
+
+    Raises:
+        UserError: a file is another now.
+    """
+    files = ", ".join(repr(file) for file in changed(folder))
+    require(files == "", f"{files} changed since {folder} read it; put the old file back, or start a new run")
+
+
+def _fingerprint(file: str) -> str | None:
+    """Of a file its bytes and length, of a folder the names in it, as SHA-256; None where it cannot be read."""
+    try:
+        status = os.stat(file)
+        return _digest(os.path.abspath(file), status.st_size, status.st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=1024)  # a sweep asks for the same pictures in every job
+def _digest(file: str, size: int, modified: int) -> str:
+    if os.path.isdir(file):
+        return hashlib.sha256("\n".join(sorted(os.listdir(file))).encode(errors="surrogateescape")).hexdigest()
+    digest = hashlib.sha256(str(size).encode())
+    with open(file, "rb") as stream:
+        if size <= _WHOLE:
+            digest.update(stream.read())
+        else:
+            blocks = _WHOLE // _BLOCK
+            for block in range(blocks):
+                stream.seek((size - _BLOCK) * block // (blocks - 1))
+                digest.update(stream.read(_BLOCK))
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""What is fitted, by what, and how it is compared: signal, field and loss, built from a configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from omegaconf import DictConfig
+
+from sinefield.errors import require
+from sinefield.fields.stack import stack_fields
+from sinefield.runs.configuration import as_user_error, build
+from sinefield.runs.fingerprints import fingerprints
+
+if TYPE_CHECKING:
+    from sinefield.fields.mlp import CoordinateMLP
+    from sinefield.losses.base import Loss
+    from sinefield.signals.base import Signal
+
+
+def build_problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, dict[str, torch.Tensor]]:
+    """What is fitted, by what, how it is compared, and the signal's mean squares; `config.derived` are filled in.
+
+    A signal of several that lie side by side is fitted by a stack of fields, which all start alike, from the seed.
+    """
+    signal = build(config.signal)
+    own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
+    require(own[0].channels in (1, 3), f"the signal has {own[0].channels} channels; a run draws 1 (grey) or 3 (colour)")
+    derived = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
+    config.derived = derived | {"files": fingerprints(signal.files)}
+    field = build(config.field)
+    with as_user_error("field"):
+        channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
+    require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")
+    loss = build(config.loss)
+    mean_squares = {name: term.mean_square(own[0]) for name, term in loss.terms.items()}
+    if signal.components():
+        field = stack_fields([field] * len(own))
+        mean_squares = {
+            name: torch.stack([term.mean_square(part) for part in own]) for name, term in loss.terms.items()
+        }
+    require(
+        loss.order <= field.max_order,
+        f"this loss looks at derivatives of order {loss.order}, and those of "
+        f"{type(field.activation).__name__} vanish almost everywhere from order {field.max_order + 1} on; "
+        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
+    )
+    return signal, field, loss, mean_squares

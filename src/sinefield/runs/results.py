@@ -1,0 +1,144 @@
+"""How a run folder begins, and what a fit leaves in it: pictures, figures, a run folder for every field of a stack."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from sinefield.evaluation.drawing import draw
+from sinefield.evaluation.grid import interpolated
+from sinefield.evaluation.metrics import mean
+from sinefield.fields.stack import select_fields
+from sinefield.system.files import write_atomically, write_texts, writing
+from sinefield.training.callbacks import History, write_rows
+from sinefield.training.checkpoints import AtomicCheckpoints
+from sinefield.training.module import FieldModule
+
+if TYPE_CHECKING:
+    from sinefield.fields.mlp import CoordinateMLP
+    from sinefield.losses.base import Loss
+    from sinefield.signals.base import Signal
+
+Figures = dict[str, Any]
+
+
+def begin(folder: Path, config: dict[str, Any], anew: bool, texts: Mapping[str, str]) -> None:
+    """Write config.yaml and remove an earlier failure's traceback; anew, also all else that a failed run has left.
+
+    Its checkpoint must never meet this configuration, nor its rows at W&B those to come. A run that is made longer is
+    no finished one from here on.
+
+    Args:
+        folder: of the run.
+        config: resolved.
+        anew: not from a checkpoint.
+        texts: further files, by name.
+    """
+    kept = folder / "checkpoints"
+    if anew and (kept / "last.ckpt").exists():
+        _remove(folder / "wandb" / "run.json")
+    if anew:
+        _remove(kept / "last.ckpt" if kept.is_dir() and not kept.is_symlink() else kept)
+    if (folder / "metrics.json").exists():
+        for left in ("metrics.json", "fields", "repeat.json"):
+            _remove(folder / left)
+    write_texts(folder, texts)
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
+    for left in (folder / "error.txt", *((kept, folder / "fields", folder / "history.csv") if anew else ())):
+        _remove(left)
+
+
+def lengthens(config: DictConfig, folder: Path) -> bool:
+    """Whether a configuration asks for more steps than the finished run in a folder has taken."""
+    try:
+        taken = json.loads((folder / "metrics.json").read_text())["steps"]
+        return int(config.trainer.max_steps) > int(taken)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        return False
+
+
+def _remove(path: Path) -> None:
+    """A file, a folder or a link, where there is one; never what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def conclude(
+    folder: Path,
+    config: dict[str, Any],
+    signal: Signal,
+    module: FieldModule,
+    history: History,
+    costs: Figures,
+    used: Callable[[], dict[str, float]],
+) -> tuple[Figures, dict[str, Path]]:
+    """Draw a finished fit; its figures, which are the means over the fields of a stack, and its pictures by name.
+
+    Each field k of a stack leaves ``fields/<name>/``: config.yaml, by which it would be fitted alone, history.csv,
+    checkpoints/last.ckpt, pictures and, last, metrics.json.
+
+    Args:
+        config: of the run, resolved.
+        costs: what the run took, for all its fields together.
+        used: seconds and memory by now, the drawing included.
+    """
+    apart = signal.components()
+    costs = {"grid": {"shape": list(signal.shape), "every": signal.every}, **costs}  # for report.pictures.grid
+    if not apart:
+        found, pictures = _one(folder, signal, module.field, module.loss, module.scores, history.rows)
+        return found | costs | used(), pictures
+    costs = {"fields": len(apart), **costs}
+    figures, pictures = [], {}
+    for k, (name, (own, arguments)) in enumerate(apart.items()):
+        home, field = folder / "fields" / name, select_fields(module.field, k)
+        with writing(home):
+            home.mkdir(parents=True, exist_ok=True)
+        alone = {"_target_": f"{type(own).__module__}.{type(own).__qualname__}", **arguments}
+        files = {file: digest for file, digest in config["derived"]["files"].items() if file in own.files}
+        write_atomically(
+            home / "config.yaml",
+            OmegaConf.to_yaml({**config, "signal": alone, "derived": config["derived"] | {"files": files}}).encode(),
+        )
+        write_rows(home / "history.csv", history.each[k])
+        state = {f"field.{part}": tensor.clone() for part, tensor in field.state_dict().items()}
+        AtomicCheckpoints().save_checkpoint({"state_dict": state}, home / "checkpoints" / "last.ckpt")
+        found, drawn = _one(home, own, field, module.loss, module.each[k], history.each[k])
+        write_metrics(home, found | costs | used())
+        figures.append(found)
+        pictures[name] = drawn["contact_sheet"]
+    total = {"parameters": sum(found["parameters"] for found in figures)}
+    return mean(figures) | total | costs | used(), pictures
+
+
+def write_metrics(folder: Path, metrics: Figures) -> None:
+    """metrics.json, by which a run is a finished one; JSON has no infinity, so that becomes null."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+    write_atomically(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())
+
+
+def _one(
+    folder: Path,
+    signal: Signal,
+    field: CoordinateMLP,
+    loss: Loss,
+    scores: dict[str, float | None],
+    rows: list[dict[str, Any]],
+) -> tuple[Figures, dict[str, Path]]:
+    """One field's figures and its pictures."""
+    pictures = draw(folder, signal, field, loss, scores)
+    figures = {
+        **scores,
+        "psnr_off_grid_spline": interpolated(signal),
+        "best_psnr": max(row["psnr"] for row in rows),
+        "loss": rows[-1]["loss"],
+        "parameters": sum(p.numel() for p in field.parameters()),
+    }
+    return figures, pictures

@@ -1,0 +1,162 @@
+"""The composition root: a config in, a finished run folder out."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from sinefield.errors import integer, require
+from sinefield.runs.configuration import (
+    NEEDED,
+    as_user_error,
+    build,
+    build_optimizer,
+    complete,
+    logging_to,
+    normalise_config,
+    out_of_memory_as_user_error,
+)
+from sinefield.runs.fingerprints import require_unchanged
+from sinefield.runs.problem import build_problem
+from sinefield.runs.rank import set_rank
+from sinefield.runs.resolvers import register_resolvers
+from sinefield.runs.results import begin, conclude, lengthens, write_metrics
+from sinefield.runs.trainer import accumulated, check, clipping, make_trainer
+from sinefield.system.files import writing
+from sinefield.system.shutdown import Interrupts
+from sinefield.system.status import NullStatus, Status, read, refuse
+from sinefield.system.streams import unfailing_output
+from sinefield.training import checkpoints
+from sinefield.training.callbacks import History, Progress
+from sinefield.training.data import SignalData
+from sinefield.training.environment import Usage, environment, is_rank_zero
+from sinefield.training.module import FieldModule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
+
+
+@unfailing_output()
+def train(
+    config: DictConfig,
+    folder: str | Path,
+    resume: bool = False,
+    alone: bool = True,
+    texts: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Fit a signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
+    SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
+
+    Args:
+        config: as composed from conf/.
+        folder: the run folder; must not hold a finished run, unless it is resumed with more trainer.max_steps.
+        resume: go on from the last checkpoint in the folder, where there is one, which was made with the same `config`
+            but for trainer.max_steps: the schedule goes on as if it had been that of the longer run all along.
+        alone: False for a job of a sweep, which must not start further processes.
+        texts: further files for the folder, by name.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        UserError: for anything the user can mend, before the first step where it can be known by then.
+        UnwritableError: a file cannot be written; the run can be resumed.
+    """
+    folder = Path(folder)
+    last, longer = folder / "checkpoints" / "last.ckpt", partial(lengthens, config, folder)
+    refuse(folder, read(folder), resume, longer)  # and again once nobody else can change what is there
+    set_rank(config)
+    status = (Status if is_rank_zero() else NullStatus)(
+        folder, lambda found: refuse(folder, found, resume, longer), texts
+    )
+    with Interrupts() as interrupts, status, out_of_memory_as_user_error():
+        interrupts.release()
+        status.resumable = resume and last.is_file()
+        return _train(config, folder, last if status.resumable else None, interrupts, status, alone)
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Single precision by default: trainer.precision says what a run computes in, whatever the caller's default is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@_float32()
+def _train(
+    config: DictConfig, folder: Path, last: Path | None, interrupts: Interrupts, status: Status, alone: bool
+) -> dict[str, Any]:
+    """`train`, once it is known that the folder is free, and from which checkpoint to go on."""
+    usage = Usage()
+    if last is not None:
+        require_unchanged(folder)
+    register_resolvers()  # again: a launcher's worker forgets what its parent did not know whenever it begins a job
+    with as_user_error("the configuration"):
+        complete(config)
+        normalise_config(config)
+        OmegaConf.to_container(config, resolve=True)
+    for name in NEEDED:
+        require(config[name] is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
+    check(config)
+    pl.seed_everything(integer("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
+
+    signal, field, loss, mean_squares = build_problem(config)
+    with as_user_error("data"):
+        knobs = cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True))
+        data = SignalData(signal, loss, **knobs, accumulate=accumulated(config))
+    optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
+    module = FieldModule(field, loss, mean_squares, optimizer, scheduler, config.chunk, clipping(config))
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    status.running()
+    resolved = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
+    if is_rank_zero():
+        begin(folder, resolved, last is None, status.texts)
+    history = History(folder / "history.csv")
+    keeper = checkpoints.Checkpoints(folder / "checkpoints", interrupts)
+    callbacks = [Progress(), history, keeper]  # in this order: a checkpoint holds the row of its evaluation
+    if last is not None:
+        callbacks.insert(0, checkpoints.Continue(last, [history, keeper], status.stepped))
+    if config.get("callback") is not None:
+        callbacks.insert(0, build(config.callback))
+    with logging_to(config.logger if is_rank_zero() else None, folder) as logger:
+        trainer = make_trainer(config, folder, logger, callbacks, alone)
+        told = f"data.max_steps is {data.max_steps}; leave it to trainer.max_steps, which is {trainer.max_steps}"
+        require(data.max_steps == trainer.max_steps, told)  # else Lightning asks for steps for ever
+        if logger:
+            logger.log_hyperparams(resolved)
+        made = {"seed": config.seed, **environment(trainer.strategy.root_device)}  # the fit may outlast the code
+        with module.microbatches.thread_pool(trainer.strategy.root_device):
+            trainer.fit(module, datamodule=data)
+        history.require_evaluated(trainer.global_step)
+        if not trainer.is_global_zero:
+            return dict(module.scores)
+        costs = {
+            "steps": trainer.global_step,
+            "fit_seconds": history.fit_seconds,
+            "steps_per_second": trainer.global_step / history.fit_seconds,
+            **made,
+            **({"extended_at": module.extended_at} if module.extended_at else {}),
+        }
+        used = partial(usage.measured, trainer.strategy.root_device)  # Lightning has moved the module off it by now
+        metrics, pictures = conclude(folder, resolved, signal, module, history, costs, used)
+        if logger:
+            logger.show(pictures)
+            logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, trainer.global_step)
+    status.finished()
+    write_metrics(folder, metrics)
+    return metrics

@@ -1,0 +1,205 @@
+"""The configuration in a run folder, which somebody else may have made: read, and checked before anything is built.
+
+`_target_` names what Hydra imports and calls, so a configuration is a program. One that comes with a folder may ask for
+this project's own parts and for torch's optimizers and schedules, a trainer and a logger in their places, and nothing
+else; what a user types themselves is theirs to choose. Its interpolations may refer to other values and multiply them,
+and not, as `${oc.env:…}` would, to what the machine knows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sinefield.errors import UserError, require
+from sinefield.report.parsing import parsed_yaml
+
+PARTS = (  # whose classes compute, and at most read a picture
+    "sinefield.activations",
+    "sinefield.encodings",
+    "sinefield.fields.mlp",
+    "sinefield.losses",
+    "sinefield.signals",
+    "torch.optim",
+)
+PLACES = {
+    "trainer": ("pytorch_lightning.Trainer",),
+    "logger": ("sinefield.runs.loggers",),
+}  # these write into the run folder
+SEARCH = "sinefield.sweep.pruning.Prune"  # a search's callback of its trial
+
+
+def packages(text: str | None) -> list[str]:
+    """What `trust=a,b` names."""
+    return [name for name in str(text or "").split(",") if name]
+
+
+def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> DictConfig:
+    """The configuration to go on with: resolved, or as composed where the run was killed before it wrote that.
+
+    A trial of a search goes on without the search, which is told of it when it is started again: its database is
+    outside of the folder, and a finished trial in it takes no more reports.
+
+    Args:
+        folder: of the run.
+        trust: further packages or modules whose classes and functions it may ask for, such as a user's own.
+        composed: whether to take it as composed.
+
+    Raises:
+        UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it.
+    """
+    config = _parsed(folder, composed)
+    found: Any = OmegaConf.to_container(config)
+    callback = found.get("callback")
+    if isinstance(callback, dict) and callback.get("_target_") == SEARCH:
+        config.callback = found["callback"] = None
+    _check(found, (), trust)
+    return config
+
+
+def lengthened(folder: Path, steps: int, trust: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:
+    """The configuration of a run of more steps, and its files in `.hydra/`, by name.
+
+    It is made of what was composed, where the schedule still refers to trainer.max_steps.
+
+    Args:
+        folder: of the run.
+        steps: in all, for trainer.max_steps.
+        trust: as for `read`.
+
+    Raises:
+        UserError: as `read`, or the folder lacks what was composed.
+    """
+    names = (".hydra/config.yaml", ".hydra/overrides.yaml")
+    for name in names:
+        require((folder / name).is_file(), f"{folder} has no {name}, so it cannot be made longer; start a new run")
+    config = read(folder, trust, composed=True)
+    with _named(folder / names[1]):
+        typed = parsed_yaml(folder / names[1])
+    require(isinstance(typed, list), f"{folder / names[1]} holds no list; start a new run")
+    require(isinstance(config.get("trainer"), DictConfig), f"{folder / names[0]} has no trainer; start a new run")
+    knob = "trainer.max_steps"
+    config.trainer.max_steps = steps
+    typed = [text for text in map(str, typed) if text.lstrip("+").partition("=")[0] != knob] + [f"{knob}={steps}"]
+    return config, dict(zip(names, map(OmegaConf.to_yaml, (config, OmegaConf.create(typed))), strict=True))
+
+
+def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
+    """The table at `place`, such as "field", with all that it refers to; the rest may ask for what it likes.
+
+    Raises:
+        UserError: as `read`, or the table is not there.
+    """
+    config = _parsed(folder)
+    with _named(folder):
+        OmegaConf.resolve(config)
+        found = config.get(place)
+    require(isinstance(found, DictConfig), f"{folder} has no {place} in its config.yaml; get the folder again")
+    _check(OmegaConf.to_container(found), (place,), trust)
+    return found
+
+
+def located(config: DictConfig, folder: Path) -> DictConfig:
+    """The configuration with relative paths of its signal as they lead from where the run was started.
+
+    Only those that lead to nothing from here, and to something from there.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+    """
+    start = started_in(folder)
+
+    def found(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: item if key == "_target_" else found(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [found(item) for item in value]
+        there = os.path.join(start, value) if start and isinstance(value, str) and value else ""
+        return there if there and os.path.exists(there) and not os.path.exists(value) else value
+
+    if isinstance(config.get("signal"), DictConfig):
+        config.signal = found(OmegaConf.to_container(config.signal))
+    return config
+
+
+def started_in(folder: Path) -> str | None:
+    """The current folder of the command that started a run; None where it is not known."""
+    try:
+        found = parsed_yaml(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and os.path.isabs(found) else None
+
+
+def _parsed(folder: Path, composed: bool = False) -> DictConfig:
+    files = [file for file in (folder / "config.yaml", folder / ".hydra" / "config.yaml") if file.is_file()]
+    files = files[-1:] if composed else files
+    require(bool(files), f"{folder} holds no run (no config.yaml in it)")
+    with _named(files[0]):
+        found = parsed_yaml(files[0])
+        for keys, text in _texts(found):
+            inside = "${" not in text or ":" not in text.replace("${times:", "")
+            require(inside, f"{files[0]}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
+        config = OmegaConf.create(found or {})
+    require(isinstance(config, DictConfig) and bool(config), f"{files[0]} holds no configuration; take a run's folder")
+    return config
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} holds no whole configuration of a run ({reason}); get the folder again") from error
+
+
+def _check(config: Any, place: tuple[str, ...], trust: Collection[str]) -> None:
+    """Raise `UserError` where a `_target_` in a configuration that stands at `place` is none that may be there."""
+    for (*keys, key), text in _texts(config, place):
+        if key != "_target_":
+            continue
+        where = ".".join(keys)
+        allowed = (*PARTS, *(PLACES.get(where, ()) if len(keys) == 1 else ()), *trust)
+        # By its name first, since a look at the object imports the module; then by where it is really from.
+        require(
+            _within(text, allowed) and _from(text, allowed, trust),
+            f"{where}._target_ is {text!r}, which is no class that a run folder may ask for; if you know what it does, "
+            f"add trust={text.partition('.')[0]}",
+        )
+
+
+def _from(name: str, allowed: Collection[str], trust: Collection[str]) -> bool:
+    """Whether what `name` leads to is a class defined where it may be; in a trusted package, a function as well."""
+    try:
+        found = get_object(name)
+    except Exception as error:  # whatever an import raises
+        raise UserError(f"there is no {name}; install the package as the run was made with") from error
+    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
+    if _within(home, trust):
+        return callable(found)
+    return inspect.isclass(found) and (name in allowed or _within(home, allowed))
+
+
+def _within(name: str, allowed: Collection[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in allowed)
+
+
+def _texts(value: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Every text in nested tables and lists behind the keys that lead to it; a `_target_` in any case as text."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(str(item) if key == "_target_" else item, (*keys, str(key)))
+    elif isinstance(value, str):
+        yield keys, value

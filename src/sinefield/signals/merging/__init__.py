@@ -1,0 +1,1 @@
+"""What merging pictures by their gradients needs."""

@@ -1,0 +1,72 @@
+"""Stops a trial of a search that falls behind the others."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import optuna
+import pytorch_lightning as pl
+
+from sinefield.training.module import FieldModule
+
+_SCHEME = "sqlite:///"
+
+
+def url(database: Path) -> str:
+    """The URL of a SQLite file, in ASCII, whatever characters or bytes the path has.
+
+    >>> url(Path("/a?b/study.db"))
+    'sqlite:////a%3Fb/study.db'
+    """
+    return _SCHEME + quote_from_bytes(os.fsencode(database.absolute()))
+
+
+def open_storage(storage: str) -> optuna.storages.RDBStorage:
+    """The database at a `url`, made where there is none.
+
+    SQLite is given the path itself: SQLAlchemy reads an escape in a URL only from version 2.1 on, and Optuna takes
+    braces in one for a template.
+    """
+    path = os.fsdecode(unquote_to_bytes(storage.removeprefix(_SCHEME)))
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, check_same_thread=False)  # as SQLAlchemy, whose pool guards it, asks for a file
+
+    return optuna.storages.RDBStorage(f"{_SCHEME}study.db", engine_kwargs={"creator": connect})
+
+
+class Prune(pl.Callback):
+    """Reports every evaluation to the study, and ends the run where it is below the median of the trials before it.
+
+    The median is over the trials' values at the same step (Optuna's MedianPruner); the run ends as a finished one of
+    fewer steps.
+
+    Args:
+        storage: `url` of the study's database.
+        trial: its number there.
+        metric: of an evaluation.
+        warmup: share of the steps before which no run is ended.
+    """
+
+    def __init__(self, storage: str, trial: int, metric: str, warmup: float = 0.3) -> None:
+        self.metric = metric
+        self.warmup = warmup
+        self.study = optuna.load_study(study_name="search", storage=open_storage(storage))
+        self.trial = optuna.trial.Trial(self.study, trial)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report, and compare."""
+        assert isinstance(pl_module, FieldModule)
+        value, step = pl_module.scores.get(self.metric), trainer.global_step
+        known = self.study.trials[self.trial.number].intermediate_values
+        if value is None or step in known:  # nothing to compare, or a resumed run has told it before
+            return
+        self.trial.report(value, step)
+        first = int(self.warmup * trainer.max_steps)
+        self.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=first)
+        if step < trainer.max_steps and self.trial.should_prune():
+            self.trial.set_user_attr("behind", True)
+            trainer.should_stop = True

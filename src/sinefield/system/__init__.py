@@ -1,0 +1,1 @@
+"""What a run needs of the operating system: files, locks, signals, output streams."""

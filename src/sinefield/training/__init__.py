@@ -1,0 +1,1 @@
+"""What fits a field: batches, gradients, checkpoints, on Lightning."""

@@ -1,0 +1,204 @@
+"""Checkpoints: last.ckpt, from which a run is continued as if nothing had happened, and best.ckpt.
+
+A step is a function of the weights, the state of optimizer and schedule, and the step's number, which draws the points.
+So a run is continued with a fresh Trainer and these four; Lightning's counters of epochs and batches are left alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from sinefield.errors import CheckpointError, UserError, integer, require
+from sinefield.system.files import write_atomically, writing
+from sinefield.system.shutdown import Interrupts
+from sinefield.training.data import SignalData
+from sinefield.training.module import FieldModule
+from sinefield.training.optimizer_state import check_optimizer_state, renew
+
+AWAY = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT)  # the disk or the file server, not the file
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint so that a kill at any moment leaves the old one or the new one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Serialise in memory, then write and rename."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with writing(Path(path)):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(Path(path), buffer.getvalue())
+
+
+class Checkpoints(pl.Callback):
+    """Writes best.ckpt, then last.ckpt, after every evaluation, and last.ckpt before a signal is obeyed.
+
+    Args:
+        folder: of the checkpoints.
+        interrupts: held during training.
+
+    Attributes:
+        best: the highest PSNR on the samples so far, in dB.
+    """
+
+    def __init__(self, folder: Path, interrupts: Interrupts) -> None:
+        self.folder = folder
+        self.interrupts = interrupts
+        self.best = float("-inf")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hold the signals, over the handlers of Lightning."""
+        self.interrupts.defer()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """A moment at which a signal is obeyed: between two steps, unless an evaluation is due, whose row is kept."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SignalData)
+        if not data.due(trainer.global_step) and self._stopping(trainer):
+            self._save(trainer, pl_module, "last")
+            self.interrupts.raise_pending()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep what was just scored."""
+        assert isinstance(pl_module, FieldModule)
+        psnr = pl_module.scores["psnr"]
+        assert psnr is not None
+        if psnr > self.best:
+            self.best = psnr
+            self._save(trainer, pl_module, "best")
+        self._save(trainer, pl_module, "last")
+        if self._stopping(trainer):
+            self.interrupts.raise_pending()
+
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule, name: str) -> None:
+        assert isinstance(module, FieldModule)
+        module.guard.allow_checkpoint(trainer.global_step, module.field)
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The last checkpoint stands: nothing is lost any more."""
+        self.interrupts.release()
+
+    def _stopping(self, trainer: pl.Trainer) -> bool:
+        """Whether a signal waits in any process of the run: all of them leave after the same step."""
+        return trainer.strategy.reduce_boolean_decision(self.interrupts.pending, all=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score, for the checkpoint."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The best score, from the checkpoint."""
+        self.best = float(state_dict["best"])
+
+
+class Continue(pl.Callback):
+    """Puts a new Trainer to where a checkpoint stands, before its first step.
+
+    Args:
+        file: the checkpoint.
+        callbacks: callbacks that go on from their own state in it.
+        stepped: called after the first step beyond it, and after those that follow.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+
+    def __init__(self, file: Path, callbacks: list[pl.Callback], stepped: Callable[[], None] = lambda: None) -> None:
+        self.callbacks = callbacks
+        self.file = file
+        self.stepped = stepped
+        self.state = read(file)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The weights, the step, which the first batch asks for, and what optimizers, schedules and callbacks know."""
+        assert isinstance(pl_module, FieldModule)
+        with belonging(self.file):
+            pl_module.load_state_dict(self.state["state_dict"])
+            pl_module.on_load_checkpoint(self.state)
+            loop, step = (
+                trainer.fit_loop.epoch_loop,
+                integer("its step", self.state["global_step"], 1, trainer.max_steps),
+            )
+            loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
+            loop._batches_that_stepped = step  # what loggers are told
+            for callback in self.callbacks:
+                callback.load_state_dict(self.state["callbacks"][callback.state_key])
+            (state,), schedules = self.state["optimizer_states"], self.state["lr_schedulers"]
+            if (
+                integer("its max_steps", self.state["found"].get("max_steps", trainer.max_steps), 1)
+                != trainer.max_steps
+            ):
+                pl_module.extended_at.append(step)
+                state, schedules = renew(*self._prepared(pl_module), step, state)
+            check_optimizer_state(*self._prepared(pl_module), step, state, schedules)
+            trainer.optimizers[0].load_state_dict(state)
+            for config, schedule in zip(trainer.lr_scheduler_configs, schedules, strict=True):
+                config.scheduler.load_state_dict(schedule)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """A step is done."""
+        self.stepped()
+
+    def _prepared(self, module: FieldModule) -> tuple[Optimizer, LRScheduler | None]:
+        """The optimizer and the schedule of copies of the parameters, before their first step."""
+        return module.prepared([nn.Parameter(parameter.detach().clone()) for parameter in module.field.parameters()])
+
+
+def read(file: Path) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU; nothing in it is executed, and no more memory taken than the file's size.
+
+    Raises:
+        UserError: it is not a whole checkpoint, or its weights are not finite.
+    """
+    require(file.is_file(), f"{file} does not exist, or is no ordinary file; the checkpoints are called last and best")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it is compressed, as torch never writes it")
+            if (entry := archive.testzip()) is not None:  # torch does not look at the checksums
+                raise ValueError(f"{entry} in it is damaged")
+        found = torch.load(file, map_location="cpu", weights_only=True)
+        finite = all(bool(tensor.isfinite().all()) for tensor in found["state_dict"].values())
+    except PermissionError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); give yourself permission to") from error
+    except Exception as error:  # a damaged pickle makes its reader raise anything
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise
+        if isinstance(error, OSError) and error.errno in AWAY:
+            raise UserError(f"{file} cannot be read ({error.strerror}); try again once the disk is there") from error
+        raise _foreign(file, error) from error
+    if not finite:
+        raise CheckpointError(f"{file} holds weights that are not finite: its fit diverged; take the other checkpoint")
+    return found
+
+
+@contextmanager
+def belonging(file: Path) -> Iterator[None]:
+    """Turn what a checkpoint of another run, or of another model, brings about into a `UserError` that names it."""
+    try:
+        yield
+    except Exception as error:  # so does an optimizer or a schedule over a damaged state
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise
+        raise _foreign(file, error) from error
+
+
+def _foreign(file: Path, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return CheckpointError(
+        f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew"
+    )
