@@ -61,7 +61,7 @@ def interrupted(*arguments, **options):
 def test_a_repetition_that_is_interrupted_is_resumed_and_then_compared(fit, tmp_path, monkeypatch, capsys) -> None:
     folder, new = fit(*SMALL)["folder"], tmp_path / "new"
     with monkeypatch.context() as patch:
-        patch.setattr(command, "train", interrupted)
+        patch.setattr(resume_or_repeat, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
             resume_or_repeat.repeat(folder, new)
     assert json.loads((new / "repeat.json").read_text()) == {"of": str(folder)}

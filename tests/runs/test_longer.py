@@ -67,13 +67,13 @@ def fails(error: BaseException):
 
 
 BEFORE = {
-    "no picture": ("sinefield.runs.train._problem", UserError("it does not exist")),
-    "a defect": ("sinefield.runs.train._problem", RuntimeError("a defect")),
-    "no memory for the picture": ("sinefield.runs.train._problem", MemoryError()),
+    "no picture": ("sinefield.runs.train.build_problem", UserError("it does not exist")),
+    "a defect": ("sinefield.runs.train.build_problem", RuntimeError("a defect")),
+    "no memory for the picture": ("sinefield.runs.train.build_problem", MemoryError()),
     "no memory for the checkpoint": ("torch.load", MemoryError()),
     "a file server that is away": ("torch.load", OSError(errno.ESTALE, "Stale file handle")),
     "a checkpoint of somebody else's": ("torch.load", PermissionError(errno.EACCES, "Permission denied")),
-    "a trainer that refuses": ("sinefield.runs.train._trainer", UserError("no GPU here")),
+    "a trainer that refuses": ("sinefield.runs.train.make_trainer", UserError("no GPU here")),
     "a logger that fails": ("sinefield.runs.train.logging_to", ValueError("no")),
     "the first batch": ("sinefield.training.data.SignalData.batch", torch.OutOfMemoryError()),
 }
@@ -122,7 +122,7 @@ def test_what_goes_wrong_after_a_new_step_is_the_run_s_own(compose, interrupted,
 def test_a_failed_run_stays_one_when_it_cannot_go_on(compose, interrupted, picture, monkeypatch) -> None:
     status = json.loads((interrupted / "status.json").read_text())
     (interrupted / "status.json").write_text(json.dumps(status | {"state": "failed"}))
-    monkeypatch.setattr("sinefield.runs.train._problem", fails(UserError("away")))
+    monkeypatch.setattr("sinefield.runs.train.build_problem", fails(UserError("away")))
     with pytest.raises(UserError, match="away"):
         train(compose(*RUN, f"signal.path={picture}"), interrupted, resume=True)
     assert read(interrupted)["state"] == "failed"
@@ -158,7 +158,7 @@ def test_a_relative_picture_is_found_from_another_folder(action, picture, tmp_pa
     if action == "resume":
         (folder / "metrics.json").unlink()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    getattr(command, action)(folder, *([None] if action == "repeat" else []))
+    getattr(resume_or_repeat, action)(folder, *([None] if action == "repeat" else []))
     picture.unlink()
     (folder / "metrics.json").unlink()
     config = OmegaConf.load(folder / "config.yaml")
@@ -245,7 +245,7 @@ def test_one_that_is_killed_before_its_first_new_step_has_the_longer_schedule_to
     shutil.copytree(folder, whole)
     resume_or_repeat.resume(whole, max_steps=16)
     with monkeypatch.context() as patch:
-        patch.setattr("sinefield.runs.train._trainer", fails(KeyboardInterrupt()))
+        patch.setattr("sinefield.runs.train.make_trainer", fails(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             resume_or_repeat.resume(folder, max_steps=16)
     assert read(folder)["state"] == "interrupted"
@@ -264,7 +264,7 @@ def test_one_that_cannot_be_made_longer_stays_as_it_is(tmp_path, monkeypatch) ->
         with pytest.raises(CompactHydraException, match=r"has taken 8 steps; give trainer\.max_steps more"):
             resume_or_repeat.resume(folder, max_steps=steps)
     with monkeypatch.context() as patch:
-        patch.setattr("sinefield.runs.train._problem", fails(UserError("away")))
+        patch.setattr("sinefield.runs.train.build_problem", fails(UserError("away")))
         with pytest.raises(CompactHydraException, match="away"):
             resume_or_repeat.resume(folder, max_steps=16)
     assert content() == before

@@ -1,0 +1,95 @@
+"""What is scored of a field, which score a run is judged by, and what is drawn of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from sinefield.fields.mlp import CoordinateMLP
+    from sinefield.losses.base import Loss
+    from sinefield.signals.base import Signal
+
+Scores = dict[str, float | None]  # by their keys in metrics.json; None where the signal does not allow one
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number in metrics.json, and how it is shown.
+
+    Attributes:
+        key: in metrics.json and history.csv.
+        name: in words.
+        unit: such as dB; "" for none.
+        digits: behind the point; e-notation where it is negative.
+        direction: whether more is better, less, or neither.
+    """
+
+    key: str
+    name: str
+    unit: str = ""
+    digits: int = 2
+    direction: Literal["max", "min", ""] = "max"
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether `one` is a better score than `other`."""
+        return one < other if self.direction == "min" else one > other
+
+    def text(self, value: float | None) -> str:
+        """The value as it is shown."""
+        if value is None:
+            return "-"
+        number = f"{value:.3e}" if self.digits < 0 else f"{value:.{self.digits}f}"
+        return f"{number} {self.unit}".rstrip()
+
+
+class Evaluation(ABC):
+    """Compares a field with its signal.
+
+    Args:
+        signal: the truth.
+        loss: what the field is fitted by; its scores leave out what the loss cannot see.
+
+    Attributes:
+        shown: the scores, in the order in which they are shown; the first is the one a run is judged by.
+    """
+
+    shown: ClassVar[Sequence[Score]]
+
+    def __init__(self, signal: Signal, loss: Loss) -> None:
+        self.signal = signal
+        self.loss = loss
+
+    @property
+    def monitor(self) -> Score:
+        """The score that says which checkpoint, run or trial is the best."""
+        return self.shown[0]
+
+    def described(self) -> dict[str, Any]:
+        """What metrics.json says of the scores: `monitor`, and all that are shown."""
+        monitor = {"name": self.monitor.key, "direction": self.monitor.direction, "unit": self.monitor.unit}
+        return {"monitor": monitor, "shown": [asdict(score) for score in self.shown]}
+
+    @abstractmethod
+    def points(self) -> Sequence[Tensor]:
+        """The points at which the field is compared, in blocks (N, D) of bounded size, on the signal's device."""
+
+    @abstractmethod
+    def scores(self, values: Tensor) -> Scores:
+        """The scores of the field's values (N, C) at all these points, in their order."""
+
+    def references(self) -> Scores:
+        """What is known without a field, such as how good a spline through the samples is; under keys of `shown`."""
+        return {}
+
+    @abstractmethod
+    def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
+        """Write what is to be seen or heard of the fit into the run folder; the files by name.
+
+        Pictures (PNG) and sounds (WAV) are shown in the dashboard under their names.
+        """
