@@ -130,7 +130,8 @@ def composed(choice: str) -> DictConfig:
     group, _, name = choice.partition("/") if choice.startswith("experiment") else choice.rpartition("/")
     with initialize_config_dir(str(CONF), version_base="1.3"):
         least = small(choice, Path(tempfile.mkdtemp()))
-        return compose("train", [*NEEDS.get(group, []), f"{group}={name}", *least, "logger=none"])
+        chosen = f"+loss/term@loss.terms.more={name}" if group == "loss/term" else f"{group}={name}"
+        return compose("train", [*NEEDS.get(group, []), chosen, *least, "logger=none"])
 
 
 @cache

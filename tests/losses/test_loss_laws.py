@@ -17,6 +17,7 @@ from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian, harmonic
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles, Differences, Squares
+from sinefield.signals.analytic import Analytic
 from sinefield.signals.base import Signal
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -431,7 +432,7 @@ class TestClosedForms:
         error = (getattr(field, part) - getattr(truth, part)).numpy()
         expected = [np.sum(np.square(point)) for point in error]
         assert residuals(term, field, truth).tolist() == pytest.approx(expected, rel=ROUNDING)
-        signal = Grid(9, 7)
+        signal = Analytic(size=16)
         there = getattr(signal.samples(2), part).numpy()
         expected = np.mean([np.sum(np.square(point)) for point in there])
         assert term.mean_square(signal).item() == pytest.approx(expected, rel=ROUNDING)

@@ -25,6 +25,7 @@ from sinefield.activations.finer import Finer
 from sinefield.activations.sine import Sine
 from sinefield.encodings.fourier import Fourier
 from sinefield.errors import UserError, integer, positive
+from sinefield.losses.base import Loss
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles
 from sinefield.report import dashboard, effect
@@ -208,7 +209,10 @@ def test_an_integer_may_be_anyone_s(of) -> None:
     assert field(torch.zeros(5, 2)).shape == (5, 3)
     assert type(integer("a", of(7), least=1)) is int
     signal = Analytic(size=of(12))
-    data = [SignalData(signal, Value(), n(24), seed=n(3), max_steps=n(9), eval_every=n(2)) for n in (int, of)]
+    data = [
+        SignalData(signal, Loss({"value": Value()}), n(24), seed=n(3), max_steps=n(9), eval_every=n(2))
+        for n in (int, of)
+    ]
     assert torch.equal(*(its.batch(2)[0].x for its in data))  # a seed means the same, whoever's number it is
     assert Image("skimage:camera", size=of(16), degree=of(5)).shape == (16, 16)
     assert Circles(count=of(4)) is not None
@@ -249,7 +253,7 @@ def test_the_default_precision_of_the_caller_changes_nothing(finished, compose, 
     train(compose(*SMALL), tmp_path / "run")
     assert torch.get_default_dtype() == torch.float64
     found = render.at(finished, [[3.5, 2.5]], "laplacian")
-    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(found.parts, wanted.parts, strict=True))
     render.render(finished, tmp_path / "found.npy", "gradient", 2)
     assert (tmp_path / "found.npy").read_bytes() == (tmp_path / "wanted.npy").read_bytes()
     assert sinefield.load(finished)(torch.zeros(3, 2)).dtype == torch.float64  # a module as any other

@@ -75,13 +75,15 @@ def test_a_command_ends_by_a_documented_status(tmp_path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "defect.py").write_text(
         "from sinefield.losses.value import Value\n\n\nclass Defect(Value):\n    'Mine.'\n\n"
-        "    def __call__(self, *jets):\n        raise KeyError('gone')\n"
+        "    def __call__(self, field, known, x):\n        raise KeyError('gone')\n"
     )
     more = {"env": os.environ | {"PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), "own"])}}
     traced = run("signal.size=0", "debug=true", cwd=tmp_path)
     assert traced.returncode == 1
     assert "Traceback" in traced.stderr
-    broken = run(*SMALL, "loss._target_=defect.Defect", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **more)
+    broken = run(
+        *SMALL, "loss.terms.value._target_=defect.Defect", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **more
+    )
     assert broken.returncode == 70
     assert "Traceback" not in broken.stderr
     assert (

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf, open_dict
 from processes import run
 
 from sinefield.errors import UserError
+from sinefield.runs.rank import OWN
 from sinefield.runs.train import train
-from sinefield.runs.trainer import OWN, RULES
+from sinefield.runs.trainer import RULES
 
 KNOBS = [name for name in inspect.signature(pl.Trainer.__init__).parameters if name != "self"]
 # Values that a run comes to its end with.

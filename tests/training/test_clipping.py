@@ -13,6 +13,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 
 from sinefield.errors import UserError
+from sinefield.losses.base import Loss
 from sinefield.losses.laplacian import Laplacian
 from sinefield.losses.weak import Circles
 from sinefield.signals.analytic import Analytic
@@ -85,7 +86,7 @@ def test_gradients_of_zero_stay_zero() -> None:
 def test_a_step_is_as_long_as_the_limit(signal, precision, fit) -> None:
     """Steps of SGD at a rate of 1 are the gradients: their length is the limit, whatever scaled the loss."""
     knobs = [*SMALL, *SGD, f"signal={signal}", f"trainer.precision={precision}", "data.batch_size=100"]
-    knobs += ["+callback._target_=test_gradients.Recorder", "activation.omega0=10"]
+    knobs += ["+callback._target_=test_clipping.Recorder", "activation.omega0=10"]
     for algorithm, limit in (("norm", 1e-3), ("value", 1e-5)):
         fit(
             *knobs,
@@ -120,7 +121,7 @@ class Scaled(pl.Callback):
 def test_gradients_are_clipped_as_large_as_they_are(fused, fit) -> None:
     """Adam's first step forgets how long a gradient is, and its second moment does not."""
     knobs = [*SMALL, "trainer.max_steps=1", "data.eval_every=1", f"optimizer.fused={fused}"]
-    knobs += ["+callback._target_=test_gradients.Scaled"]
+    knobs += ["+callback._target_=test_clipping.Scaled"]
     for limit, length in ((1e-3, 1e-3), (1e9, None)):
         folder = fit(*knobs, f"trainer.gradient_clip_val={limit}", folder=str(limit))["folder"]
         state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][0]["state"]
@@ -145,7 +146,7 @@ def test_batches_that_make_up_a_pass_give_the_step_of_all_samples(signal, optimi
 
 
 def test_the_points_of_a_step_are_those_of_as_many_steps_with_one_batch() -> None:
-    loss = Laplacian(weak=Circles(count=5))
+    loss = Loss({"laplacian": Laplacian(), "weak": Circles(count=5)})
     one = SignalData(Analytic(size=12), loss, 24, seed=3)
     three = SignalData(Analytic(size=12), loss, 24, seed=3, accumulate=3)
     found, wanted = three.batch(4), [samples for step in (12, 13, 14) for samples in one.batch(step)]

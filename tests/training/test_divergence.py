@@ -48,14 +48,14 @@ def test_on_an_accelerator_a_look_is_rare_and_still_names_the_step() -> None:
         device = torch.device("cuda")
 
     guard, fetched = DivergenceGuard(), []
-    guard.look = lambda: fetched.append(len(guard._unseen)) or guard._unseen.clear()
+    guard.check = lambda: fetched.append(len(guard._unseen)) or guard._unseen.clear()
     for step in range(2 * LAG):
         guard.update(step, Remote())
     assert fetched == [LAG, LAG]
     late = DivergenceGuard()
     late._unseen = [(step, torch.tensor(math.nan if step == 7 else 1.0)) for step in range(20)]
     with pytest.raises(UserError, match="at step 7;"):
-        late.look()
+        late.check()
 
 
 def test_the_advice_goes_by_the_precision_and_names_what_is_kept() -> None:
@@ -108,12 +108,12 @@ def little(monkeypatch):
     jet, asked = CoordinateMLP.jet, []
 
     def limit(points: int) -> list[int]:
-        def tight(self, x, order):
+        def tight(self, x, order, operators=None, parameters=None):
             if torch.is_grad_enabled():  # where everything is kept for the way back
                 asked.append(len(x))
             if torch.is_grad_enabled() and len(x) > points:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
-            return jet(self, x, order)
+            return jet(self, x, order, operators, parameters)
 
         monkeypatch.setattr(CoordinateMLP, "jet", tight)
         return asked
@@ -164,4 +164,4 @@ def test_weights_that_are_not_finite_are_not_kept() -> None:
     field = nn.Linear(1, 1)
     nn.init.constant_(field.weight, math.nan)
     with pytest.raises(UserError, match="weights are no longer finite at step 1;"):
-        DivergenceGuard().keep(1, field)
+        DivergenceGuard().allow_checkpoint(1, field)

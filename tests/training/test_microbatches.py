@@ -158,24 +158,23 @@ class _Watched(Value):
         super().__init__()
         self.threads = set()
 
-    def __call__(self, field, signal, power):
+    def __call__(self, field, known, x):
         self.threads.add(threading.current_thread())
-        return super().__call__(field, signal, power)
+        return super().__call__(field, known, x)
 
 
 def _in_anomaly_mode(fields: int) -> None:
     """Gradients of many microbatches on three threads; ends with 0 where all is done by one of them."""
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(3)
-    field, loss, x = Siren(2, 1, width=8, depth=1), _Watched(), 2 * torch.rand(400, 2) - 1
-    power = Jet(torch.ones(()))
-    if fields:
-        field, power = stack_fields([field] * fields), Jet(torch.ones(fields))
+    field, term, x = Siren(2, 1, width=8, depth=1), _Watched(), 2 * torch.rand(400, 2) - 1
+    mean_squares = {"value": torch.ones(fields) if fields else torch.ones(())}
+    field = stack_fields([field] * fields) if fields else field
     microbatches, batch = Microbatches(field, 2), [Samples(x, Jet(torch.randn(400, max(fields, 1))))]
     with microbatches.thread_pool(CPU), torch.autograd.set_detect_anomaly(True):
         for _ in range(5):
-            microbatches.gradient([loss], batch, power)
-    sys.exit(0 if loss.threads == {threading.main_thread()} else 3)
+            microbatches.gradient(Loss({"value": term}), batch, mean_squares)
+    sys.exit(0 if term.threads == {threading.main_thread()} else 3)
 
 
 @pytest.mark.filterwarnings("ignore:Anomaly Detection")
@@ -197,11 +196,11 @@ def test_anomaly_mode_gives_the_same_gradient_and_says_where_a_nan_comes_from(pr
         _, given = in_pieces(*problem, 16, 2)
         assert all(distance(*pair) < 1e-12 for pair in zip(given, gradients, strict=True))
         with pytest.raises(RuntimeError, match="returned nan values"):
-            in_pieces(field, _Root(), [Samples(batch[0].x, Jet(field(batch[0].x).detach()))], 16, 2)
+            in_pieces(field, Loss({"deep": _Root()}), [Samples(batch[0].x, Jet(field(batch[0].x).detach()))], 16, 2)
 
 
 class _Root(Value):
     """Has no derivative at 0."""
 
-    def __call__(self, field, signal, power):
-        return {"value": ((field.value - signal.value) * 0).sqrt().sum()}
+    def __call__(self, field, known, x):
+        return ((field.value - known.value) * 0).sqrt().sum(-1)

@@ -77,6 +77,8 @@ def check(config: DictConfig) -> None:
     for name, rule in RULES.items():
         if knobs.get(name) is not None:
             rule(f"trainer.{name}", knobs[name])
+    epochs = knobs.get("check_val_every_n_epoch", 1)
+    require(epochs is not None, f"trainer.check_val_every_n_epoch must be 1, not null; leave it out: {_evaluation}")
     alone = knobs.get("gradient_clip_algorithm") is not None and knobs.get("gradient_clip_val") is None
     require(not alone, "trainer.gradient_clip_algorithm needs a limit; add trainer.gradient_clip_val=1")
 
