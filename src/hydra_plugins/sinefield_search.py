@@ -25,7 +25,8 @@ class SearchSweeper(ResumableSweeper):
     Args:
         trials: in all.
         max_batch_size: trials proposed and launched at once, for launchers that run jobs side by side.
-        metric: of metrics.json, to be maximised.
+        metric: of metrics.json.
+        direction: max or min: whether more of it is better, or less.
         warmup: share of the steps before which no trial is stopped.
         seed: of the proposals.
         params: knob: `interval(low, high)`, `tag(log, interval(low, high))`, `int(interval(1, 4))` or a comma list.
@@ -35,19 +36,26 @@ class SearchSweeper(ResumableSweeper):
     word = "search"
 
     def __init__(
-        self, trials: int = 40, max_batch_size: int | None = 1, metric: str = "psnr_off_grid", warmup: float = 0.3,
-        seed: int = 0, params: dict[str, str] | None = None, folder: str | None = None,
+        self, trials: int = 40, max_batch_size: int | None = 1, metric: str = "psnr_off_grid", direction: str = "max",
+        warmup: float = 0.3, seed: int = 0, params: dict[str, str] | None = None, folder: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(None, params)
         self.trials = trials
         self.batch = max_batch_size or 1
+        require(direction in ("max", "min"), f"hydra.sweeper.direction must be max or min, not {direction!r}")
         self.metric = metric
+        self.direction = direction
         self.warmup = warmup
         self.seed = seed
 
     def _identity(self) -> list[str]:
         """Another space or another metric is another search; more trials are not."""
-        return [*sorted(str(self.knobs[key].input_line) for key in self.swept), self.metric, str(self.seed)]
+        return [
+            *sorted(str(self.knobs[key].input_line) for key in self.swept),
+            self.metric,
+            self.direction,
+            str(self.seed),
+        ]
 
     def _plan(self) -> None:
         """Nothing yet: a trial is made when those before it are known."""
@@ -80,8 +88,12 @@ class SearchSweeper(ResumableSweeper):
         assert self.config is not None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = url((Path(self.config.hydra.sweep.dir) / "study.db").resolve())
+        directions = {"max": optuna.study.StudyDirection.MAXIMIZE, "min": optuna.study.StudyDirection.MINIMIZE}
         study = optuna.create_study(
-            storage=open_storage(storage), study_name="search", direction="maximize", load_if_exists=True
+            storage=open_storage(storage),
+            study_name="search",
+            direction=directions[self.direction],
+            load_if_exists=True,
         )
         space = {key: _distribution(self.knobs[key]) for key in self.swept}
         for trial in study.trials:
@@ -105,7 +117,7 @@ class SearchSweeper(ResumableSweeper):
                     value = job.metrics.get(self.metric)
                     require(
                         isinstance(value, int | float),
-                        f"hydra.sweeper.metric={self.metric} is no number of a trial's metrics.json; psnr always is",
+                        f"hydra.sweeper.metric={self.metric} is no number of a trial's metrics.json",
                     )
                     behind = study.trials[trial.number].user_attrs.get("behind")
                     study.tell(trial.number, None if behind else value, states.PRUNED if behind else states.COMPLETE)

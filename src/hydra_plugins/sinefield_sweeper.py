@@ -138,7 +138,7 @@ class ResumableSweeper(BasicSweeper):
         unfinished = sum(job.state != "finished" for job in self.jobs)
         if unfinished:
             raise CompactHydraException(f"{unfinished} of {len(self.jobs)} jobs did not finish")
-        return [job.metrics["psnr"] for job in self.jobs]
+        return [job.score for job in self.jobs]
 
     def _work(self) -> None:
         """Run what is not finished, and not being run by somebody else."""

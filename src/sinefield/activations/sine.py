@@ -10,13 +10,15 @@ sin(w0 W x + b)).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from sinefield.activations.base import Activation, uniform_
 from sinefield.core.jet import Derivatives, Jet
-from sinefield.errors import integer, positive
+from sinefield.errors import integer, positive, require
 from sinefield.kernels import layer as kernel
 
 
@@ -24,7 +26,8 @@ class Sine(Activation):
     """``s(z) = sin(w0 z)``, with one w0 for the first layer and one for the hidden layers.
 
     Args:
-        omega0: w0 of the first layer: how high the frequencies start, in radians per unit of ``W x + b``. "auto" goes
+        omega0: w0 of the first layer: how high the frequencies start, in radians per unit of ``W x + b``. A list has
+            one for each axis: w0 is the highest of them, the weights of axis d start smaller by w0_d / w0. "auto" goes
             by the sampling: ``w0 = 1/(4h) = (samples - 1)/8``, half the samples' Nyquist frequency in cycles per unit
             of coordinate, so that pictures of all sizes start alike when seen pixel by pixel. Behind an encoding, whose
             waves are what a hidden layer has in front, all layers are hidden ones.
@@ -44,7 +47,7 @@ class Sine(Activation):
 
     def __init__(
         self,
-        omega0: float | Literal["auto"] = 30.0,
+        omega0: float | Sequence[float] | Literal["auto"] = 30.0,
         hidden_omega0: float | None = None,
         scale: float = 1.0,
         samples: int | None = None,
@@ -53,7 +56,10 @@ class Sine(Activation):
         if omega0 == "auto":
             hidden_omega0 = 30.0 if hidden_omega0 is None else hidden_omega0
             omega0 = (integer("activation.samples, which omega0=auto goes by,", samples, least=2) - 1) / 8
-        self.omega0 = positive("activation.omega0", omega0)
+        each = list(omega0) if isinstance(omega0, Sequence) and not isinstance(omega0, str) else [omega0]
+        require(bool(each), "activation.omega0 must be a number, or a list of one for each axis, not []")
+        self.omegas = [positive("activation.omega0", omega) for omega in each]
+        self.omega0 = max(self.omegas)
         self.hidden_omega0 = (
             self.omega0 if hidden_omega0 is None else positive("activation.hidden_omega0", hidden_omega0)
         )
@@ -83,6 +89,13 @@ class Sine(Activation):
         n = layer.in_features
         bound = 1 / n if first else math.sqrt(6 / n) / self.hidden_omega0
         uniform_(layer.weight, bound * self.scale)
+        if first and len(self.omegas) > 1:
+            fits = len(self.omegas) == n
+            require(
+                fits, f"activation.omega0 has {len(self.omegas)} frequencies, and there are {n} axes; give one for each"
+            )
+            with torch.no_grad():
+                layer.weight *= layer.weight.new_tensor(self.omegas) / self.omega0
 
     def initialize_head(self, layer: nn.Linear) -> None:
         """As a hidden layer's, without `scale`: the start is a quiet picture whatever the scale."""

@@ -14,8 +14,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from sinefield.evaluation.grid import truth
-from sinefield.evaluation.metrics import score
 from sinefield.training.data import SignalData
 from sinefield.training.environment import resident
 from sinefield.training.microbatches import Microbatches
@@ -76,6 +74,7 @@ class _Twin:
         assert isinstance(module, FieldModule)
         assert isinstance(data, SignalData)
         self.data, self.loss, self.mean_squares = copy.copy(data), module.loss, module.mean_squares
+        self.evaluation = module.evaluations[0]
         field = copy.deepcopy(module.field)
         self.microbatches = Microbatches(field, module.microbatches.points)
         self.microbatches.pool, self.microbatches.threads = module.microbatches.pool, module.microbatches.threads
@@ -90,9 +89,7 @@ class _Twin:
             self.scheduler.step()
 
     def evaluate(self) -> None:
-        known, upsampling = truth(self.data.signal)
-        values = torch.cat([self.microbatches.values(x) for x in self.data.val_dataloader()])
-        score(values.reshape(known.shape), known, upsampling, self.loss.unseen)
+        self.evaluation.scores(torch.cat([self.microbatches.values(x) for x in self.evaluation.points()]))
 
 
 def _seconds(work: Any, *arguments: Any) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -46,6 +46,19 @@ class Score:
             return "-"
         number = f"{value:.3e}" if self.digits < 0 else f"{value:.{self.digits}f}"
         return f"{number} {self.unit}".rstrip()
+
+
+def mean(scores: Sequence[Mapping[str, float | None]]) -> Scores:
+    """The mean of each score over several fields; None where one of them has none.
+
+    >>> mean([{"psnr": 30.0, "ssim": None}, {"psnr": 40.0, "ssim": 1.0}])
+    {'psnr': 35.0, 'ssim': None}
+    """
+    columns = {name: [row[name] for row in scores] for name in scores[0]}
+    return {
+        name: None if None in values else sum(value for value in values if value is not None) / len(values)
+        for name, values in columns.items()
+    }
 
 
 class Evaluation(ABC):

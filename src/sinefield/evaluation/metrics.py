@@ -8,7 +8,7 @@ Values lie in [-1, 1] and the data range is 2 (1 for the picture in [0, 1]); pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -50,19 +50,6 @@ def score(
         "psnr_raw": _psnr(raw, samples),
         "psnr_off_grid": between,
         "ssim": _ssim(fitted, samples),
-    }
-
-
-def mean(scores: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """The mean of each score over several fields; None where one of them has none.
-
-    >>> mean([{"psnr": 30.0, "ssim": None}, {"psnr": 40.0, "ssim": 1.0}])
-    {'psnr': 35.0, 'ssim': None}
-    """
-    columns = {name: [row[name] for row in scores] for name in scores[0]}
-    return {
-        name: None if None in values else sum(value for value in values if value is not None) / len(values)
-        for name, values in columns.items()
     }
 
 

@@ -27,7 +27,7 @@ from sinefield.system.streams import unfailing_output
 
 @unfailing_output()
 def main(config: DictConfig, folder: Path) -> float:
-    """`train`, with what a person at a terminal wants to see; the PSNR in dB, for sweepers.
+    """`train`, with what a person at a terminal wants to see; the score that the run is judged by, for sweepers.
 
     A job of a sweep that was interrupted goes on where it stood; one that failed starts anew.
 
@@ -53,7 +53,7 @@ def main(config: DictConfig, folder: Path) -> float:
             os._exit(int(str(signalled.code)))
         raise
     show(metrics, folder)
-    return float(metrics["psnr"])
+    return float(metrics[metrics["monitor"]["name"]])
 
 
 def _end_with_parent() -> None:

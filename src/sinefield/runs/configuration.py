@@ -18,7 +18,7 @@ from sinefield.errors import UserError, require
 from sinefield.runs.resolvers import register_resolvers
 from sinefield.training.optimizer_state import take_steps
 
-NEEDED = ("signal", "field", "loss", "optimizer", "trainer", "data")  # a run has each of these
+NEEDED = ("signal", "evaluation", "field", "loss", "optimizer", "trainer", "data")  # a run has each of these
 _AHEAD = 100_000  # steps of a schedule that are tried, half a second
 
 register_resolvers()

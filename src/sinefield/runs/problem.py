@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -13,19 +13,37 @@ from sinefield.runs.configuration import as_user_error, build
 from sinefield.runs.fingerprints import fingerprints
 
 if TYPE_CHECKING:
+    from sinefield.evaluation.base import Evaluation
     from sinefield.fields.mlp import CoordinateMLP
     from sinefield.losses.base import Loss
     from sinefield.signals.base import Signal
 
 
-def build_problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, dict[str, torch.Tensor]]:
-    """What is fitted, by what, how it is compared, and the signal's mean squares; `config.derived` are filled in.
+class Problem(NamedTuple):
+    """What a run is about.
+
+    Attributes:
+        signal: what is fitted.
+        field: by what.
+        loss: how it is compared.
+        mean_squares: what each term of the loss is relative to, by its name.
+        evaluations: how it is scored; one for each field of a stack.
+    """
+
+    signal: Signal
+    field: CoordinateMLP
+    loss: Loss
+    mean_squares: dict[str, torch.Tensor]
+    evaluations: list[Evaluation]
+
+
+def build_problem(config: DictConfig) -> Problem:
+    """The objects of a configuration; `config.derived` is filled in.
 
     A signal of several that lie side by side is fitted by a stack of fields, which all start alike, from the seed.
     """
     signal = build(config.signal)
     own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
-    require(own[0].channels in (1, 3), f"the signal has {own[0].channels} channels; a run draws 1 (grey) or 3 (colour)")
     derived = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
     config.derived = derived | {"files": fingerprints(signal.files)}
     field = build(config.field)
@@ -33,6 +51,7 @@ def build_problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, dict
         channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
     require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")
     loss = build(config.loss)
+    evaluations = [build(config.evaluation, signal=part, loss=loss) for part in own]
     mean_squares = {name: term.mean_square(own[0]) for name, term in loss.terms.items()}
     if signal.components():
         field = stack_fields([field] * len(own))
@@ -45,4 +64,4 @@ def build_problem(config: DictConfig) -> tuple[Signal, CoordinateMLP, Loss, dict
         f"{type(field.activation).__name__} vanish almost everywhere from order {field.max_order + 1} on; "
         f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
     )
-    return signal, field, loss, mean_squares
+    return Problem(signal, field, loss, mean_squares, evaluations)

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sinefield.evaluation.drawing import draw
-from sinefield.evaluation.grid import interpolated
-from sinefield.evaluation.metrics import mean
+from sinefield.evaluation.base import Evaluation, Scores, mean
 from sinefield.fields.stack import select_fields
 from sinefield.system.files import write_atomically, write_texts, writing
 from sinefield.training.callbacks import History, write_rows
@@ -22,7 +20,6 @@ from sinefield.training.module import FieldModule
 
 if TYPE_CHECKING:
     from sinefield.fields.mlp import CoordinateMLP
-    from sinefield.losses.base import Loss
     from sinefield.signals.base import Signal
 
 Figures = dict[str, Any]
@@ -90,13 +87,13 @@ def conclude(
         costs: what the run took, for all its fields together.
         used: seconds and memory by now, the drawing included.
     """
-    apart = signal.components()
+    apart, described = signal.components(), module.evaluations[0].described()
     costs = {"grid": {"shape": list(signal.shape), "every": signal.every}, **costs}  # for report.pictures.grid
     if not apart:
-        found, pictures = _one(folder, signal, module.field, module.loss, module.scores, history.rows)
-        return found | costs | used(), pictures
+        found, drawn = _one(folder, module.evaluations[0], module.field, module.scores, history.rows)
+        return found | described | costs | used(), drawn
     costs = {"fields": len(apart), **costs}
-    figures, pictures = [], {}
+    figures, pictures = [], dict[str, Path]()
     for k, (name, (own, arguments)) in enumerate(apart.items()):
         home, field = folder / "fields" / name, select_fields(module.field, k)
         with writing(home):
@@ -110,12 +107,12 @@ def conclude(
         write_rows(home / "history.csv", history.each[k])
         state = {f"field.{part}": tensor.clone() for part, tensor in field.state_dict().items()}
         AtomicCheckpoints().save_checkpoint({"state_dict": state}, home / "checkpoints" / "last.ckpt")
-        found, drawn = _one(home, own, field, module.loss, module.each[k], history.each[k])
-        write_metrics(home, found | costs | used())
+        found, drawn = _one(home, module.evaluations[k], field, module.each[k], history.each[k])
+        write_metrics(home, found | described | costs | used())
         figures.append(found)
-        pictures[name] = drawn["contact_sheet"]
+        pictures[name] = list(drawn.values())[-1]
     total = {"parameters": sum(found["parameters"] for found in figures)}
-    return mean(figures) | total | costs | used(), pictures
+    return mean(figures) | total | described | costs | used(), pictures
 
 
 def write_metrics(folder: Path, metrics: Figures) -> None:
@@ -125,20 +122,19 @@ def write_metrics(folder: Path, metrics: Figures) -> None:
 
 
 def _one(
-    folder: Path,
-    signal: Signal,
-    field: CoordinateMLP,
-    loss: Loss,
-    scores: dict[str, float | None],
-    rows: list[dict[str, Any]],
+    folder: Path, evaluation: Evaluation, field: CoordinateMLP, scores: Scores, rows: list[dict[str, Any]]
 ) -> tuple[Figures, dict[str, Path]]:
-    """One field's figures and its pictures."""
-    pictures = draw(folder, signal, field, loss, scores)
+    """One field's figures, and what is drawn of it."""
+    signal, monitor = evaluation.signal, evaluation.monitor
+    field.to(signal.extent.device)  # Lightning takes it back to the CPU after a fit
+    signal.to(field.head.weight.dtype)
+    drawn = evaluation.draw(folder, field, scores)
+    values = [row[monitor.key] for row in rows]
     figures = {
         **scores,
-        "psnr_off_grid_spline": interpolated(signal),
-        "best_psnr": max(row["psnr"] for row in rows),
+        **evaluation.references(),
+        f"best_{monitor.key}": min(values) if monitor.direction == "min" else max(values),
         "loss": rows[-1]["loss"],
         "parameters": sum(p.numel() for p in field.parameters()),
     }
-    return figures, pictures
+    return figures, drawn

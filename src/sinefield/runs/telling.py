@@ -10,6 +10,7 @@ from typing import Any
 from hydra.errors import CompactHydraException
 
 from sinefield.errors import UserError
+from sinefield.evaluation.base import Score
 from sinefield.system.files import UnwritableError
 from sinefield.training.environment import is_rank_zero
 
@@ -35,23 +36,16 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
 def table(metrics: dict[str, Any]) -> str:
     """The results in short, a line each."""
 
-    def row(name: str, key: str, form: str) -> str:
-        value = metrics[key]
-        return f"{name:18} {'-' if value is None else format(value, form)}"
-
-    several = [row("means of fields", "fields", "d")] if "fields" in metrics else []
-    return "\n".join(
-        [
-            *several,
-            row("PSNR on samples", "psnr", ".2f") + " dB",
-            row("PSNR between", "psnr_off_grid", ".2f") + (" dB" if metrics["psnr_off_grid"] is not None else ""),
-            row("  of the spline", "psnr_off_grid_spline", ".2f")
-            + (" dB" if metrics["psnr_off_grid_spline"] is not None else ""),
-            row("SSIM", "ssim", ".4f"),
-            row("loss", "loss", ".3e"),
-            row("steps", "steps", "d")
-            + f" in {metrics['fit_seconds']:.1f} s, {metrics['steps_per_second']:.1f} per second",
-            row("parameters", "parameters", ",d"),
-            row("peak memory", "peak_memory_mb", ",.0f") + " MB",
-        ]
-    )
+    shown = [Score(**score) for score in metrics["shown"]]
+    rows = [("means of fields", f"{metrics['fields']}")] if "fields" in metrics else []
+    rows += [(score.name, score.text(metrics[score.key])) for score in shown]
+    rows += [
+        ("loss", f"{metrics['loss']:.3e}"),
+        (
+            "steps",
+            f"{metrics['steps']} in {metrics['fit_seconds']:.1f} s, {metrics['steps_per_second']:.1f} per second",
+        ),
+        ("parameters", f"{metrics['parameters']:,d}"),
+        ("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB"),
+    ]
+    return "\n".join(f"{name:18} {text}" for name, text in rows)

@@ -113,12 +113,12 @@ def _train(
     check(config)
     pl.seed_everything(integer("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
-    signal, field, loss, mean_squares = build_problem(config)
+    signal, field, loss, mean_squares, evaluations = build_problem(config)
     with as_user_error("data"):
         knobs = cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True))
-        data = SignalData(signal, loss, **knobs, accumulate=accumulated(config))
+        data = SignalData(signal, loss, **knobs, accumulate=accumulated(config), evaluation=evaluations[0])
     optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
-    module = FieldModule(field, loss, mean_squares, optimizer, scheduler, config.chunk, clipping(config))
+    module = FieldModule(field, loss, mean_squares, evaluations, optimizer, scheduler, config.chunk, clipping(config))
 
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def _train(
     resolved = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
     if is_rank_zero():
         begin(folder, resolved, last is None, status.texts)
-    history = History(folder / "history.csv")
+    history = History(folder / "history.csv", module.monitor.key)
     keeper = checkpoints.Checkpoints(folder / "checkpoints", interrupts)
     callbacks = [Progress(), history, keeper]  # in this order: a checkpoint holds the row of its evaluation
     if last is not None:

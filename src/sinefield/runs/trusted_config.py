@@ -33,6 +33,7 @@ PARTS = (  # whose classes compute, and at most read a picture
 PLACES = {
     "trainer": ("pytorch_lightning.Trainer",),
     "logger": ("sinefield.runs.loggers",),
+    "evaluation": ("sinefield.evaluation",),
 }  # these write into the run folder
 SEARCH = "sinefield.sweep.pruning.Prune"  # a search's callback of its trial
 

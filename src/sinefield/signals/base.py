@@ -1,8 +1,8 @@
 """What every signal answers: its jet at any coordinate, its samples, and the truth between them where there is one.
 
 Coordinates are (x, y): x to the right along the columns, y down along the rows. Samples lie at pixel centres with the
-same spacing ``h = 2 / (n - 1)`` on all axes, n samples along the longest side, which spans [-1, 1]; the shorter sides
-are centred on 0. Values lie in [-1, 1].
+same spacing ``h = 2 / (n - 1)`` on all axes of space, n samples along the longest side, which spans [-1, 1]; the
+shorter sides are centred on 0. An axis that is no space, such as time, has an extent of its own. Values lie in [-1, 1].
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,14 +21,37 @@ from sinefield.core.jet import BLOCK, Jet, joined
 _ROUNDING = 16  # units of the last place of 1 that a value of 0 may be off, after decoding, resizing and a spline
 
 
+@dataclass(frozen=True)
+class Axis:
+    """One coordinate.
+
+    Attributes:
+        name: such as x or t.
+        unit: of what it stands for, such as s; "" for none.
+        extent: half its length in units of coordinate; None for an axis of space, which shares its spacing with others.
+        length: what it stands for in all, in `unit`; None where that is not known.
+    """
+
+    name: str
+    unit: str = ""
+    extent: float | None = None
+    length: float | None = None
+
+
+SPACE = tuple(Axis(name) for name in "xyzw")
+
+
 class Signal(nn.Module, ABC):
     """A function on a box, known at the samples of a regular grid and answering at any coordinate.
 
     Args:
         shape: samples per axis, rows first: (H, W) for a picture; D = len(shape).
         channels: C.
+        axes: of the coordinates, in their order, which is the reverse of that of `shape`; None for space.
 
     Attributes:
+        spacings: distance of the samples along each axis, in units of coordinate.
+        spacing: the shortest of them.
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
@@ -39,14 +63,18 @@ class Signal(nn.Module, ABC):
     files: tuple[str, ...] = ()
     extent: Tensor
 
-    def __init__(self, shape: tuple[int, ...], channels: int) -> None:
+    def __init__(self, shape: tuple[int, ...], channels: int, axes: Sequence[Axis] | None = None) -> None:
         super().__init__()
         self.shape = shape
         self.channels = channels
         self.dims = len(shape)
-        self.spacing = 2 / (max(shape) - 1)
+        self.axes = tuple(SPACE[: self.dims] if axes is None else axes)
+        sized = list(zip(reversed(shape), self.axes, strict=True))
+        longest = max((n for n, axis in sized if axis.extent is None), default=2)
+        self.spacings = tuple(2 * (axis.extent or 0) / (n - 1) or 2 / (longest - 1) for n, axis in sized)
+        self.spacing = min(self.spacings)
         # half the box along (x, y): the outermost samples lie at -extent and +extent
-        half = torch.tensor([(n - 1) / 2 * self.spacing for n in reversed(shape)])
+        half = torch.tensor([(n - 1) / 2 * h for (n, _), h in zip(sized, self.spacings, strict=True)])
         self.register_buffer("extent", half)
 
     @abstractmethod
@@ -73,11 +101,15 @@ class Signal(nn.Module, ABC):
 
     def coordinates(self, pixels: Tensor) -> Tensor:
         """(N, D) coordinates of positions (N, D) in pixels, (column, row), the first sample's centre at (0, 0)."""
-        return pixels * self.spacing - self.extent
+        return pixels * self._step(pixels) - self.extent
 
     def pixels(self, x: Tensor) -> Tensor:
         """(N, D) positions in pixels, (column, row), of coordinates x (N, D): the inverse of `coordinates`."""
-        return (x + self.extent) / self.spacing
+        return (x + self.extent) / self._step(x)
+
+    def _step(self, like: Tensor) -> float | Tensor:
+        """The spacing, or those of all axes, (D,), where they differ."""
+        return self.spacing if len(set(self.spacings)) == 1 else like.new_tensor(self.spacings)
 
     def fine_shape(self, upsampling: int) -> tuple[int, ...]:
         """Points per axis, rows first, of the grid that divides every spacing into `upsampling` parts."""

@@ -53,19 +53,28 @@ class Job:
         except (OSError, ValueError):
             return {}
 
+    @property
+    def score(self) -> float | None:
+        """The score that the run is judged by; None where the job is not finished."""
+        found = self.metrics
+        value = found.get(found.get("monitor", {}).get("name", "psnr"))  # of older versions PSNR alone
+        return float(value) if isinstance(value, int | float) else None
+
 
 def table(jobs: Iterable[Job]) -> str:
-    """A line per job: status, PSNR in dB, seconds in optimizer steps, overrides."""
-    rows = [("status", "PSNR", "seconds", "overrides")]
+    """A line per job: status, the score it is judged by, seconds in optimizer steps, overrides."""
+    jobs = list(jobs)
+    named = next((job.metrics["monitor"]["name"] for job in jobs if "monitor" in job.metrics), "score")
+    rows = [("status", str(named), "seconds", "overrides")]
     for job in jobs:
         found = job.metrics
-        psnr, seconds = found.get("psnr"), found.get("fit_seconds")
+        score, seconds = job.score, found.get("fit_seconds")
         before = "finished before, with another picture" if job.changed else "finished before"
         status = {"new": "not started", "finished": before if job.before else "finished"}
         rows.append(
             (
                 status.get(job.state, job.state),
-                "-" if psnr is None else f"{psnr:.2f}",
+                "-" if score is None else f"{score:.4g}",
                 "-" if seconds is None else f"{seconds:.1f}",
                 " ".join(job.swept) or "(none)",
             )

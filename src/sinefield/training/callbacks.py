@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
 from sinefield.errors import require
-from sinefield.evaluation.metrics import mean
+from sinefield.evaluation.base import mean
 from sinefield.system.files import write_atomically
 from sinefield.training.environment import is_rank_zero
 from sinefield.training.module import FieldModule
@@ -26,6 +26,7 @@ class History(pl.Callback):
 
     Args:
         path: of the CSV; the file is whole after every row.
+        monitor: the key of the score that every row has.
 
     Attributes:
         fit_seconds: spent in steps, evaluations left out.
@@ -33,8 +34,9 @@ class History(pl.Callback):
         each: the same for every field of a stack, whose means `rows` holds; one list of dicts per field.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monitor: str) -> None:
         self.path = path
+        self.monitor = monitor
         self.rows: list[dict[str, Any]] = []
         self.each: list[list[dict[str, Any]]] = []
         self._seconds = 0.0  # up to when the clock was started
@@ -92,7 +94,9 @@ class History(pl.Callback):
         self._seconds, kept = float(state_dict["fit_seconds"]), (int, float, type(None))
         rows = [row for rows in (self.rows, *self.each) for row in rows]
         numbers = all(isinstance(value, kept) for row in rows for value in row.values())
-        sure = all(isinstance(row[name], int | float) for row in rows for name in ("step", "seconds", "loss", "psnr"))
+        sure = all(
+            isinstance(row[name], int | float) for row in rows for name in ("step", "seconds", "loss", self.monitor)
+        )
         alike = len({frozenset(row) for row in rows}) <= 1 and bool(self.each) == bool(self.rows)
         if not (numbers and sure and alike and all(len(rows) == len(self.rows) for rows in self.each)):
             raise ValueError("its history is none")
@@ -112,7 +116,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 class Progress(ProgressBar):
-    """One bar over all steps: steps per second, time left, loss and PSNR."""
+    """One bar over all steps: steps per second, time left, loss and the score that the run is judged by."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,15 +146,16 @@ class Progress(ProgressBar):
             self._show(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the new PSNR."""
+        """Show the new score."""
         self._show(pl_module)
 
     def _show(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FieldModule)
         if self._bar is None:
             return
-        psnr = pl_module.scores.get("psnr")
-        figures = {"loss": f"{pl_module.total:.2e}"} | ({} if psnr is None else {"psnr": f"{psnr:.2f} dB"})
+        monitor = pl_module.monitor
+        value = pl_module.scores.get(monitor.key)
+        figures = {"loss": f"{pl_module.total:.2e}"} | ({} if value is None else {monitor.key: monitor.text(value)})
         self._bar.set_postfix(figures, refresh=False)
         self._shown = time.perf_counter()
 

@@ -51,13 +51,13 @@ class Checkpoints(pl.Callback):
         interrupts: held during training.
 
     Attributes:
-        best: the highest PSNR on the samples so far, in dB.
+        best: the best score so far that the run is judged by; None before the first.
     """
 
     def __init__(self, folder: Path, interrupts: Interrupts) -> None:
         self.folder = folder
         self.interrupts = interrupts
-        self.best = float("-inf")
+        self.best: float | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hold the signals, over the handlers of Lightning."""
@@ -74,10 +74,11 @@ class Checkpoints(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep what was just scored."""
         assert isinstance(pl_module, FieldModule)
-        psnr = pl_module.scores["psnr"]
-        assert psnr is not None
-        if psnr > self.best:
-            self.best = psnr
+        monitor = pl_module.monitor
+        value = pl_module.scores[monitor.key]
+        assert value is not None
+        if self.best is None or monitor.better(value, self.best):
+            self.best = value
             self._save(trainer, pl_module, "best")
         self._save(trainer, pl_module, "last")
         if self._stopping(trainer):
@@ -102,7 +103,7 @@ class Checkpoints(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The best score, from the checkpoint."""
-        self.best = float(state_dict["best"])
+        self.best = None if state_dict["best"] is None else float(state_dict["best"])
 
 
 class Continue(pl.Callback):

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from sinefield.core.jet import BLOCK, Jet, joined
 from sinefield.errors import integer, require
-from sinefield.evaluation.grid import evaluated
 
 if TYPE_CHECKING:  # handed in, not imported
+    from sinefield.evaluation.base import Evaluation
     from sinefield.losses.base import Loss
     from sinefield.signals.base import Signal
 
@@ -57,6 +57,7 @@ class SignalData(pl.LightningDataModule):
         max_steps: steps in all; the last epoch ends there.
         seed: of the points drawn.
         accumulate: batches per step, whose gradients are averaged.
+        evaluation: has the points of an evaluation; None where the data are drawn from alone.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class SignalData(pl.LightningDataModule):
         max_steps: int = 1000,
         seed: int = 0,
         accumulate: int = 1,
+        evaluation: Evaluation | None = None,
     ) -> None:
         super().__init__()
         self.signal = signal
+        self.evaluation = evaluation
         self.loss = loss
         self.auto = batch_size == "auto"
         require(
@@ -122,9 +125,9 @@ class SignalData(pl.LightningDataModule):
         return DataLoader(_Steps(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """The coordinates of the evaluation grid, in blocks: the signal's overview, and between where that is known."""
-        blocks = evaluated(self.signal, 1 if self.signal.held_out_grid() is None else 2)
-        return DataLoader(blocks, batch_size=None)  # type: ignore[arg-type]  # any sequence will do
+        """The points of an evaluation, in blocks."""
+        assert self.evaluation is not None
+        return DataLoader(self.evaluation.points(), batch_size=None)  # type: ignore[arg-type]  # any sequence will do
 
     def batch(self, step: int) -> Batch:
         """The points of one step, for each group of terms; all groups again for each further batch of the step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -13,8 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sinefield.errors import integer, require
-from sinefield.evaluation.grid import truth
-from sinefield.evaluation.metrics import mean, score
+from sinefield.evaluation.base import Evaluation, Score, mean
 from sinefield.training.data import Batch, SignalData
 from sinefield.training.divergence import DivergenceGuard
 from sinefield.training.microbatches import Microbatches
@@ -33,6 +32,7 @@ class FieldModule(pl.LightningModule):
         field: a module that answers with its jet.
         loss: compares two jets.
         mean_squares: what each term is relative to, by its name; (K,) each for a stack of K fields.
+        evaluations: compares the field with its signal; one for each field of a stack, all at the same points.
         optimizer: takes the parameters, gives the optimizer.
         scheduler: takes the optimizer, gives the schedule, stepped once per step; None for a constant rate.
         chunk: points per forward and backward pass, which changes the speed alone; None for what the device does best.
@@ -44,6 +44,7 @@ class FieldModule(pl.LightningModule):
         field: CoordinateMLP,
         loss: Loss,
         mean_squares: Mapping[str, Tensor],
+        evaluations: Sequence[Evaluation],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         chunk: int | None = None,
@@ -54,6 +55,7 @@ class FieldModule(pl.LightningModule):
         self.field = field
         self.loss = loss
         self.mean_squares = dict(mean_squares)
+        self.evaluations = list(evaluations)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.clip = clip
@@ -150,19 +152,18 @@ class FieldModule(pl.LightningModule):
         return dict(zip(terms, summed[len(parameters) :], strict=True))
 
     def validation_step(self, x: Tensor, index: int) -> None:
-        """The field's values at one block of the evaluation grid."""
+        """The field's values at one block of points."""
         self.predicted.append(self.microbatches.values(x))
 
     def on_validation_epoch_end(self) -> None:
-        """Score the evaluation grid and log it, with the latest training terms, under the names of metrics.json."""
-        known, upsampling = truth(self._data.signal)
-        known = known.unflatten(-1, (self.field.stack.numel(), -1)).movedim(-2, 0)  # (K, H', W', C)
-        prediction = torch.cat(self.predicted, dim=-2).to(known.dtype).reshape(known.shape)
+        """Score the field and log it, with the latest training terms, under the names of metrics.json."""
+        values = torch.cat(self.predicted, dim=-2)
+        values = values if self.field.stack else values.unsqueeze(0)  # (K, N, C)
         self.predicted = []
         self.guard.check()
         step = self.trainer.global_step
-        require(bool(prediction.isfinite().all()), f"the field is not finite at step {step}; {self.guard.advice}")
-        self.each = [score(*pair, upsampling, self.loss.unseen) for pair in zip(prediction, known, strict=True)]
+        require(bool(values.isfinite().all()), f"the field is not finite at step {step}; {self.guard.advice}")
+        self.each = [evaluation.scores(own) for evaluation, own in zip(self.evaluations, values, strict=True)]
         self.log_dict({name: value for name, value in mean(self.figures).items() if value is not None})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -189,6 +190,11 @@ class FieldModule(pl.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SignalData)
         return data
+
+    @property
+    def monitor(self) -> Score:
+        """The score that the run is judged by."""
+        return self.evaluations[0].monitor
 
     @property
     def scores(self) -> dict[str, float | None]:
