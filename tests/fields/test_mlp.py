@@ -70,6 +70,20 @@ class TestForward:
         assert activation.omega0 == pytest.approx(1 / (4 * h))
         assert activation.hidden_omega0 == 30
 
+    def test_each_axis_may_have_its_own_frequency(self):
+        """At the start the field varies along axis d as fast as one of a single axis with that frequency does."""
+        fast, slow = (
+            CoordinateMLP(2, 1, 64, 0, activation=Sine(omega0=omega)).layers[0].weight.detach()
+            for omega in ([30.0, 3.0], 30.0)
+        )
+        assert fast[:, 0].std().item() == pytest.approx(slow[:, 0].std().item(), rel=0.3)
+        assert fast[:, 1].std().item() == pytest.approx(slow[:, 1].std().item() / 10, rel=0.3)
+        assert Sine(omega0=[30.0, 3.0]).omega0 == 30.0
+        with pytest.raises(UserError, match="has 2 frequencies, and there are 3 axes"):
+            CoordinateMLP(3, 1, 8, 0, activation=Sine(omega0=[30.0, 3.0]))
+        with pytest.raises(UserError, match=r"activation\.omega0 must be a number, or a list"):
+            Sine(omega0=[])
+
     def test_first_layer_has_its_own_frequency(self):
         """omega0 in the first layer, hidden_omega0 in the others."""
         field = CoordinateMLP(1, 1, 8, 1, activation=Sine(omega0=7.0, hidden_omega0=3.0))

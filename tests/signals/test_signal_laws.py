@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image as Picture
 
 from sinefield.core.jet import Jet, autograd_jet
-from sinefield.signals.base import Signal
+from sinefield.signals.base import Axis, Signal
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -196,6 +196,22 @@ class TestGrid:
         assert distance(signal.pixels(signal.extent[None]), last) < 1e-14
         positions = 7 * torch.rand(5, len(shape))
         assert distance(signal.pixels(signal.coordinates(positions)), positions) < 1e-14
+
+    def test_axes_have_extents_of_their_own(self):
+        """Time has its own; the others share one spacing, and the longest of them spans [-1, 1]."""
+
+        class Film(Quadratic):
+            def __init__(self) -> None:
+                Signal.__init__(self, (5, 9, 21), 1, (Axis("x"), Axis("y"), Axis("t", "s", extent=3.0, length=0.16)))
+
+        film = Film()
+        assert film.extent.tolist() == [1.0, 0.4, 3.0]
+        assert film.spacings == pytest.approx((0.1, 0.1, 1.5))
+        assert film.spacing == pytest.approx(0.1)
+        grid = film.grid().reshape(5, 9, 21, 3)
+        assert torch.allclose(grid[-1, -1, -1], torch.tensor([1.0, 0.4, 3.0]))
+        assert torch.allclose(grid[0, 0, 0], torch.tensor([-1.0, -0.4, -3.0]))
+        assert torch.allclose(film.pixels(film.grid())[21], torch.tensor([0.0, 1.0, 0.0]), atol=1e-5)
 
     def test_power_of_a_signal_that_is_nowhere(self):
         """An error relative to nothing is taken absolutely, and that of a derivative relative to the one below."""
