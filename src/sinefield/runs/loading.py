@@ -21,7 +21,7 @@ def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = 
 
     Args:
         folder: the run folder.
-        checkpoint: "last" for the final weights, "best" for those with the highest PSNR on the samples.
+        checkpoint: "last" for the final weights, "best" for those with the best score that the run is judged by.
         trust: packages beside this one whose classes the folder's configuration may ask for.
 
     Returns:
