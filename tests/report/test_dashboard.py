@@ -214,12 +214,12 @@ def test_pictures_are_embedded_once_and_linked_beyond_the_budget(tmp_path) -> No
     page = dashboard.build(sweep(tmp_path / "a"))
     data, embedded = block(page, "runs"), block(page, "pictures")
     assert all(uri.startswith("data:image/webp;base64,") for uri in embedded.values())
-    signals = {r["pictures"]["gradient_signal"][0] for r in data["runs"]}
+    signals = {r["media"]["gradient_signal.png"][0] for r in data["runs"]}
     assert len(signals) == 1
     assert signals <= set(embedded)
     linked = dashboard.build(tmp_path / "a", budget=0)
     assert block(linked, "pictures") == {}
-    assert block(linked, "runs")["runs"][0]["pictures"]["error"] == [None, 24, 24, "a scale"]
+    assert block(linked, "runs")["runs"][0]["media"]["error.png"] == [None, 24, 24, "a scale"]
 
 
 def test_several_folders_and_a_page_elsewhere(tmp_path) -> None:

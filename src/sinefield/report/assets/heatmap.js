@@ -29,12 +29,12 @@ function drawHeatmap() {
   down.forEach(([value], j) => root.append(svg("text", { x: left - 8, y: top + (j + 0.5) * cellHeight + 4, "text-anchor": "end" }, clipped(value, 18))));
   root.append(svg("text", { class: "soft", x: left + (cellWidth * across.length) / 2, y: height - 6, "text-anchor": "middle" }, `${heat.across} across, ${heat.down} down`));
   cells.forEach((line, j) => line.forEach((cell, i) => root.append(...heatCell(cell, left + i * cellWidth, top + j * cellHeight, cellWidth, cellHeight, lo, hi, metric, `${heat.across}=${across[i][0]} ${heat.down}=${down[j][0]}`))));
-  host.replaceChildren(plotBox(axisTitle(), root, "mean over all else; bright is high"));
+  host.replaceChildren(plotBox(axisTitle(), root, `mean over all else; bright is ${metric.direction ? "better" : "high"}`));
 }
 
 function heatCell(cell, x, y, width, height, lo, hi, metric, name) {
   if (!cell.length) return [svg("text", { class: "soft", x: x + width / 2, y: y + height / 2 + 4, "text-anchor": "middle" }, "–")];
-  const values = cell.map(score), middle = mean(values), rgb = cividis(hi > lo ? (middle - lo) / (hi - lo) : 0.5);
+  const values = cell.map(score), middle = mean(values), level = hi > lo ? (middle - lo) / (hi - lo) : 0.5, rgb = cividis(metric.direction === "min" ? 1 - level : level);
   const box = svg("rect", { class: "cell", x: x + 1, y: y + 1, width: width - 2, height: height - 2, rx: 2, fill: `rgb(${rgb.join(" ")})` });
   const spread = deviation(values);
   box.append(svg("title", {}, `${name}\n${scored(metric, middle)}${known(spread) ? " ± " + number(spread, metric.digits) : ""}, ${cell.length} ${cell.length > 1 ? "runs" : "run"}`));
