@@ -1,8 +1,7 @@
 """The numbers of a page of runs: which there are, what they are called, and which way they are better.
 
-A run says in its metrics.json what its numbers are (`shown`) and which one it is judged by (`monitor`). Runs of older
-versions say neither, and no run does of its costs: of both `SCORES` and `COSTS` know the names. Any other number goes by
-its key.
+A run says in its metrics.json what its scores are (`shown`) and which one it is judged by (`monitor`). Runs of older
+versions say neither: `SCORES` has theirs. `COSTS` are the same for all runs. Any other number is called by its key.
 """
 
 from __future__ import annotations
@@ -62,15 +61,15 @@ def numbers(metrics: dict[str, Any]) -> dict[str, int | float]:
     """The finite numbers in metrics.json, and `K_gain` = K - K_spline for each K that has a K_spline beside it.
 
     >>> numbers({"snr": 30.0, "snr_spline": 28.5, "device": "cpu", "converged": True, "mse": None})
-    {'snr_gain': 1.5, 'snr': 30.0, 'snr_spline': 28.5}
+    {'snr': 30.0, 'snr_spline': 28.5, 'snr_gain': 1.5}
     """
     found = {
         key: value
         for key, value in metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # nor NaN
     }
-    pairs = {key: f"{key}_spline" for key in found if f"{key}_spline" in found}
-    return {f"{key}_gain": found[key] - found[spline] for key, spline in pairs.items()} | found
+    gains = {f"{key}_gain": found[key] - found[f"{key}_spline"] for key in found if f"{key}_spline" in found}
+    return found | {key: gain for key, gain in gains.items() if key not in found}
 
 
 def scores(runs: Sequence[RunFolder]) -> tuple[list[Score], list[str]]:

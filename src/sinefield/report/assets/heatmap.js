@@ -10,14 +10,14 @@ function cividis(level) {
 }
 
 function drawHeatmap() {
-  const host = $("#heatmap .plots"), names = knobNames(), controls = $("#heatmap .controls");
-  if (names.length < 2) { controls.replaceChildren(); return host.replaceChildren(empty("It takes two knobs that differ.")); }
+  const host = $("#heatmap .plots"), controls = $("#heatmap .controls"), list = finishedItems();
+  const sizes = new Map(knobNames().map((name) => [name, levels(list, name).size])); // 0: no run with this score has it
+  const names = [...sizes.keys()].filter((name) => sizes.get(name)).sort((a, b) => (sizes.get(b) > 1) - (sizes.get(a) > 1));
+  if (names.length < 2) { controls.replaceChildren(); return host.replaceChildren(empty(list.length ? "It takes two knobs that differ." : "No finished run is shown.")); }
   if (!names.includes(heat.across)) heat.across = names.find((name) => name !== SEED && name !== heat.down) ?? names[0];
   if (!names.includes(heat.down) || heat.down === heat.across) heat.down = names.find((name) => name !== SEED && name !== heat.across) ?? names.find((name) => name !== heat.across);
   const set = (key) => (value) => { heat[key] = value; drawHeatmap(); };
   controls.replaceChildren(select("Across", names.map((n) => [n, n]), heat.across, set("across")), select("Down", names.map((n) => [n, n]), heat.down, set("down")));
-  const list = finishedItems();
-  if (!list.length) return host.replaceChildren(empty("No finished run is shown."));
   const across = [...levels(list, heat.across)], down = [...levels(list, heat.down)];
   const cells = down.map(([, rows]) => across.map(([, columns]) => { const inside = new Set(columns); return rows.filter((item) => inside.has(item)); }));
   const means = cells.flat().filter((cell) => cell.length).map((cell) => mean(cell.map(score)));

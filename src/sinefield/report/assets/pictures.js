@@ -127,7 +127,7 @@ function startPictures() {
   const zoom = el("input", { type: "range", min: 0, max: 6, step: 0.1, value: 0, id: "zoom", oninput: (event) => zoomTo(2 ** Number(event.target.value)) });
   $("#pictures .controls").append(
     el("label", {}, ["Zoom ", zoom, " ", el("span", { id: "zoom-value" }, "1×")]), el("button", { onclick: () => fit(1, 0, 0) }, "reset"),
-    ...page.media.map((medium) => checkbox(medium.title, view.media.includes(medium), (on) => { view.media = page.media.filter((m) => (m === medium ? on : view.media.includes(m))); redraw(); })),
+    ...page.media.map((medium) => checkbox(medium.element === "img" ? medium.title : medium.file, view.media.includes(medium), (on) => { view.media = page.media.filter((m) => (m === medium ? on : view.media.includes(m))); redraw(); })),
     el("span", { className: "hint" }, "Drag moves all pictures, Ctrl and the wheel or a double click zoom."),
   );
   const grid = $("#grid");

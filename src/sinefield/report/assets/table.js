@@ -4,11 +4,12 @@ const AT_ONCE = 300; // rows; more are a click away
 const table = { sort: null, turned: false, all: false };
 
 function columns() {
+  const scores = new Set([metricOf(state.metric), ...metrics]); // the score in sight, however many knobs there are
   return [
     { key: "name", name: state.grouped ? "runs" : "run", value: (item) => item.name, kind: "name" },
     { key: "status", name: "status", value: (item) => item.status, kind: "status" },
     ...knobNames().map((knob) => ({ key: "knob " + knob, name: knob, value: (item) => item.knobs[knob], kind: "text" })),
-    ...metrics.map((metric) => ({ key: metric.key, name: metric.name, unit: metric.unit, value: (item) => item.values[metric.key], metric, kind: "number" })),
+    ...[...scores].map((metric) => ({ key: metric.key, name: metric.name, unit: metric.unit, value: (item) => item.values[metric.key], metric, kind: "number" })),
   ];
 }
 
