@@ -10,21 +10,45 @@ import numpy as np
 import yaml
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from scipy.io import wavfile
 
-from sinefield.report.thumbnails import KINDS
+from sinefield.report.media import FIRST
 
 HOSTILE = "<img src=x onerror=window.hit=1></script><script>window.hit=1</script>"
 
 
+PICTURE = {
+    "monitor": {"name": "psnr_off_grid", "direction": "max", "unit": "dB"},
+    "shown": [
+        {"key": "psnr", "name": "PSNR on samples", "unit": "dB", "digits": 2, "direction": "max"},
+        {"key": "psnr_off_grid", "name": "PSNR between", "unit": "dB", "digits": 2, "direction": "max"},
+        {"key": "psnr_off_grid_spline", "name": "  of the spline", "unit": "dB", "digits": 2, "direction": ""},
+        {"key": "ssim", "name": "SSIM", "unit": "", "digits": 4, "direction": "max"},
+    ],
+}
+SOUND = {
+    "monitor": {"name": "mse", "direction": "min", "unit": ""},
+    "shown": [
+        {"key": "mse", "name": "mean square error", "unit": "", "digits": -1, "direction": "min"},
+        {"key": "snr", "name": "SNR", "unit": "dB", "digits": 1, "direction": "max"},
+    ],
+}
+
+
 def run(
-    folder: Path, overrides: dict[str, object], seed: int = 0, side: int = 24, rows: int = 8, pictures: bool = True
+    folder: Path,
+    overrides: dict[str, object],
+    seed: int = 0,
+    side: int = 24,
+    rows: int = 8,
+    pictures: bool = True,
+    old: bool = False,
 ) -> Path:
-    """A finished run whose PSNR is known: 20 + 5 for loss=value + 10 lg(steps) + seed / 10."""
-    (folder / ".hydra").mkdir(parents=True)
-    typed = [f"{key}={value}" for key, value in overrides.items()]
-    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(typed))
-    config = {"seed": seed, "field": {"width": 64, "depth": 3}, "optimizer": {"lr": 0.001, "betas": [0.9, 0.999]}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    """A finished run of a picture whose PSNR is known: 20 + 5 for loss=value + 10 lg(steps) + seed / 10.
+
+    An old one is of a version that did not say what its scores are.
+    """
+    _chosen(folder, overrides, seed)
     random = np.random.default_rng([seed, len(folder.name)])
     end = 20 + 5 * (overrides.get("loss") == "value") + seed / 10
     lines = ["step,seconds,loss,loss/value,psnr,psnr_off_grid,ssim"]
@@ -34,7 +58,7 @@ def run(
         lines.append(f"{10 * i},{0.1 * i:.2f},{loss:.4f},{loss:.4f},{psnr:.3f},{psnr - 2:.3f},{ssim:.4f}")
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
     if pictures:
-        for kind in KINDS:
+        for kind in FIRST:
             pixels = np.full((side, side, 3), 90, np.uint8)
             if "signal" not in kind:  # a signal's are the same in all runs
                 pixels = random.integers(0, 255, pixels.shape, dtype=np.uint8)
@@ -42,8 +66,38 @@ def run(
             meaning.add_text("Description", "a scale" if overrides.get("loss") != HOSTILE else HOSTILE)
             Image.fromarray(pixels).save(folder / f"{kind}.png", pnginfo=meaning)
         Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(folder / "contact_sheet.png")
-    metrics = {"psnr": psnr, "psnr_off_grid": psnr - 2, "psnr_off_grid_spline": 21.0, "ssim": 0.9, "loss": 0.1 / rows}
-    metrics |= {
+    scores = {"psnr": psnr, "psnr_off_grid": psnr - 2, "psnr_off_grid_spline": 21.0, "ssim": 0.9}
+    return _finished(folder, scores | ({} if old else PICTURE), rows, seed)
+
+
+def sound(folder: Path, overrides: dict[str, object], mse: float, seed: int = 0, rows: int = 4) -> Path:
+    """A finished run of a sound of 0.1 s, judged by its mean square error: less is better."""
+    _chosen(folder, overrides, seed)
+    lines = ["step,seconds,loss,mse,snr"]
+    for i in range(1, rows + 1):
+        error = mse * rows / i
+        lines.append(f"{10 * i},{0.1 * i:.2f},{error},{error},{-10 * np.log10(error):.3f}")
+    (folder / "history.csv").write_text("\n".join(lines) + "\n")
+    time = np.arange(800) / 8000
+    for name, noise in (("ground_truth", 0.0), ("reconstruction", mse)):
+        wave = np.sin(2 * np.pi * 440 * time) / 2 + np.sqrt(noise) * np.random.default_rng(seed).normal(size=800)
+        wavfile.write(folder / f"{name}.wav", 8000, (32767 * wave.clip(-1, 1)).astype(np.int16))
+    Image.fromarray(np.full((20, 60, 3), 200, np.uint8)).save(folder / "waveform.png")
+    scores = {"mse": mse, "snr": -10 * np.log10(mse), "snr_spline": 10.0}
+    return _finished(folder, scores | SOUND, rows, seed)
+
+
+def _chosen(folder: Path, overrides: dict[str, object], seed: int) -> None:
+    (folder / ".hydra").mkdir(parents=True)
+    typed = [f"{key}={value}" for key, value in overrides.items()]
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(typed))
+    config = {"seed": seed, "field": {"width": 64, "depth": 3}, "optimizer": {"lr": 0.001, "betas": [0.9, 0.999]}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def _finished(folder: Path, scores: dict[str, object], rows: int, seed: int) -> Path:
+    metrics = scores | {
+        "loss": 0.1 / rows,
         "steps": 10 * rows,
         "fit_seconds": 0.1 * rows,
         "steps_per_second": 100.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
-from made import HOSTILE, run, status, sweep
+from made import HOSTILE, run, sound, status, sweep
 
 from sinefield.report import dashboard
 
@@ -30,7 +31,26 @@ def folder(tmp_path_factory) -> Path:
     # A slash is the one character that no file name can hold.
     hostile = run(home / HOSTILE.replace("/", "∕"), overrides, seed=99, side=300)
     (hostile / "config.yaml").write_text(f"'{HOSTILE}': '{HOSTILE}'\n__proto__: {{x: 1}}\nconstructor: 2\n")
+    metrics = json.loads((hostile / "metrics.json").read_text())
+    names = [{"key": key, "name": HOSTILE, "unit": HOSTILE} for key in (HOSTILE, "__proto__", "constructor")]
+    metrics |= {HOSTILE: 1, "__proto__": 2, "constructor": 3, "shown": metrics["shown"] + names}
+    (hostile / "metrics.json").write_text(json.dumps(metrics))
+    shutil.copy(hostile / "error.png", hostile / (HOSTILE.replace("/", "∕") + ".png"))
     dashboard.build(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory) -> Path:
+    """Four sounds, two pictures, and a picture of an older version, in one folder."""
+    home = tmp_path_factory.mktemp("mixed")
+    run(home / "old", {"signal": "image", "seed": 2}, seed=2, old=True)
+    for seed in (0, 1):
+        run(home / f"picture-{seed}", {"signal": "image", "seed": seed}, seed=seed)
+    for number, (lr, width) in enumerate(((1e-3, 32), (1e-3, 64), (1e-4, 32), (1e-4, 64))):
+        chosen = {"signal": "audio", "optimizer.lr": lr, "field.width": width}
+        folder = sound(home / f"sound-{number}", chosen, mse=(2e-4, 1e-5, 3e-4, 4e-4)[number], seed=number)
+    (folder / "turn_table.webm").write_bytes(b"no film")
     return home
 
 
@@ -219,7 +239,7 @@ def test_pictures_share_one_zoom_and_open_the_whole_file(opened, folder) -> None
     page = opened()
     shown(page, "pictures")
     until(page, "[...document.querySelectorAll('#grid img')].every(i => i.complete && i.naturalWidth)")
-    assert page.locator("#grid img").count() == 20
+    assert page.locator("#grid img").count() == 21  # five of each of four runs, and what else the hostile one holds
     matrix = "nodes => [...new Set(nodes.map(n => getComputedStyle(n).transform.replace(/, [^,]*, [^,]*\\)$/, '')))]"
     page.locator("#grid .tile").first.dblclick(position={"x": 20, "y": 20})
     page.focus("#grid")
@@ -264,6 +284,99 @@ def test_details_show_the_command_the_environment_and_what_differs(opened) -> No
     assert page.locator("#config tr.differs").inner_text().split() == ["seed", "0", "1"]
     page.check("text=also what is equal")
     assert page.locator("#config tbody tr").count() == 5
+
+
+def test_a_page_of_pictures_and_sounds_has_the_columns_of_both(opened, mixed) -> None:
+    page = opened(dashboard.build(mixed))
+    assert page.input_value("#metric") == "mse"  # what most runs are judged by
+    heads = page.locator("#table thead button").evaluate_all("nodes => nodes.map(n => n.dataset.column)")
+    wanted = {"psnr", "psnr_off_grid", "psnr_off_grid_gain", "ssim", "mse", "snr", "snr_gain", "loss", "parameters"}
+    assert wanted <= set(heads)
+    assert column(page, "mse") == ["1.000e-5", "2.000e-4", "3.000e-4", "4.000e-4", "–", "–", "–"]
+    assert column(page, "snr")[:2] == ["50.0", "37.0"]
+    assert column(page, "psnr_off_grid")[:4] == ["–"] * 4
+    assert column(page, "psnr_off_grid")[4] == "27.23"
+    page.fill("#filter", "mse<0.00025 snr_gain>20")
+    until(page, "document.querySelectorAll('#table tbody tr').length === 2")
+
+
+def test_less_is_better_where_a_run_says_so(opened, mixed) -> None:
+    """In the order of the table, what is bold, the first choice, the shades of the heat map; and more is, elsewhere."""
+    page = opened(dashboard.build(mixed))
+    assert column(page, "name")[:4] == ["sound-1", "sound-0", "sound-2", "sound-3"]
+    assert page.locator("#table th[aria-sort=ascending]").count() == 1
+    bold = page.locator("#table td.best").all_inner_texts()
+    assert "1.000e-5" in bold
+    assert "50.0" in bold
+    assert page.locator("#chosen .name").all_inner_texts()[0].endswith("0.001 64")
+    shown(page, "heatmap")
+    assert "bright is better" in page.inner_text("#heatmap .plot")
+    light = "nodes => nodes.map(n => n.getAttribute('fill').match(/\\d+/g).reduce((sum, c) => sum + Number(c), 0))"
+    text = [float(number) for number in page.locator("#heatmap rect.cell + text").all_text_contents()]
+    lightness = page.locator("#heatmap rect.cell").evaluate_all(light)
+    assert len(text) == 4
+    assert [value for _, value in sorted(zip(lightness, text, strict=True))] == sorted(text, reverse=True)
+    page.click("#table button[data-column=mse]")
+    assert column(page, "name")[:4] == ["sound-3", "sound-2", "sound-0", "sound-1"]
+    page.select_option("#metric", "psnr")
+    page.click("#table button[data-column=psnr]")
+    assert column(page, "name")[:3] == ["old", "picture-1", "picture-0"]
+    page.select_option("#metric", "snr")
+    page.click("#table button[data-column=snr]")
+    assert column(page, "name")[:4] == ["sound-1", "sound-0", "sound-2", "sound-3"]
+
+
+def test_a_run_that_lacks_a_score_is_left_out_of_its_plots(opened, mixed) -> None:
+    page = opened(dashboard.build(mixed))
+    page.check("#table thead input")
+    shown(page, "curves")
+    assert page.locator("#curves .plot >> nth=0 >> path.line").count() == 4
+    assert page.locator("#curves .plot >> nth=1 >> path.line").count() == 7
+    page.select_option("#curves select >> nth=0", "psnr")
+    assert page.locator("#curves .plot >> nth=0 >> path.line").count() == 3
+    for section in ("parallel", "effects"):
+        shown(page, section)
+    assert page.locator("#parallel g[data-axis=mse], #parallel g[data-axis=psnr_off_grid]").count() == 2
+    dots = page.locator("#effects .plot").first.locator("circle").count()
+    assert dots == 4
+
+
+@pytest.mark.parametrize("budget", [10**6, 0])
+def test_sounds_are_heard_embedded_and_from_the_disk(opened, mixed, budget) -> None:
+    page = opened(dashboard.build(mixed, budget=budget))
+    page.check("#table thead input")
+    shown(page, "pictures")
+    assert page.locator("#grid audio[controls]").count() == 8
+    assert page.locator("#grid video[controls]").count() == 1
+    assert page.locator("#grid .head").inner_text().split("\n")[-4:] == [
+        "waveform",
+        "ground truth",
+        "reconstruction",
+        "turn table",
+    ]
+    sounds = page.locator("#grid audio")
+    assert set(sounds.evaluate_all("nodes => nodes.map(n => n.preload)")) == {"none"}
+    where = "nodes => nodes.map(n => new URL(n.src).protocol)"
+    assert set(sounds.evaluate_all(where)) == {"data:" if budget else "file:"}
+    length = """node => new Promise((resolve, reject) => {
+        node.onloadedmetadata = () => resolve(node.duration);
+        node.onerror = () => reject(new Error(node.error.message));
+        node.preload = "auto";
+        node.load();
+    })"""
+    assert sounds.first.evaluate(length) == pytest.approx(0.1)
+    assert sounds.last.evaluate(length) == pytest.approx(0.1)
+    assert page.locator("#grid .player a.open").first.evaluate("n => n.href").startswith(mixed.as_uri())
+
+
+def test_sounds_of_nobody_else_are_played(browser, mixed) -> None:
+    page, refused = browser.new_page(), []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(dashboard.build(mixed).as_uri())
+    page.evaluate("Object.assign(new Audio(), {src: 'https://example.org/x.wav', preload: 'auto'}).load()")
+    page.wait_for_timeout(100)
+    assert sum("Content Security Policy" in text for text in refused) == 1
+    page.close()
 
 
 def test_hostile_text_stays_text(opened) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from conftest import ROOT
-from made import HOSTILE, run, status, sweep
+from made import HOSTILE, run, sound, status, sweep
+from PIL import Image
 
 from sinefield.errors import UserError
 from sinefield.report import dashboard, knobs
+from sinefield.report.media import FIRST, SMALL
 from sinefield.report.runs import RunFolder, find
 from sinefield.system.status import Status
 
@@ -142,6 +147,15 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("config.yaml", "a: &a {b: *a}", "config.yaml is larger than"),
         ("config.yaml", "!!python/object/apply:os.system ['true']", "config.yaml is no whole YAML"),
         (".hydra/overrides.yaml", "a: 1", "overrides.yaml holds no list"),
+        ("metrics.json", '{"shown": [1]}', "does not describe its scores"),
+        ("metrics.json", '{"shown": {"psnr": 1}}', "does not describe its scores"),
+        ("metrics.json", '{"shown": [{"name": "SNR"}]}', "does not describe its scores"),
+        ("metrics.json", '{"shown": [{"key": [1]}]}', "does not describe its scores"),
+        ("metrics.json", '{"shown": [{"key": "a", "digits": 1e9}]}', "does not describe its scores"),
+        ("metrics.json", '{"shown": [{"key": "a", "direction": "up"}]}', "does not describe its scores"),
+        ("metrics.json", '{"shown": 3}', "does not describe its scores"),
+        ("metrics.json", '{"monitor": "snr"}', "does not describe its scores"),
+        ("metrics.json", '{"monitor": {"direction": "max"}}', "does not describe its scores"),
         ("status.json", '{"state": "<b>"}', "unknown state '<b>'"),
         ("error.png", b"\x89PNG\r\n\x1a\n", "error.png is no whole PNG"),
         ("error.png", b"GIF89a", "error.png is no whole PNG"),
@@ -214,12 +228,69 @@ def test_pictures_are_embedded_once_and_linked_beyond_the_budget(tmp_path) -> No
     page = dashboard.build(sweep(tmp_path / "a"))
     data, embedded = block(page, "runs"), block(page, "pictures")
     assert all(uri.startswith("data:image/webp;base64,") for uri in embedded.values())
-    signals = {r["pictures"]["gradient_signal"][0] for r in data["runs"]}
+    signals = {r["media"]["gradient_signal.png"][0] for r in data["runs"]}
     assert len(signals) == 1
     assert signals <= set(embedded)
     linked = dashboard.build(tmp_path / "a", budget=0)
     assert block(linked, "pictures") == {}
-    assert block(linked, "runs")["runs"][0]["pictures"]["error"] == [None, 24, 24, "a scale"]
+    assert block(linked, "runs")["runs"][0]["media"]["error.png"] == [None, 24, 24, "a scale"]
+
+
+def test_whatever_a_folder_holds_is_shown_by_its_name(tmp_path) -> None:
+    """Pictures before sounds before films, the usual ones first; the contact sheet and huge renderings are none."""
+    run(tmp_path / "0", {"seed": 0})
+    heard = sound(tmp_path / "1", {"seed": 1}, mse=1e-3)
+    for name in ("flight.mp4", "turn_table.webm", "b.ogg", "a.flac", "c.MP3"):
+        (heard / name).write_bytes(name.encode())
+    (heard / "folder.wav").mkdir()
+    (heard / "gone.png").symlink_to("nowhere")
+    Image.new("L", (8192, 8192)).save(heard / "render.png")
+    Image.new("L", (8192, 8192)).save(heard / "error.png")
+    data = block(dashboard.build(tmp_path), "runs")
+    assert [medium["file"] for medium in data["media"]] == [
+        *(f"{name}.png" for name in (*FIRST, "waveform")),
+        "ground_truth.wav", "reconstruction.wav", "a.flac", "b.ogg", "c.MP3",
+        "flight.mp4", "turn_table.webm",
+    ]  # fmt: skip
+    elements = {medium["title"]: medium["element"] for medium in data["media"]}
+    assert (elements["waveform"], elements["a"], elements["turn table"]) == ("img", "audio", "video")
+    assert data["runs"][1]["media"]["error.png"] == [None, 8192, 8192, ""]  # one of the usual, linked
+    assert [r["status"] for r in data["runs"]] == ["finished"] * 2
+
+
+def test_a_sound_is_embedded_whole_while_it_is_small_and_there_is_room(tmp_path) -> None:
+    for number in range(2):
+        sound(tmp_path / str(number), {"seed": number}, mse=1e-3, seed=number)
+    (tmp_path / "0" / "long.wav").write_bytes(bytes(SMALL))
+    whole = (tmp_path / "0" / "ground_truth.wav").read_bytes()
+    page = dashboard.build(tmp_path)
+    first, second = (r["media"] for r in block(page, "runs")["runs"])
+    embedded = block(page, "pictures")
+    key, *nothing = first["ground_truth.wav"]
+    assert base64.b64decode(embedded[key].removeprefix("data:audio/wav;base64,")) == whole
+    assert nothing == [0, 0, ""]
+    assert second["ground_truth.wav"] == first["ground_truth.wav"]  # the same bytes: kept once
+    assert first["long.wav"] == [None, 0, 0, ""]
+    assert len(embedded) == 4  # one truth, two reconstructions, one waveform
+    tight = dashboard.build(tmp_path, budget=len(whole) + 500)
+    first, second = (r["media"] for r in block(tight, "runs")["runs"])
+    assert first["ground_truth.wav"][0] == key
+    assert second["reconstruction.wav"][0] is None
+
+
+def test_a_file_may_have_any_name(tmp_path) -> None:
+    """A link is its bytes in percents, so that a browser finds what no text can name."""
+    names = ["100 %?#&.png", HOSTILE.replace("/", "∕") + ".wav", os.fsdecode(b"not\xffutf8.png"), "__proto__.png"]
+    folder = run(tmp_path / "0", {}, pictures=False)
+    for name in names:
+        shutil.copy(run(tmp_path / "other", {}) / "error.png", folder / name)
+        shutil.rmtree(tmp_path / "other")
+    page = dashboard.build(tmp_path)
+    media = block(page, "runs")["media"]
+    assert {medium["file"] for medium in media} == set(names)
+    assert {os.fsdecode(unquote_to_bytes(medium["link"])) for medium in media} == set(names)
+    assert all(re.fullmatch(r"[\w%.~-]+", medium["link"]) for medium in media)
+    assert page.read_text("utf-8").count("<script") == 3
 
 
 def test_several_folders_and_a_page_elsewhere(tmp_path) -> None:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from made import sound
 from PIL import Image
 
 from sinefield.errors import UserError
@@ -76,6 +77,13 @@ def test_mistakes_are_named(sweep, tmp_path):
     path = sweep / "0" / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"psnr_off_grid": None}))
     with pytest.raises(UserError, match=r"signal\.holdout=true"):
+        effect.read(sweep)
+
+
+def test_a_sound_among_them_is_named(sweep):
+    """It has other scores, and was made whole: to run it again would not help."""
+    sound(sweep / "sound", {"signal": "audio"}, mse=1e-3)
+    with pytest.raises(UserError, match=r"sweep.sound has no PSNR between its samples.*signal\.holdout=true"):
         effect.read(sweep)
 
 

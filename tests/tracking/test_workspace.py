@@ -39,6 +39,28 @@ def test_it_asks_for_what_the_logger_logs(fit) -> None:
     assert all((metrics["folder"] / f"{name}.png").is_file() for name in workspace.PICTURES)
 
 
+def test_its_panels_are_about_the_scores_that_it_is_given() -> None:
+    from sinefield.tracking import workspace
+
+    def spec(*arguments) -> str:
+        return json.dumps(workspace.serialised(workspace.workspace("somebody", "p", *arguments)))
+
+    picture, sound = spec(), spec(("mse", "snr"), "min")
+    assert "psnr_off_grid" in picture
+    assert "psnr" not in sound
+    view = json.loads(sound)
+    assert set(panels(view)) == WANTED
+    (order,) = workspace.workspace("somebody", "p", ("mse", "snr"), "min").runset_settings.order
+    assert (order.item.name, order.ascending) == ("mse", True)
+    curves = [
+        panel["config"]["metrics"]
+        for part in view["section"]["panelBankConfig"]["sections"]
+        for panel in part["panels"]
+        if panel["viewType"] == "Run History Line Plot"
+    ]
+    assert curves == [["mse"], ["snr"], ["loss"], ["mse"]]
+
+
 def test_it_is_saved_on_the_server(standin) -> None:
     done = subprocess.run([*SCRIPT, "entity=tester", "project=p"], check=True, capture_output=True, text=True)
     assert done.stdout.startswith(f"{standin.url}/tester/p?nw=")

@@ -13,15 +13,17 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sinefield.errors import require
 from sinefield.report import knobs
+from sinefield.report.media import BUDGET, SHEET, Media, described, files, order
+from sinefield.report.parsing import line
 from sinefield.report.runs import RunFolder, find
-from sinefield.report.thumbnails import BUDGET, KINDS, Thumbnails
+from sinefield.report.scores import numbers, scores
 from sinefield.system.files import write_atomically
 
 MOST_POINTS = 200_000  # of all learning curves together; a curve keeps at least 20
@@ -34,8 +36,8 @@ def build(folders: str | Path | Sequence[str | Path], out: str | Path | None = N
 
     Args:
         folders: one or more; searched recursively.
-        out: the HTML file; default: dashboard.html in the first folder. Pictures are linked relative to it.
-        budget: bytes of pictures inside the file; those beyond are linked.
+        out: the HTML file; default: dashboard.html in the first folder. Pictures and sounds are linked relative to it.
+        budget: bytes of pictures and sounds inside the file; those beyond are linked.
 
     Returns:
         The file.
@@ -51,29 +53,40 @@ def build(folders: str | Path | Sequence[str | Path], out: str | Path | None = N
     runs = list(find(paths))
     require(bool(runs), f"{', '.join(map(str, paths))}: no run folder in it; give the folder of a run or of a sweep")
     base = os.path.commonpath([os.path.abspath(folder) for folder in paths])
-    thumbnails = Thumbnails(budget)
+    media = Media(budget)
     names, values = knobs.swept(runs)
+    shown, monitors = scores(runs)
     points = max(20, MOST_POINTS // len(runs))
-    entries = [_entry(run, thumbnails, base, out.parent, points) for run in runs]
+    entries = [_entry(run, media, base, out.parent, points) for run in runs]
+    found = {Path(name) for entry in entries for name in entry["media"]}
     page = {
         "title": Path(base).name or base,
         "built": datetime.now().astimezone().isoformat(timespec="minutes"),
         "knobs": names,
-        "kinds": KINDS,
+        "scores": [score._asdict() for score in shown],
+        "monitors": monitors,
+        "media": [described(path) for path in sorted(found, key=order)],
         "runs": [entry | {"knobs": value} for entry, value in zip(entries, values, strict=True)],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, _page(page, thumbnails.data).encode())
+    write_atomically(out, _page(page, media.data).encode())
     return out
 
 
-def _entry(run: RunFolder, thumbnails: Thumbnails, base: str, home: Path, points: int) -> dict[str, Any]:
+def _entry(run: RunFolder, media: Media, base: str, home: Path, points: int) -> dict[str, Any]:
     """What the page knows of one run."""
     folder = os.path.abspath(run.folder)
-    pictures = {}
-    for kind in KINDS:
+    try:
+        paths = files(run.folder)
+    except OSError as error:
+        paths = []
+        if not run.problems:  # else they have said it
+            run.damage(line(error))
+    seen = {}
+    for path in paths:
         try:
-            pictures[kind] = thumbnails.add(run.folder / f"{kind}.png")
+            if (found := media.add(path)) is not None:
+                seen[path.name] = found
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
@@ -83,20 +96,19 @@ def _entry(run: RunFolder, thumbnails: Thumbnails, base: str, home: Path, points
     except ValueError as error:
         config = {}
         run.damage(str(error))
-    numbers = {k: v for k, v in run.metrics.items() if isinstance(v, int | float) and abs(v) < 1e300}  # nor NaN
     about = {k: v for k, v in run.metrics.items() if k in ("device", "versions", "git_commit", "seed")}
     return {
         "name": run.folder.name if folder == base else os.path.relpath(folder, base),
         "link": quote(os.fsencode(os.path.relpath(folder, os.path.abspath(home)))),
         "status": run.status,
         "problems": run.problems,
-        "metrics": numbers,
+        "metrics": numbers(run.metrics),
         "history": _thinned(run.history, points),
         "config": config,
         "command": knobs.command(run),
         "environment": knobs.flat(about | run.where) if about or run.where else {},
-        "pictures": pictures,
-        "sheet": (run.folder / "contact_sheet.png").is_file(),
+        "media": seen,
+        "sheet": SHEET if (run.folder / SHEET).is_file() else None,
     }
 
 
@@ -110,7 +122,7 @@ def _thinned(history: dict[str, list[float | None]], points: int) -> dict[str, l
 
 def _page(page: dict[str, Any], pictures: dict[str, str]) -> str:
     """The HTML: the template with style, data and script in it."""
-    assets = files("sinefield.report") / "assets"
+    assets = resources.files("sinefield.report") / "assets"
     style = (assets / "page.css").read_text("utf-8")
     parts = "\n".join((assets / f"{name}.js").read_text("utf-8") for name in SHARED + PANELS)
     script = f'"use strict";\n(() => {{\n{parts}\n}})();\n'

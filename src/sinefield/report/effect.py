@@ -31,7 +31,7 @@ from sinefield.report.runs import read as parsed
 
 PAIRED = ("signal.path", "seed")  # what a difference is taken within
 LENGTH = "trainer.max_steps"
-FIGURES = ("steps", "fit_seconds", "psnr_off_grid", "psnr_off_grid_spline")  # of metrics.json
+COSTS, SCORES = ("steps", "fit_seconds"), ("psnr_off_grid", "psnr_off_grid_spline")  # of metrics.json
 COLOURS = ("#000000", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")  # Okabe & Ito 2008
 SLACK = 1.1  # the times that are known are extended by this factor at both ends before another counts as outside
 
@@ -60,17 +60,17 @@ def read(folder: str | Path) -> list[Run]:
     """The finished runs of a sweep's folder, each a folder in it.
 
     Raises:
-        UserError: none is there, one cannot be read, or they know nothing between their samples.
+        UserError: none is there, one cannot be read, or one has no PSNR between its samples.
     """
     folders = [parsed(file.parent) for file in sorted(Path(folder).glob("*/metrics.json"))]
     require(bool(folders), f"{folder} holds no finished runs; give the folder of a sweep")
     for one in folders:
-        lacking = [name for name in FIGURES if not isinstance(one.metrics.get(name, "none"), int | float | None)]
+        lacking = [name for name in COSTS if not isinstance(one.metrics.get(name), int | float)]
         for wrong in (*one.problems, *(f"no {name} in its metrics.json" for name in lacking)):
             raise UserError(f"{one.folder} cannot be read: {wrong}; remove it, or run it again")
+        scored = all(isinstance(one.metrics.get(name), int | float) for name in SCORES)
+        require(scored, f"{one.folder} has no PSNR between its samples; sweep over pictures with signal.holdout=true")
     found, chosen = [one.metrics for one in folders], [_texts(overridden(one)) for one in folders]
-    scored = all(metrics[name] is not None for metrics in found for name in FIGURES)
-    require(scored, f"runs in {folder} know nothing between their samples; sweep with signal.holdout=true")
     keys = list(dict.fromkeys(key for options in chosen for key in options if key not in (*PAIRED, LENGTH)))
     compared = [key for key in keys if len({options.get(key) for options in chosen}) > 1]
     return [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import wandb_workspaces.reports.v2 as panels
 import wandb_workspaces.workspaces as ws
@@ -12,7 +13,7 @@ from wandb_workspaces import expr
 from sinefield.errors import UserError
 
 STEP = "trainer/global_step"  # what the logger counts by
-SCORES = ("psnr_off_grid", "psnr")
+SCORES = ("psnr_off_grid", "psnr")  # of a picture
 KNOBS = (
     "loss._target_",
     "activation._target_",
@@ -26,27 +27,29 @@ LOGARITHMIC = {"optimizer.lr"}
 PICTURES = ("ground_truth", "reconstruction", "error", "gradient_field", "laplacian_field")
 
 
-def workspace(entity: str, project: str) -> ws.Workspace:
+def workspace(
+    entity: str, project: str, scores: Sequence[str] = SCORES, direction: Literal["max", "min"] = "max"
+) -> ws.Workspace:
     """The saved view "sinefield": curves, what matters, pictures, and a comparison of the runs; touches no network.
 
     Args:
         entity: W&B user or team.
         project: W&B project.
+        scores: keys in metrics.json; the first is the one that runs are sorted by.
+        direction: whether more of that one is better, or less.
     """
     columns = [
         *(panels.ParallelCoordinatesPlotColumn(panels.Config(knob), log=knob in LOGARITHMIC) for knob in KNOBS),
-        *(panels.ParallelCoordinatesPlotColumn(panels.SummaryMetric(score)) for score in ("fit_seconds", *SCORES)),
+        *(panels.ParallelCoordinatesPlotColumn(panels.SummaryMetric(score)) for score in ("fit_seconds", *scores)),
     ]
     curves = [
-        panels.LinePlot(title="PSNR between the samples / dB", x=STEP, y=["psnr_off_grid"]),
-        panels.LinePlot(title="PSNR on the samples / dB", x=STEP, y=["psnr"]),
+        *(panels.LinePlot(title=score, x=STEP, y=[score]) for score in scores),
         panels.LinePlot(title="loss", x=STEP, y=["loss"], log_y=True),
-        panels.LinePlot(title="SSIM", x=STEP, y=["ssim"]),
-        panels.LinePlot(title="PSNR on the samples / dB against time", x="RelativeTime(Process)", y=["psnr"]),
+        panels.LinePlot(title=f"{scores[0]} against time", x="RelativeTime(Process)", y=[scores[0]]),
     ]
     matters = [
         panels.ParallelCoordinatesPlot(title="choices and what came of them", columns=columns),
-        *(panels.ParameterImportancePlot(with_respect_to=score) for score in SCORES),
+        *(panels.ParameterImportancePlot(with_respect_to=score) for score in scores),
     ]
     media = panels.MediaBrowser(
         title="pictures",
@@ -67,8 +70,8 @@ def workspace(entity: str, project: str) -> ws.Workspace:
         ],
         settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=50),
         runset_settings=ws.RunsetSettings(
-            order=[expr.Ordering(expr.Summary("psnr_off_grid"), ascending=False)],
-            pinned_columns=[f"summary:{score}" for score in SCORES],
+            order=[expr.Ordering(expr.Summary(scores[0]), ascending=direction == "min")],
+            pinned_columns=[f"summary:{score}" for score in scores],
         ),
     )
 

@@ -1,11 +1,10 @@
 // Learning curves: a score and a loss, against steps or seconds.
 
-const CURVE_NAMES = { psnr: "PSNR on samples / dB", psnr_raw: "raw PSNR / dB", psnr_off_grid: "PSNR between / dB", ssim: "SSIM", loss: "loss" };
-const curves = { x: "step", score: "psnr", loss: "loss", logX: false, logScore: false, logLoss: true };
+const curves = { x: "step", score: "", loss: "loss", logX: false, logScore: false, logLoss: true };
 
 const columnNames = [...new Set(page.runs.flatMap((run) => Object.keys(run.history)))].filter((name) => !["step", "seconds"].includes(name));
 const isLoss = (name) => name === "loss" || name.startsWith("loss/");
-const curveName = (name) => CURVE_NAMES[name] ?? name;
+const curveName = (name) => axisTitle(metricOf(name) ?? { name: name.replaceAll("_", " ") });
 
 // [[x, y, spread], ...]; of a group the mean over its runs, as far as all of them have come.
 function curve(item, xName, yName) {
@@ -50,7 +49,7 @@ function drawCurves() {
 
 function startCurves() {
   const scores = columnNames.filter((name) => !isLoss(name)), losses = columnNames.filter(isLoss);
-  curves.score = [state.metric, "psnr", ...scores].find((name) => scores.includes(name)) ?? "psnr";
+  curves.score = scores.includes(state.metric) ? state.metric : scores[0] ?? state.metric;
   const redraw = panel($("#curves"), drawCurves);
   const set = (key) => (value) => { curves[key] = value; redraw(); };
   $("#curves .controls").append(

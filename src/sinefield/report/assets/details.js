@@ -34,7 +34,7 @@ function drawDetails() {
   const copy = () => navigator.clipboard.writeText(run.command).then(() => { copied.textContent = "copied"; }, () => { copied.textContent = "select and copy it"; });
   $("#detail").replaceChildren(
     el("div", {}, [el("span", { className: run.status }, run.status), " ", ...run.problems.map((problem) => el("div", { className: "problem" }, problem)),
-      el("div", {}, [el("a", { href: run.link + "/", target: "_blank", rel: "noopener" }, "open the run folder"), " ", run.sheet ? el("a", { href: linkTo(run, "contact_sheet"), target: "_blank", rel: "noopener" }, "contact sheet") : null])]),
+      el("div", {}, [el("a", { href: run.link + "/", target: "_blank", rel: "noopener" }, "open the run folder"), " ", run.sheet ? el("a", { href: linkTo(run, run.sheet), target: "_blank", rel: "noopener" }, "contact sheet") : null])]),
     run.command ? el("div", { className: "command" }, [el("code", { id: "command" }, run.command), el("button", { onclick: copy }, "copy"), copied]) : "",
     el("div", { className: "columns" }, [
       el("div", {}, [el("h3", {}, "Configuration"), configTable(run, other)]),

@@ -64,7 +64,6 @@ function effectPlot(knob, groups, share, range, width) {
   return plotBox(knob, root);
 }
 
-const axisTitle = () => metricOf(state.metric).name + (metricOf(state.metric).unit ? " / " + metricOf(state.metric).unit : "");
 const finishedItems = () => ranked().filter((item) => item.statuses.includes("finished"));
 
 function drawEffects() {

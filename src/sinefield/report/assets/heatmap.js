@@ -10,14 +10,14 @@ function cividis(level) {
 }
 
 function drawHeatmap() {
-  const host = $("#heatmap .plots"), names = knobNames(), controls = $("#heatmap .controls");
-  if (names.length < 2) { controls.replaceChildren(); return host.replaceChildren(empty("It takes two knobs that differ.")); }
+  const host = $("#heatmap .plots"), controls = $("#heatmap .controls"), list = finishedItems();
+  const sizes = new Map(knobNames().map((name) => [name, levels(list, name).size])); // 0: no run with this score has it
+  const names = [...sizes.keys()].filter((name) => sizes.get(name)).sort((a, b) => (sizes.get(b) > 1) - (sizes.get(a) > 1));
+  if (names.length < 2) { controls.replaceChildren(); return host.replaceChildren(empty(list.length ? "It takes two knobs that differ." : "No finished run is shown.")); }
   if (!names.includes(heat.across)) heat.across = names.find((name) => name !== SEED && name !== heat.down) ?? names[0];
   if (!names.includes(heat.down) || heat.down === heat.across) heat.down = names.find((name) => name !== SEED && name !== heat.across) ?? names.find((name) => name !== heat.across);
   const set = (key) => (value) => { heat[key] = value; drawHeatmap(); };
   controls.replaceChildren(select("Across", names.map((n) => [n, n]), heat.across, set("across")), select("Down", names.map((n) => [n, n]), heat.down, set("down")));
-  const list = finishedItems();
-  if (!list.length) return host.replaceChildren(empty("No finished run is shown."));
   const across = [...levels(list, heat.across)], down = [...levels(list, heat.down)];
   const cells = down.map(([, rows]) => across.map(([, columns]) => { const inside = new Set(columns); return rows.filter((item) => inside.has(item)); }));
   const means = cells.flat().filter((cell) => cell.length).map((cell) => mean(cell.map(score)));
@@ -29,12 +29,12 @@ function drawHeatmap() {
   down.forEach(([value], j) => root.append(svg("text", { x: left - 8, y: top + (j + 0.5) * cellHeight + 4, "text-anchor": "end" }, clipped(value, 18))));
   root.append(svg("text", { class: "soft", x: left + (cellWidth * across.length) / 2, y: height - 6, "text-anchor": "middle" }, `${heat.across} across, ${heat.down} down`));
   cells.forEach((line, j) => line.forEach((cell, i) => root.append(...heatCell(cell, left + i * cellWidth, top + j * cellHeight, cellWidth, cellHeight, lo, hi, metric, `${heat.across}=${across[i][0]} ${heat.down}=${down[j][0]}`))));
-  host.replaceChildren(plotBox(axisTitle(), root, "mean over all else; bright is high"));
+  host.replaceChildren(plotBox(axisTitle(), root, `mean over all else; bright is ${metric.direction ? "better" : "high"}`));
 }
 
 function heatCell(cell, x, y, width, height, lo, hi, metric, name) {
   if (!cell.length) return [svg("text", { class: "soft", x: x + width / 2, y: y + height / 2 + 4, "text-anchor": "middle" }, "–")];
-  const values = cell.map(score), middle = mean(values), rgb = cividis(hi > lo ? (middle - lo) / (hi - lo) : 0.5);
+  const values = cell.map(score), middle = mean(values), level = hi > lo ? (middle - lo) / (hi - lo) : 0.5, rgb = cividis(metric.direction === "min" ? 1 - level : level);
   const box = svg("rect", { class: "cell", x: x + 1, y: y + 1, width: width - 2, height: height - 2, rx: 2, fill: `rgb(${rgb.join(" ")})` });
   const spread = deviation(values);
   box.append(svg("title", {}, `${name}\n${scored(metric, middle)}${known(spread) ? " ± " + number(spread, metric.digits) : ""}, ${cell.length} ${cell.length > 1 ? "runs" : "run"}`));

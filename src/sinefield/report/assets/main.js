@@ -13,7 +13,7 @@ $("#title").textContent = page.title;
 $("#title").title = page.title;
 $("#footer").textContent = `Built ${page.built} from ${page.runs.length} run folders. Pictures open from those folders, as long as they stay where they were.`;
 for (const status of ordered(page.runs.map((run) => run.status))) $("#status").append(el("option", { value: status }, status));
-for (const metric of metrics.filter((m) => m.better)) $("#metric").append(el("option", { value: metric.key }, metric.name));
+for (const metric of metrics) $("#metric").append(el("option", { value: metric.key }, metric.name));
 $("#metric").value = state.metric;
 $("#group-box").hidden = !page.knobs.includes(SEED);
 

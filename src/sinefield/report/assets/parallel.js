@@ -28,8 +28,8 @@ function numberAxis(name, values, value) {
 }
 
 function axes() {
-  const wanted = ["fit_seconds", "psnr", "psnr_off_grid"].filter((key) => key !== state.metric);
-  return [...knobNames().map((knob) => "knob " + knob), ...[...wanted, state.metric].filter((key) => metrics.some((metric) => metric.key === key))];
+  const wanted = new Set([state.metric, ...page.monitors, ...metrics.slice(0, 2).map((metric) => metric.key), "fit_seconds"]);
+  return [...knobNames().map((knob) => "knob " + knob), ...[...wanted].filter(metricOf).reverse()];
 }
 
 // A line that leaves every axis at a right angle: where many meet in one value, they can be told apart.

@@ -1,8 +1,9 @@
-// Pictures of the chosen runs, all with one crop and zoom, and a slider between two of them.
+// Pictures, sounds and films of the chosen runs, all pictures with one crop and zoom, and a slider between two of them.
 
-const DEFAULT_KINDS = ["ground_truth", "reconstruction", "error", "gradient_field", "laplacian_field"];
-const view = { zoom: 1, x: 0, y: 0, kinds: page.kinds.filter((kind) => DEFAULT_KINDS.includes(kind)) }; // x, y: left and top edge, in pictures
-const versus = { before: null, after: null, kind: "reconstruction", beforeKind: "reconstruction", at: 50 };
+// x, y: left and top edge, in pictures. A signal's derivatives are the same in all runs: they are shown when asked for.
+const view = { zoom: 1, x: 0, y: 0, media: page.media.filter(({ title }) => !title.endsWith(" signal")) };
+const versus = { before: null, after: null, beforeFile: "reconstruction.png", file: "reconstruction.png", at: 50 };
+const has = (medium) => ({ run }) => medium.file in run.media;
 
 function fit(zoom, x, y) {
   view.zoom = Math.max(1, Math.min(64, zoom));
@@ -34,70 +35,74 @@ function sharpen(image) {
   image.src = full;
 }
 
-const linkTo = (run, kind) => `${run.link}/${kind}.png`;
+const linkTo = (run, link) => `${run.link}/${link}`;
 
-function image(run, kind) {
-  const found = run.pictures[kind];
-  if (!found) return null;
-  const [key, width, height, meaning] = found, embedded = key && pictures()[key];
-  const node = el("img", { alt: `${KIND_NAMES[kind]} of ${run.name}`, title: meaning, draggable: false, decoding: "async", src: embedded || linkTo(run, kind) });
-  if (embedded && Math.max(width, height) > 256) node.dataset.full = linkTo(run, kind);
+function image(run, medium) {
+  if (!has(medium)({ run })) return null;
+  const [key, width, height, meaning] = run.media[medium.file], embedded = key && pictures()[key], link = linkTo(run, medium.link);
+  const node = el("img", { alt: `${medium.title} of ${run.name}`, title: meaning, draggable: false, decoding: "async", src: embedded || link });
+  if (embedded && Math.max(width, height) > 256) node.dataset.full = link;
   return { node, aspect: width && height ? width / height : 1 };
 }
 
-function tile(run, kind) {
-  const found = image(run, kind);
-  if (!found) return el("div", { className: "tile none" }, "none");
-  const box = el("div", { className: "tile" }, [found.node, el("a", { className: "open", href: linkTo(run, kind), target: "_blank", rel: "noopener", title: "the whole PNG" }, "open ↗")]);
-  box.style.setProperty("--aspect", found.aspect);
+function tile(run, medium) {
+  if (!has(medium)({ run })) return el("div", { className: "tile none" }, "none");
+  const link = linkTo(run, medium.link), open = el("a", { className: "open", href: link, target: "_blank", rel: "noopener", title: "the file itself" }, "open ↗");
+  if (medium.element !== "img") {
+    return el("div", { className: "player" }, [el(medium.element, { controls: true, preload: "none", title: `${medium.title} of ${run.name}`, src: pictures()[run.media[medium.file][0]] ?? link }), open]);
+  }
+  const { node, aspect } = image(run, medium), box = el("div", { className: "tile" }, [node, open]);
+  box.style.setProperty("--aspect", aspect);
   return box;
 }
 
 // Of a group, the run in the middle of its scores stands for it.
 function typical(item) {
-  const list = item.runs.filter((run) => Object.keys(run.pictures).length);
-  const byScore = list.filter((run) => known(run.metrics[state.metric])).sort((a, b) => a.metrics[state.metric] - b.metrics[state.metric]);
+  const list = item.runs.filter((run) => Object.keys(run.media).length);
+  const byScore = list.filter((run) => known(run.metrics[state.metric])).sort((a, b) => better(b.metrics[state.metric], a.metrics[state.metric]));
   return byScore[Math.floor((byScore.length - 1) / 2)] ?? list[0] ?? item.runs[0];
 }
 
 // Says where one colour means different numbers in different runs.
-function heading(kind, list) {
-  const meanings = [...new Set(list.map(({ run }) => run.pictures[kind]?.[3]).filter(Boolean))];
-  return el("div", { title: meanings.join("\n") }, [KIND_NAMES[kind], meanings.length > 1 ? el("strong", {}, " (scales differ)") : null]);
+function heading(medium, list) {
+  const meanings = [...new Set(list.map(({ run }) => run.media[medium.file]?.[3]).filter(Boolean))];
+  return el("div", { title: meanings.join("\n") }, [medium.title, meanings.length > 1 ? el("strong", {}, " (scales differ)") : null]);
 }
 
 function drawPictures() {
   const list = chosen().map(({ item, slot }) => ({ item, slot, run: typical(item) }));
-  const grid = $("#grid");
-  grid.style.setProperty("--kinds", view.kinds.length);
+  const grid = $("#grid"), media = view.media.filter((medium) => list.some(has(medium)));
+  grid.style.setProperty("--kinds", media.length);
   const metric = metricOf(state.metric);
   grid.replaceChildren(...(list.length ? [
-    el("div", { className: "row head" }, [el("div", {}, ""), ...view.kinds.map((kind) => heading(kind, list))]),
+    el("div", { className: "row head" }, [el("div", {}, ""), ...media.map((medium) => heading(medium, list))]),
     ...list.map(({ item, slot, run }) => el("div", { className: "row" }, [
       el("div", { className: "who" }, [el("div", {}, badge(slot)), el("div", {}, item.label), item.runs.length > 1 ? el("div", { className: "hint" }, `shown: ${run.name}`) : null,
-        el("div", {}, `${scored(metric, run.metrics[metric.key])}`), run.sheet ? el("a", { href: linkTo(run, "contact_sheet"), target: "_blank", rel: "noopener" }, "contact sheet ↗") : null]),
-      ...view.kinds.map((kind) => tile(run, kind)),
+        el("div", {}, `${scored(metric, run.metrics[metric.key])}`), run.sheet ? el("a", { href: linkTo(run, run.sheet), target: "_blank", rel: "noopener" }, "contact sheet ↗") : null]),
+      ...media.map((medium) => tile(run, medium)),
     ])),
-  ] : [empty("Tick runs in the table to see their pictures.")]));
+  ] : [empty("Tick runs in the table to see their pictures and hear their sounds.")]));
   drawCompare(list);
   fit(view.zoom, view.x, view.y);
 }
 
 function drawCompare(list) {
-  const host = $("#compare"), controls = $("#compare-controls"), able = list.filter(({ run }) => Object.keys(run.pictures).length);
+  const host = $("#compare"), controls = $("#compare-controls");
+  const images = page.media.filter((medium) => medium.element === "img" && list.some(has(medium))), able = list.filter((one) => images.some((medium) => has(medium)(one)));
   if (!able.length) { controls.replaceChildren(); return host.replaceChildren(empty("Tick two runs that have pictures.")); }
   const options = able.map(({ item, slot }) => [item.key, `${slot + 1}: ${item.label}`]);
   const keys = options.map(([key]) => key);
   if (!keys.includes(versus.before)) versus.before = keys[0];
   if (!keys.includes(versus.after)) versus.after = keys.find((key) => key !== versus.before) ?? keys[0];
   const set = (key) => (value) => { versus[key] = value; drawCompare(list); fit(view.zoom, view.x, view.y); };
-  const kinds = page.kinds.map((kind) => [kind, KIND_NAMES[kind]]);
+  for (const key of ["beforeFile", "file"]) if (!images.some(({ file }) => file === versus[key])) versus[key] = images[0].file;
+  const titles = images.map(({ file, title }) => [file, title]), medium = (key) => images.find(({ file }) => file === versus[key]);
   controls.replaceChildren(
-    select("Left", options, versus.before, set("before")), select("", kinds, versus.beforeKind, set("beforeKind")),
-    select("Right", options, versus.after, set("after")), select("", kinds, versus.kind, set("kind")),
+    select("Left", options, versus.before, set("before")), select("", titles, versus.beforeFile, set("beforeFile")),
+    select("Right", options, versus.after, set("after")), select("", titles, versus.file, set("file")),
   );
   const run = (key) => able.find(({ item }) => item.key === key).run;
-  const left = image(run(versus.before), versus.beforeKind), right = image(run(versus.after), versus.kind);
+  const left = image(run(versus.before), medium("beforeFile")), right = image(run(versus.after), medium("file"));
   if (!left || !right) return host.replaceChildren(empty("One of the two has no such picture."));
   const over = el("div", { className: "over-box" }, left.node), cut = el("div", { className: "cut" });
   const box = el("div", { className: "tile" }, [right.node, over, cut]);
@@ -120,10 +125,9 @@ function drawCompare(list) {
 function startPictures() {
   const redraw = panel($("#pictures"), drawPictures);
   const zoom = el("input", { type: "range", min: 0, max: 6, step: 0.1, value: 0, id: "zoom", oninput: (event) => zoomTo(2 ** Number(event.target.value)) });
-  const present = page.kinds.filter((kind) => page.runs.some((run) => kind in run.pictures));
   $("#pictures .controls").append(
     el("label", {}, ["Zoom ", zoom, " ", el("span", { id: "zoom-value" }, "1×")]), el("button", { onclick: () => fit(1, 0, 0) }, "reset"),
-    ...present.map((kind) => checkbox(KIND_NAMES[kind], view.kinds.includes(kind), (on) => { view.kinds = page.kinds.filter((k) => (k === kind ? on : view.kinds.includes(k))); redraw(); })),
+    ...page.media.map((medium) => checkbox(medium.element === "img" ? medium.title : medium.file, view.media.includes(medium), (on) => { view.media = page.media.filter((m) => (m === medium ? on : view.media.includes(m))); redraw(); })),
     el("span", { className: "hint" }, "Drag moves all pictures, Ctrl and the wheel or a double click zoom."),
   );
   const grid = $("#grid");

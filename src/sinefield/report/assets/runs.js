@@ -8,18 +8,16 @@ const SEED = "seed";
 const COLOURS = 7;
 const MOST_CHOSEN = 3 * COLOURS; // colours times dashes
 
-page.runs.forEach((run, id) => {
-  run.id = id;
-  const { psnr_off_grid: between, psnr_off_grid_spline: spline } = run.metrics;
-  if (known(between) && known(spline)) run.metrics.gain = between - spline;
-});
-const metrics = METRICS.filter((metric) => page.runs.some((run) => known(run.metrics[metric.key])));
+page.runs.forEach((run, id) => { run.id = id; });
+const metrics = page.scores; // { key, name, unit, digits, direction }, of which `direction` says whether "max" or "min" is better
+const metricOf = (key) => metrics.find((metric) => metric.key === key);
+const axisTitle = ({ name, unit } = metricOf(state.metric)) => name + (unit ? " / " + unit : "");
 
 const state = {
   grouped: false,
   filter: "",
   status: "",
-  metric: (metrics.find((metric) => metric.better) ?? METRICS[0]).key,
+  metric: page.monitors[0],
   brushes: new Map(), // axis -> [least, most] as positions 0..1 along it
   chosen: new Map(), // key of an item -> its slot, which is its colour
 };
@@ -99,7 +97,7 @@ function visible() {
 }
 
 const score = (item) => item.values[state.metric];
-const better = (a, b) => ((metricOf(state.metric).better || 1) > 0 ? b - a : a - b);
+const better = (a, b) => (metricOf(state.metric).direction === "min" ? a - b : b - a);
 const ranked = () => visible().filter((item) => known(score(item))).sort((a, b) => better(score(a), score(b)));
 const chosen = () => (cached.chosen ??= [...state.chosen].map(([key, slot]) => ({ item: items().find((item) => item.key === key), slot })).filter((c) => c.item).sort((a, b) => a.slot - b.slot));
 const slot = (item) => state.chosen.get(item.key);
@@ -131,4 +129,4 @@ function group(on) {
 const badge = (slot) => el("span", { className: `badge b${slot % COLOURS}` }, String(slot + 1));
 const lineClass = (slot) => `line s${slot % COLOURS} d${Math.floor(slot / COLOURS)}`;
 const summary = (item) => `${item.label}\n${item.name === item.label ? "" : item.name + ", "}${item.status}\n` +
-  metrics.slice(0, 5).filter((metric) => known(item.values[metric.key])).map((metric) => `${metric.name} ${scored(metric, item.values[metric.key])}`).join("\n");
+  metrics.filter((metric) => known(item.values[metric.key])).slice(0, 5).map((metric) => `${metric.name} ${scored(metric, item.values[metric.key])}`).join("\n");

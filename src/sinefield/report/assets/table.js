@@ -1,19 +1,21 @@
 // The run table: sorted by any column, filtered as the page is.
 
 const AT_ONCE = 300; // rows; more are a click away
-const table = { sort: null, down: true, all: false };
-
-const COLUMNS_OF_METRICS = ["psnr_off_grid", "psnr", "psnr_off_grid_spline", "ssim", "steps_per_second", "fit_seconds", "parameters"];
+const table = { sort: null, turned: false, all: false };
 
 function columns() {
-  const scores = metrics.filter((metric) => COLUMNS_OF_METRICS.includes(metric.key) || metric.key === state.metric);
+  const scores = new Set([metricOf(state.metric), ...metrics]); // the score in sight, however many knobs there are
   return [
     { key: "name", name: state.grouped ? "runs" : "run", value: (item) => item.name, kind: "name" },
     { key: "status", name: "status", value: (item) => item.status, kind: "status" },
     ...knobNames().map((knob) => ({ key: "knob " + knob, name: knob, value: (item) => item.knobs[knob], kind: "text" })),
-    ...scores.map((metric) => ({ key: metric.key, name: metric.name, unit: metric.unit, value: (item) => item.values[metric.key], metric, kind: "number" })),
+    ...[...scores].map((metric) => ({ key: metric.key, name: metric.name, unit: metric.unit, value: (item) => item.values[metric.key], metric, kind: "number" })),
   ];
 }
+
+const sortedBy = (list = columns()) => list.find((column) => column.key === (table.sort ?? state.metric)) ?? list[0];
+// The best first; names and choices from A to Z.
+const isDown = (column) => (column.metric ? column.metric.direction !== "min" : false) !== table.turned;
 
 function compare(a, b) {
   const missing = (value) => value === null || value === undefined;
@@ -23,7 +25,7 @@ function compare(a, b) {
 
 function sorted(list, column) {
   const value = column.value;
-  const direction = table.down ? -1 : 1;
+  const direction = isDown(column) ? -1 : 1;
   return [...list].sort((a, b) => {
     const [x, y] = [value(a), value(b)];
     const missing = (x === null || x === undefined) - (y === null || y === undefined); // always last
@@ -32,15 +34,14 @@ function sorted(list, column) {
 }
 
 function drawTable() {
-  const shownColumns = columns();
-  const by = shownColumns.find((column) => column.key === (table.sort ?? state.metric)) ?? shownColumns[0];
+  const shownColumns = columns(), by = sortedBy(shownColumns), down = isDown(by);
   const head = el("tr", {}, [
     el("th", { className: "box" }, el("input", { type: "checkbox", title: `choose all, at most ${MOST_CHOSEN}`, ariaLabel: "choose all", checked: visible().length > 0 && visible().slice(0, MOST_CHOSEN).every((item) => slot(item) !== undefined), onchange: chooseAll })),
-    ...shownColumns.map((column) => el("th", { className: column.kind === "number" ? "number" : "", scope: "col", ariaSort: column === by ? (table.down ? "descending" : "ascending") : "none" },
-      el("button", { onclick: () => sortBy(column), "data-column": column.key }, [column.name, el("small", {}, (column.unit ? " " + column.unit : "") + (column === by ? (table.down ? " ▼" : " ▲") : ""))]))),
+    ...shownColumns.map((column) => el("th", { className: column.kind === "number" ? "number" : "", scope: "col", ariaSort: column === by ? (down ? "descending" : "ascending") : "none" },
+      el("button", { onclick: () => sortBy(column), "data-column": column.key }, [column.name, el("small", {}, (column.unit ? " " + column.unit : "") + (column === by ? (down ? " ▼" : " ▲") : ""))]))),
   ]);
   const rows = sorted(visible(), by);
-  const best = Object.fromEntries(metrics.filter((metric) => metric.better).map((metric) => [metric.key, bestOf(metric, rows)]));
+  const best = Object.fromEntries(metrics.filter((metric) => metric.direction).map((metric) => [metric.key, bestOf(metric, rows)]));
   const focus = document.activeElement?.closest?.("#table") ? document.activeElement.dataset : null;
   $("#table thead").replaceChildren(head);
   $("#table tbody").replaceChildren(...rows.slice(0, table.all ? rows.length : AT_ONCE).map((item) => row(item, shownColumns, best)));
@@ -54,18 +55,17 @@ function drawTable() {
 // Null where all are equal: then none is better.
 function bestOf(metric, rows) {
   const values = ordered(rows.map((item) => item.values[metric.key]).filter(known));
-  return values.length < 2 ? null : values.at(metric.better > 0 ? -1 : 0);
+  return values.length < 2 ? null : values.at(metric.direction === "max" ? -1 : 0);
 }
 
 function sortBy(column) {
-  const again = (table.sort ?? state.metric) === column.key;
-  table.down = again ? !table.down : column.metric ? column.metric.better >= 0 : false;
+  table.turned = sortedBy().key === column.key && !table.turned;
   table.sort = column.key;
   drawTable();
 }
 
 function chooseAll(event) {
-  const list = sorted(visible(), columns().find((column) => column.key === (table.sort ?? state.metric)) ?? columns()[0]);
+  const list = sorted(visible(), sortedBy());
   if (!event.target.checked) state.chosen.clear();
   for (const item of event.target.checked ? list.slice(0, MOST_CHOSEN) : []) {
     const taken = new Set(state.chosen.values());

@@ -1,0 +1,142 @@
+"""Pictures, sounds and films of many runs for one page: small copies inside it, up to a limit, and links beyond."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import warnings
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
+
+from sinefield.report.scores import titled
+
+TYPES = {
+    ".png": "image/png",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+}
+ELEMENTS = {"image": "img", "audio": "audio", "video": "video"}  # what of HTML shows them, in the order of the page
+# What most runs have comes first; whatever else a folder holds follows by name.
+FIRST = (
+    "ground_truth",
+    "reconstruction",
+    "error",
+    "gradient_signal",
+    "gradient_field",
+    "laplacian_signal",
+    "laplacian_field",
+)
+SHEET = "contact_sheet.png"  # all of a run's pictures once more
+SIDE = 256  # pixels; the page shows them smaller, and the whole picture is a click away
+MOST_PIXELS = 2**25  # of a picture that is read: a second or so
+SMALL = 1_500_000  # bytes of a sound or film that is embedded
+BUDGET = 20_000_000  # bytes of WebP, sounds and films in one page: 27 MB as base64
+
+
+def files(folder: Path) -> list[Path]:
+    """The pictures, sounds and films directly in a folder, without the contact sheet."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in TYPES and path.name != SHEET]
+    return sorted((path for path in found if not path.is_dir()), key=order)
+
+
+def order(path: Path) -> tuple[int, int, str]:
+    """A key that sorts pictures before sounds before films, in each of them `FIRST` first."""
+    place = FIRST.index(path.stem) if path.stem in FIRST else len(FIRST)
+    return list(ELEMENTS).index(_kind(path)), place, path.name
+
+
+def described(path: Path) -> dict[str, str]:
+    """A file's name, its link from its folder, its title, and the element of HTML that shows it."""
+    link, title = quote(os.fsencode(path.name)), titled(path.stem)
+    return {"file": path.name, "link": link, "title": title, "element": ELEMENTS[_kind(path)]}
+
+
+def _kind(path: Path) -> str:
+    return TYPES[path.suffix.lower()].partition("/")[0]
+
+
+class Media:
+    """Collects files; equal ones, such as the truth of a hundred runs, are kept once.
+
+    Args:
+        budget: bytes inside the page; what comes after it is spent is linked.
+
+    Attributes:
+        data: key -> data URI.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.data: dict[str, str] = {}
+        self.left = budget
+
+    def add(self, path: Path) -> tuple[str | None, int, int, str] | None:
+        """A file's key in `data`, or None where it is to be linked, its width and height, and what its colours mean.
+
+        Sounds and films have neither size nor colours. A picture of more than `MOST_PIXELS` is linked if it is one of
+        `FIRST`; any other is a rendering, which is left out: the answer is None.
+
+        Raises:
+            ValueError: it is no ordinary file, or no whole picture; the message names the file.
+            FileNotFoundError: there is none.
+        """
+        if not path.is_file() and path.exists():
+            raise ValueError(f"{path.name} is no ordinary file")
+        return self._picture(path) if path.suffix.lower() == ".png" else (self._whole(path), 0, 0, "")
+
+    def _whole(self, path: Path) -> str | None:
+        if path.stat().st_size >= SMALL:
+            return None
+        content = path.read_bytes()
+        key = _key(content)
+        if key not in self.data and len(content) <= self.left:
+            self._keep(key, TYPES[path.suffix.lower()], content)
+        return key if key in self.data else None
+
+    def _picture(self, path: Path) -> tuple[str | None, int, int, str] | None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(path, formats=["PNG"]) as picture:
+                    width, height = picture.size
+                    meaning = str(picture.info.get("Description", ""))[:200]
+            if width * height > MOST_PIXELS:
+                return (None, width, height, meaning) if path.stem in FIRST else None
+            content = path.read_bytes()
+            key = _key(content)
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+                if key not in self.data and self.left > 0:
+                    self._keep(key, "image/webp", _small(picture))
+                elif key not in self.data:
+                    picture.verify()  # checksums alone: a page of thousands of runs must not decode them all
+        except Image.DecompressionBombError:  # even larger
+            return (None, 0, 0, "") if path.stem in FIRST else None
+        except FileNotFoundError:
+            raise
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f"{path.name} is no whole PNG") from error
+        return key if key in self.data else None, width, height, meaning
+
+    def _keep(self, key: str, kind: str, content: bytes) -> None:
+        self.left -= len(content)
+        self.data[key] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _key(content: bytes) -> str:
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()[:16]
+
+
+def _small(picture: Image.Image) -> bytes:
+    small = picture.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    # Below 100 pixels the blocks of a lossy picture would be seen, and lossless costs little.
+    small.save(file, "WEBP", lossless=max(small.size) < 100, quality=85, method=2)
+    return file.getvalue()
