@@ -34,6 +34,10 @@ PLACES = {
     "trainer": ("pytorch_lightning.Trainer",),
     "logger": ("sinefield.runs.loggers",),
 }  # these write into the run folder
+MOVED = {  # what run folders of version 0.1 call the parts that are loaded and drawn
+    "sinefield.field.": "sinefield.fields.mlp.",
+    "sinefield.signals.rules.": "sinefield.signals.merging.rules.",
+}
 SEARCH = "sinefield.sweep.pruning.Prune"  # a search's callback of its trial
 
 
@@ -54,9 +58,15 @@ def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> D
         composed: whether to take it as composed.
 
     Raises:
-        UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it.
+        UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it,
+            or it is of a version whose losses and checkpoints were others.
     """
     config = _parsed(folder, composed)
+    require(
+        not config.keys() & {"facts", "recipe"},
+        f"{folder} was made by sinefield 0.1, whose losses and checkpoints were others: it can be loaded, rendered and "
+        "compared, and neither resumed nor repeated; start a new run",
+    )
     found: Any = OmegaConf.to_container(config)
     callback = found.get("callback")
     if isinstance(callback, dict) and callback.get("_target_") == SEARCH:
@@ -149,7 +159,7 @@ def _parsed(folder: Path, composed: bool = False) -> DictConfig:
         for keys, text in _texts(found):
             inside = "${" not in text or ":" not in text.replace("${times:", "")
             require(inside, f"{files[0]}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
-        config = OmegaConf.create(found or {})
+        config = OmegaConf.create(_moved(found) or {})
     require(isinstance(config, DictConfig) and bool(config), f"{files[0]} holds no configuration; take a run's folder")
     return config
 
@@ -190,6 +200,16 @@ def _from(name: str, allowed: Collection[str], trust: Collection[str]) -> bool:
     if _within(home, trust):
         return callable(found)
     return inspect.isclass(found) and (name in allowed or _within(home, allowed))
+
+
+def _moved(value: Any, key: Any = None) -> Any:
+    """Nested tables and lists with the `_target_`s in them as they are called now."""
+    if isinstance(value, dict):
+        return {name: _moved(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_moved(item) for item in value]
+    old = next((old for old in MOVED if key == "_target_" and isinstance(value, str) and value.startswith(old)), None)
+    return value if old is None else MOVED[old] + value.removeprefix(old)
 
 
 def _within(name: str, allowed: Collection[str]) -> bool:
