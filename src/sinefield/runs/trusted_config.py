@@ -30,13 +30,10 @@ PARTS = (  # whose classes compute, and at most read a picture
     "sinefield.signals",
     "torch.optim",
 )
-PLACES = {
-    "trainer": ("pytorch_lightning.Trainer",),
-    "logger": ("sinefield.runs.loggers",),
-}  # these write into the run folder
+PLACES = {"trainer": ("pytorch_lightning.Trainer",), "logger": ("sinefield.runs.loggers",)}  # write into the folder
 MOVED = {  # what run folders of version 0.1 call the parts that are loaded and drawn
-    "sinefield.field.": "sinefield.fields.mlp.",
-    "sinefield.signals.rules.": "sinefield.signals.merging.rules.",
+    "sinefield.field": "sinefield.fields.mlp",
+    "sinefield.signals.rules": "sinefield.signals.merging.rules",
 }
 SEARCH = "sinefield.sweep.pruning.Prune"  # a search's callback of its trial
 
@@ -58,15 +55,12 @@ def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> D
         composed: whether to take it as composed.
 
     Raises:
-        UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it,
-            or it is of a version whose losses and checkpoints were others.
+        UserError: there is none, it cannot be read, it is of version 0.1, it asks for what no run needs or refers to
+            what is outside of it.
     """
     config = _parsed(folder, composed)
-    require(
-        not config.keys() & {"facts", "recipe"},
-        f"{folder} was made by sinefield 0.1, whose losses and checkpoints were others: it can be loaded, rendered and "
-        "compared, and neither resumed nor repeated; start a new run",
-    )
+    old = "whose losses were others: it can be rendered and compared, but neither resumed nor repeated; start a new run"
+    require(not config.keys() & {"facts", "recipe"}, f"{folder} was made by sinefield 0.1, {old}")
     found: Any = OmegaConf.to_container(config)
     callback = found.get("callback")
     if isinstance(callback, dict) and callback.get("_target_") == SEARCH:
@@ -208,8 +202,8 @@ def _moved(value: Any, key: Any = None) -> Any:
         return {name: _moved(item, name) for name, item in value.items()}
     if isinstance(value, list):
         return [_moved(item) for item in value]
-    old = next((old for old in MOVED if key == "_target_" and isinstance(value, str) and value.startswith(old)), None)
-    return value if old is None else MOVED[old] + value.removeprefix(old)
+    module, _, name = value.rpartition(".") if key == "_target_" and isinstance(value, str) else ("", "", "")
+    return f"{MOVED[module]}.{name}" if module in MOVED else value
 
 
 def _within(name: str, allowed: Collection[str]) -> bool:
