@@ -112,13 +112,12 @@ def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
 
 
 def located(config: DictConfig, folder: Path) -> DictConfig:
-    """The configuration with relative paths of its signal as they lead from where the run was started.
+    """The configuration with relative paths of its signal and `field.init` as they lead from where it was started.
 
     Only those that lead to nothing from here, and to something from there.
 
     Args:
-        config: of the run.
-        folder: of the run.
+        config, folder: of the run.
     """
     start = started_in(folder)
 
@@ -132,6 +131,8 @@ def located(config: DictConfig, folder: Path) -> DictConfig:
 
     if isinstance(config.get("signal"), DictConfig):
         config.signal = found(OmegaConf.to_container(config.signal))
+    if isinstance(config.get("field"), DictConfig) and "init" in config.field:
+        config.field.init = found(config.field.init)
     return config
 
 
