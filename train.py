@@ -1,7 +1,6 @@
 """Fit one signal: `python train.py loss=laplacian signal.path=cat.jpg`; every knob is in conf/.
 
-`python train.py resume=outputs/…` continues an interrupted run, with `trainer.max_steps=2000` a finished one as well;
-`repeat=outputs/…` runs a finished one once more; `debug=true` shows the traceback of an error.
+`python train.py --help` explains `resume=`, `repeat=`, `trust=` and `debug=` (conf/hydra/help/sinefield.yaml).
 """
 
 import os
@@ -99,6 +98,8 @@ if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hands every exception on to here instead of printing it
     sys.argv = [argument for argument in sys.argv if argument not in ("debug=true", "debug=false")]
     with told():
+        if {"-h", "--help"} & set(sys.argv):  # Hydra's, which knows no such knobs
+            sys.argv = [argument for argument in sys.argv if not argument.startswith(("resume=", "repeat=", "trust="))]
         if any(argument.startswith(("resume=", "repeat=")) for argument in sys.argv):
             again(sys.argv[1:])
         else:

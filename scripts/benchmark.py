@@ -1,83 +1,120 @@
-"""Measure sinefield on this machine; every table is printed, and its rows written as JSON where --out says."""
+"""Measures sinefield on this machine: `python scripts/benchmark.py steps cases=[value,gradient] repeats=5`."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
-import sys
 import tempfile
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sinefield.errors import UserError
+import yaml  # type: ignore[import-untyped]
+
+from sinefield.errors import integer, require
+from sinefield.system.script import parse, run
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF, TRAIN = ROOT / "conf", ROOT / "train.py"
 
+USAGE = """\
+Measures sinefield on this machine, prints a table, and writes its rows to out=FILE.json where that is given.
+
+  python scripts/benchmark.py steps cases=[value,gradient] repeats=5
+  python scripts/benchmark.py quality pictures=[skimage:camera] budgets=[290] thresholds=[30,35,40] experiment=fast
+  python scripts/benchmark.py overhead logger=none
+
+quality, scale and overhead run train.py, and take its knobs as well: field.width=64, experiment=fast.
+"""
+OPTIONS = {
+    "steps": """\
+# What an optimiser step costs, against nested autograd and other packages.
+cases: [value, gradient, laplacian, sobolev]
+precisions: [fp32, bf16]
+channels: [1, 3]      # 1 for grey, 3 for RGB
+points: 65536
+width: 256
+depth: 3              # hidden layers behind the first
+repeats: 5            # steps of each kind, of which the median counts
+device: cpu           # or cuda
+out: null             # a JSON file for the rows
+""",
+    "fields": """\
+# What a step of many fields at once costs, against one after the other.
+cases: [value]        # of value, gradient, laplacian, sobolev
+counts: [1, 4, 16, 64] # fields at once
+points: 4096
+width: 256
+depth: 3
+repeats: 5
+device: cpu
+out: null
+""",
+    "quality": """\
+# How soon a picture is fitted, against the paper's recipe.
+pictures: [skimage:camera, skimage:astronaut]
+budgets: [150, 400, 1000] # steps of the default recipe
+bound: 1800.0         # seconds for the paper's recipe, per picture
+repeats: 3            # runs of the default, of which the median counts
+thresholds: [30.0, 35.0, 40.0, 45.0, 50.0] # dB; the paper's recipe is stopped at the highest
+out: null
+""",
+    "scale": """\
+# What a step costs as picture, network and number of points grow.
+sides: [256, 1024, 4096, 16384] # pixels of the picture
+widths: [64, 128, 256, 512]
+depths: [1, 3, 6]     # hidden layers behind the first
+points: [1024, 4096, 16384, 65536] # per step
+losses: [value, laplacian]
+steps: 20             # per run, of which the median counts
+plot: null            # a PNG for the same as curves
+out: null
+""",
+    "overhead": """\
+# What comes with a step: start-up, Lightning's loop, evaluations.
+steps: 550            # of the run whose every step is taken by both loops
+repeats: 3            # starts, of which the median counts
+out: null
+""",
+}
+CHOICES = {
+    "cases": ("value", "gradient", "laplacian", "sobolev"),
+    "precisions": ("fp32", "bf16"),
+    "device": ("cpu", "cuda"),
+}
+
 
 def main(arguments: list[str]) -> None:
     """Measure what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    steps = commands.add_parser("steps", help="what an optimiser step costs, against nested autograd and the peers")
-    steps.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"))
-    steps.add_argument("--channels", nargs="+", type=int, help="1 for grey, 3 for RGB")
-
-    fields = commands.add_parser("fields", help="what a step of many fields at once costs, against one after the other")
-    fields.add_argument("--counts", nargs="+", type=int, help="fields at once")
-
-    for command, module, points in ((steps, "steps", 65_536), (fields, "fields", 4096)):
-        command.add_argument("--cases", nargs="+", choices=("value", "gradient", "laplacian", "sobolev"))
-        command.add_argument("--points", type=int, default=points)
-        command.add_argument("--width", type=int, default=256)
-        command.add_argument("--depth", type=int, default=3, help="hidden layers behind the first")
-        command.add_argument("--repeats", type=int, default=5, help="steps of each kind, of which the median counts")
-        command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-        command.set_defaults(measure=partial(measure_steps, f"sinefield.benchmarks.{module}"))
-
-    quality = commands.add_parser("quality", help="how soon a picture is fitted, against the paper's recipe")
-    quality.add_argument("--pictures", nargs="+", default=["skimage:camera", "skimage:astronaut"])
-    quality.add_argument("--budgets", nargs="+", type=int, default=[150, 400, 1000], help="steps of the default recipe")
-    quality.add_argument("--bound", type=float, default=1800, help="seconds for the paper's recipe, per picture")
-    quality.add_argument("--repeats", type=int, default=3, help="runs of the default, of which the median counts")
-    quality.add_argument("--thresholds", nargs="+", type=float, help="dB; the paper's recipe is stopped at the highest")
-    quality.add_argument("overrides", nargs="*", help="of both recipes' picture and the default's run: signal.size=128")
-    quality.set_defaults(measure=measure_quality)
-
-    scale = commands.add_parser("scale", help="what a step costs as picture, network and number of points grow")
-    scale.add_argument("--sides", nargs="*", type=int, default=[256, 1024, 4096, 16384], help="pixels of the picture")
-    scale.add_argument("--widths", nargs="*", type=int, default=[64, 128, 256, 512])
-    scale.add_argument("--depths", nargs="*", type=int, default=[1, 3, 6], help="hidden layers behind the first")
-    scale.add_argument("--points", nargs="*", type=int, default=[1024, 4096, 16384, 65536], help="per step")
-    scale.add_argument("--losses", nargs="+", default=["value", "laplacian"])
-    scale.add_argument("--steps", type=int, default=20, help="per run, of which the median counts")
-    scale.add_argument("--plot", type=Path, help="a PNG for the same as curves")
-    scale.add_argument("overrides", nargs="*", help="of all runs: trainer.accelerator=cpu")
-    scale.set_defaults(measure=measure_scale)
-
-    overhead = commands.add_parser("overhead", help="what comes with a step: start-up, Lightning's loop, evaluations")
-    overhead.add_argument("--steps", type=int, default=550, help="of the run whose every step is taken by both loops")
-    overhead.add_argument("--repeats", type=int, default=3, help="starts, of which the median counts")
-    overhead.add_argument("overrides", nargs="*", help="of the runs: logger=none")
-    overhead.set_defaults(measure=measure_overhead)
-
-    for command in (steps, quality, fields, scale, overhead):
-        command.add_argument("--out", type=Path, help="a JSON file for the rows")
-    options = vars(parser.parse_args(arguments))
-    del options["command"]
-    out, measure = options.pop("out"), options.pop("measure")
-    found = measure(**options)
+    command, *more = arguments
+    require(command in OPTIONS, f"there is no {command}; choose from: {', '.join(OPTIONS)}")
+    runs = command in ("quality", "scale", "overhead")
+    options, overrides = parse(more, OPTIONS[command], ("out", "plot"), CHOICES, _is_knob if runs else None)
+    for name, value in options.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int):
+                integer(name, number, least=0 if name in ("depth", "depths") else 1)
+    out = options.pop("out")
+    if runs:
+        options["overrides"] = overrides
+    else:
+        options["module"] = f"sinefield.benchmarks.{command}"
+    measure: Any = {"quality": measure_quality, "scale": measure_scale, "overhead": measure_overhead}
+    found = measure.get(command, measure_steps)(**options)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found, indent=2) + "\n")
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(json.dumps(found, indent=2) + "\n")
+
+
+def _is_knob(argument: str) -> bool:
+    """Whether it is one of train.py's: a group of conf/, an entry of conf/train.yaml, or one in a table."""
+    key = argument.partition("=")[0].lstrip("+~")
+    entries = yaml.safe_load((CONF / "train.yaml").read_text())
+    return "." in key or "/" in key or key in entries or (CONF / key).is_dir()
 
 
 def measure_steps(
-    module: str, points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any] | None
+    module: str, points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any]
 ) -> list[dict[str, Any]]:
     """The rows of a module that measures steps."""
     import torch  # noqa: PLC0415  --help needs none of these
@@ -87,7 +124,7 @@ def measure_steps(
 
     problem = paths.Problem("value", points=points, width=width, depth=depth, device=device)
     print(environment(torch.device(device))["device"], flush=True)
-    given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items() if value is not None}
+    given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items()}
     measuring = import_module(module)
     found = list(measuring.rows(problem, **given, repeats=repeats))
     print(measuring.table(found))
@@ -99,7 +136,7 @@ def measure_quality(
     budgets: list[int],
     bound: float,
     repeats: int,
-    thresholds: list[float] | None,
+    thresholds: list[float],
     overrides: list[str],
 ) -> list[dict[str, Any]]:
     """The rows of `sinefield.benchmarks.quality`, with train.py's own configuration for the default tuned."""
@@ -126,7 +163,7 @@ def measure_quality(
 
             config = compose("train", chosen)
             normalise_config(config)
-            marks = sorted(thresholds or quality.THRESHOLDS)
+            marks = sorted(thresholds)
             found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats, marks)
             print(quality.table(found), flush=True)
     return found
@@ -139,7 +176,7 @@ def measure_scale(
     points: list[int],
     losses: list[str],
     steps: int,
-    plot: Path | None,
+    plot: str | None,
     overrides: list[str],
 ) -> list[dict[str, Any]]:
     """The rows of `sinefield.benchmarks.scale`."""
@@ -150,7 +187,7 @@ def measure_scale(
         found = list(scale.rows(TRAIN, Path(scratch), grown, losses, overrides, steps))
     print(scale.table(found))
     if plot is not None:
-        scale.plot(found, plot)
+        scale.plot(found, Path(plot))
     return found
 
 
@@ -164,7 +201,4 @@ def measure_overhead(steps: int, repeats: int, overrides: list[str]) -> list[dic
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as mistake:
-        sys.exit(f"error: {mistake}")
+    run(main, "\n".join([USAGE, *(f"{command}\n{options}" for command, options in OPTIONS.items())]))

@@ -3,12 +3,8 @@
 import json
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
-
-from sinefield.errors import UserError, require
-from sinefield.system.script import run
+from sinefield.errors import require
+from sinefield.system.script import parse, run
 
 USAGE = """\
 A finished run as a continuous picture.
@@ -24,7 +20,7 @@ OPTIONS = """\
 run: ???         # the folder of a finished run
 out: null        # the file to write: .png, .tif, .npy; null: render.png or zoom.png in the run folder
 part: value      # value, gradient or laplacian
-scale: 1         # pixels of the rendering per pixel of the picture, along each side; need not be whole
+scale: 1.0       # pixels of the rendering per pixel of the picture, along each side; need not be whole
 crop: null       # [left, top, right, bottom] in pixels, as areas: [0,0,W,H] is everything
 bits: 8          # 8 or 16, of the values in a PNG
 limit: null      # the derivative a PNG shows in full colour; null: the 98th percentile of its size in the picture
@@ -42,7 +38,8 @@ tile: 8192       # points evaluated at once: what bounds the memory
 
 def main(arguments: list[str]) -> None:
     """Do what the arguments say; UserError where they make no sense."""
-    options = read(arguments)
+    options, _ = parse(arguments, OPTIONS, text=("run", "out", "trust"))
+    require(options["run"] not in (None, "???"), "say which run: run=outputs/…")
     from sinefield import render  # noqa: PLC0415  a typo needs no torch
     from sinefield.runs.trusted_config import packages  # noqa: PLC0415
 
@@ -58,24 +55,6 @@ def main(arguments: list[str]) -> None:
     else:
         chosen = {name: options[name] for name in ("part", "scale", "crop", "bits", "limit", "units", "tile")}
         print(render.render(picture, options["out"] or picture.folder / "render.png", **chosen, progress=True))
-
-
-def read(arguments: list[str]) -> dict[str, Any]:
-    """The options, those in the arguments set."""
-    default = OmegaConf.create(OPTIONS)
-    OmegaConf.set_struct(default, True)
-    for argument in arguments:
-        require("=" in argument, f"{argument!r} is no option; write key=value, such as scale=4")
-    try:
-        options: Any = OmegaConf.to_container(OmegaConf.merge(default, OmegaConf.from_cli(arguments)), resolve=True)
-    except ConfigKeyError as error:
-        raise UserError(f"there is no {error.full_key}; choose from: {', '.join(map(str, default))}") from error
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise UserError(f"cannot read the options: {' '.join(str(error).split())}") from error
-    for name in ("run", "out"):
-        options[name] = None if options[name] is None else str(options[name])
-    require(options["run"] not in (None, "???"), "say which run: run=outputs/…")
-    return options
 
 
 def as_json(points: list[list[float]], jet: Any, units: dict[str, str]) -> str:

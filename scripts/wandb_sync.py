@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sinefield.system.script import run
+from sinefield.system.script import is_path, parse, run
 from sinefield.tracking.sync import sync
 
 USAGE = """\
@@ -16,8 +16,9 @@ became of it. Can be repeated: what is already there is not sent again.
 
 def main(arguments: list[str]) -> bool:
     """A line per run; whether one is not on the server."""
+    _, folders = parse(arguments, "{}", beside=is_path)
     missing = False
-    for outcome in sync([Path(argument) for argument in arguments]):
+    for outcome in sync([Path(folder) for folder in folders]):
         print(f"{outcome.state:13}  {outcome.folder}" + (f"  ({outcome.reason})" if outcome.reason else ""), flush=True)
         missing |= outcome.state not in ("uploaded", "already there")
     return missing

@@ -5,31 +5,31 @@ from pathlib import Path
 
 from sinefield.errors import UserError, require
 from sinefield.system.files import write_atomically
-from sinefield.system.script import run, split
+from sinefield.system.script import parse, run
 
 USAGE = """\
 Creates a saved view in a W&B project: learning curves, parallel coordinates, parameter importance, pictures, and
 runs compared.
 
-  python scripts/wandb_workspace.py entity=NAME [project=sinefield]
-
-entity=NAME    W&B user or team
-project=NAME   default: sinefield, as in conf/logger/wandb.yaml
-out=FILE.json  write what would be sent, and send nothing
+  python scripts/wandb_workspace.py entity=NAME
+"""
+OPTIONS = """\
+entity: ???         # the W&B user or team
+project: sinefield  # as in conf/logger/wandb.yaml
+out: null           # FILE.json: write what would be sent, and send nothing
 """
 
 
 def main(arguments: list[str]) -> None:
     """Save the view, or write it to a file."""
-    options, unknown = split(arguments, "entity", "project", "out")
-    require(not unknown, f"unknown option {', '.join(unknown)}; the options are entity=, project= and out=")
-    require("entity" in options, "say whose project it is: entity=NAME")
+    options, _ = parse(arguments, OPTIONS, text=("entity", "project", "out"))
+    require(options["entity"] not in (None, "???"), "say whose project it is: entity=NAME")
     try:
         from sinefield.tracking import workspace  # noqa: PLC0415  an optional dependency
     except ImportError as error:
         raise UserError("this needs wandb-workspaces: pip install -e '.[wandb]'") from error
-    view = workspace.workspace(options["entity"], options.get("project", "sinefield"))
-    if "out" in options:
+    view = workspace.workspace(options["entity"], options["project"] or "sinefield")
+    if options["out"]:
         write_atomically(Path(options["out"]), (json.dumps(workspace.serialised(view), indent=2) + "\n").encode())
         print(options["out"])
     else:
@@ -37,4 +37,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(main, USAGE)
+    run(main, f"{USAGE}\n{OPTIONS}")

@@ -9,6 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 
+SLOW = {"scipy.signal", "scipy.stats", "matplotlib", "skimage.metrics", "wandb", "optuna"}  # 0.3 s or more each
 SOURCE = ROOT / "src" / "sinefield"
 
 
@@ -43,6 +44,7 @@ def _without_docstrings(path) -> str:
         ("import hydra_plugins.sinefield_search, hydra_plugins.sinefield_slurm", {"torch", "numpy", "optuna"}),
         ("import sinefield.runs.resolvers, sinefield.system.script", {"torch", "numpy", "hydra"}),
         ("import sinefield.runs.train, sinefield.runs.loggers", {"wandb"}),
+        *((f"import sinefield.runs.{name}", SLOW) for name in ("command", "rank", "resume_or_repeat")),
         ("import sinefield.report.pictures, sinefield.report.sheet", {"matplotlib.pyplot"}),
     ],
 )

@@ -8,7 +8,7 @@ from conftest import ROOT
 from PIL import Image
 from processes import run
 
-SMALL = ["--points", "64", "--width", "8", "--depth", "1", "--channels", "1", "3", "--repeats", "1"]
+SMALL = ["points=64", "width=8", "depth=1", "channels=[1,3]", "repeats=1"]
 STEPS = {
     "case",
     "precision",
@@ -19,13 +19,13 @@ STEPS = {
     "gemm_fraction",
     "peak_memory_mb",
 }
-QUALITY = {"picture", "tuned", "threshold_db", "seconds", "steps", "psnr_off_grid"}
+QUALITY = {"picture", "recipe", "threshold_db", "seconds", "steps", "psnr_off_grid"}
 
 
 def benchmark(tmp_path, *arguments: str) -> list[dict]:
     """The rows that the script writes."""
     out = tmp_path / "new folder" / "rows.json"
-    done = run(*arguments, "--out", str(out), script=ROOT / "scripts" / "benchmark.py", cwd=tmp_path)
+    done = run(*arguments, f"out={out}", script=ROOT / "scripts" / "benchmark.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
 
@@ -49,9 +49,9 @@ def test_steps(tmp_path) -> None:
 def test_quality(tmp_path) -> None:
     """Both recipes at every threshold; what a network reaches has seconds, steps and a PSNR between the samples."""
     small = ["signal.size=16", "field.width=32", "field.depth=1"]
-    arguments = "--pictures skimage:brick --budgets 10 40 --thresholds 40 20 10 --bound 0.1 --repeats 1"
+    arguments = "pictures=skimage:brick budgets=10,40 thresholds=[40,20,10] bound=0.1 repeats=1"
     rows = benchmark(tmp_path, "quality", *arguments.split(), *small)
-    assert [(row["tuned"], row["threshold_db"]) for row in rows] == [
+    assert [(row["recipe"], row["threshold_db"]) for row in rows] == [
         (recipe, threshold) for threshold in (10, 20, 40) for recipe in ("default", "paper")
     ]
     for row in rows:
@@ -64,7 +64,7 @@ def test_quality(tmp_path) -> None:
 
 def test_fields(tmp_path) -> None:
     """A row per case and count, the ratio that of the two times."""
-    small = "--points 64 --width 8 --depth 1 --repeats 1 --cases value laplacian --counts 1 3"
+    small = "points=64 width=8 depth=1 repeats=1 cases=[value,laplacian] counts=[1,3]"
     rows = benchmark(tmp_path, "fields", *small.split())
     assert [(row["case"], row["fields"]) for row in rows] == [
         ("value", 1),
@@ -100,10 +100,8 @@ TINY = ["field.width=8", "field.depth=1", "logger=none", "data.batch_size=16", "
 def test_scale(tmp_path) -> None:
     """A row per knob, value and loss, beside that of a small picture in memory; a plot of them."""
     plot = tmp_path / "plots" / "scale.png"
-    empty, network = ["--sides", "--depths", "--points"], ["--widths", "8"]
-    rows = benchmark(
-        tmp_path, "scale", *empty, *network, "--losses", "value", "--steps", "6", "--plot", str(plot), *TINY[1:]
-    )
+    empty, network = ["sides=[]", "depths=[]", "points=[]"], ["widths=8"]
+    rows = benchmark(tmp_path, "scale", *empty, *network, "losses=value", "steps=6", f"plot={plot}", *TINY[1:])
     assert [(row["knob"], row["value"]) for row in rows] == [("in memory", 256), ("width", 8)]
     assert rows[0]["parameters"] > rows[1]["parameters"]
     for row in rows:
@@ -115,7 +113,7 @@ def test_scale(tmp_path) -> None:
 
 def test_overhead(tmp_path) -> None:
     """Start-up in seconds and in the CPU's; a step, an evaluation and both, against a bare loop."""
-    rows = benchmark(tmp_path, "overhead", "--steps", "14", "--repeats", "1", "data.eval_every=5", *TINY)
+    rows = benchmark(tmp_path, "overhead", "steps=14", "repeats=1", "data.eval_every=5", *TINY)
     start, own = rows[:2], rows[2:]
     assert [row["what"] for row in own] == ["step", "evaluation, checkpoint and history", "5 steps and an evaluation"]
     for row in start:
@@ -133,3 +131,27 @@ def test_the_large_picture_is_written_in_tiles(tmp_path) -> None:
     signal = Large(tmp_path / "a.tif", holdout=False)
     assert signal.shape == (600, 600)
     assert signal.samples().value.reshape(10, 20, 10, 20).std(dim=(1, 3)).min() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["step"], "there is no step; choose from: steps, fields, quality, scale, overhead"),
+        (["steps", "cases=[value,curl]"], "cases must be one of value, gradient, laplacian, sobolev, not 'curl'"),
+        (["steps", "repeets=3"], "there is no repeets; choose from: cases, precisions"),
+        (["steps", "field.width=3"], "there is no field.width; choose from"),
+        (["steps", "--cases"], "'--cases' is no option; write key=value"),
+        (["fields", "counts=[1,x]"], "counts takes a whole number each"),
+        (["fields", "repeats=0"], "repeats must be a whole number of at least 1"),
+        (["fields", "depth=-1"], "depth must be a whole number of at least 0"),
+        (["quality", "bound=soon"], "bound must be a number, not soon"),
+        (["overhead", "stops=3"], "there is no stops; choose from: steps, repeats, out"),
+        (["scale", "steps=2"], "steps must be at least 4"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, said, tmp_path) -> None:
+    done = run(*arguments, script=ROOT / "scripts" / "benchmark.py", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -289,6 +289,20 @@ def test_help_is_printed_whatever_the_encoding(script, more, tmp_path) -> None:
     assert done.stdout.isascii()
 
 
+@pytest.mark.parametrize("more", [[], ["resume=outputs/a", "trust=b"], ["signal=stencil", "debug=true"]], ids=str)
+def test_help_explains_what_is_no_knob_of_conf(more, tmp_path) -> None:
+    done = run(*more, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for option in ("resume=", "repeat=", "trust=", "debug=", "hydra.run.dir=", "trainer.max_steps="):
+        lines = [line for line in done.stdout.splitlines() if option in line]
+        assert any(not line.startswith("  python train.py") for line in lines), option  # explained
+        assert any(line.startswith("  python train.py") or option == "debug=" for line in lines), option  # an example
+    assert "signal: analytic, image" in done.stdout  # choices
+    assert "max_steps: ${tuned.steps}" in done.stdout  # knobs
+    assert ("signals.stencil.Stencil" in done.stdout) == ("signal=stencil" in more)  # those of what is chosen
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_results_are_printed_whatever_the_encoding(encoding, finished, tmp_path, monkeypatch) -> None:
     output = io.BytesIO()

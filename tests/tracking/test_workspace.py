@@ -73,7 +73,7 @@ def test_mistakes_are_one_line(monkeypatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "")
     for arguments, said in (
         (["project=p"], "entity=NAME"),
-        (["entity=a", "colour=b"], "unknown option colour"),
+        (["entity=a", "colour=b"], "there is no colour; choose from: entity, project, out"),
     ):
         done = subprocess.run([*SCRIPT, *arguments], check=False, capture_output=True, text=True)
         assert done.returncode == 1

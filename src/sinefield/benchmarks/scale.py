@@ -48,7 +48,7 @@ def rows(
         overrides: further ones, of all runs.
         steps: per run, of which the median counts, but for the first few.
     """
-    require(steps > _SKIPPED, f"--steps must be at least {_SKIPPED + 1}, since the first {_SKIPPED} do not count")
+    require(steps > _SKIPPED, f"steps must be at least {_SKIPPED + 1}, since the first {_SKIPPED} do not count")
     for side in {DEFAULT[SIDE], *grown[SIDE]}:
         write_picture(scratch / f"{side}.tif", side)
     cases = [("in memory", 256)] + [(knob, value) for knob, values in grown.items() for value in values]

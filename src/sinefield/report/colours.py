@@ -8,7 +8,6 @@
 What is not finite is magenta, which occurs in none of the maps: a diverged fit is seen, not hidden.
 """
 
-import matplotlib
 import numpy as np
 
 NOT_FINITE = (255, 0, 255)
@@ -70,6 +69,8 @@ def _paint(colour: np.ndarray, finite: np.ndarray) -> np.ndarray:
 
 def _mapped(level: np.ndarray, name: str) -> np.ndarray:
     """Levels (H, W), clipped to [0, 1], in a matplotlib map, interpolated so that 0.5 is exactly its middle."""
+    import matplotlib  # noqa: PLC0415  no step of a fit waits for it
+
     table = matplotlib.colormaps[name](np.arange(256))[:, :3]
     at = 255 * np.clip(np.where(np.isfinite(level), level, 0), 0, 1)
     colour = np.stack([np.interp(at, np.arange(256), channel) for channel in table.T], axis=-1)

@@ -13,10 +13,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sinefield.errors import UserError, integer, require
-from sinefield.report.beside import side_by_side
 from sinefield.report.colours import error_picture, gradient_picture, laplacian_picture, mean, rms, value_picture
 from sinefield.report.parsing import parsed_json
-from sinefield.report.sheet import contact_sheet
 from sinefield.system.files import write_atomically
 
 
@@ -55,6 +53,9 @@ def write_pictures(
     written as `input_<name>.png`, and all of them beside signal and field in `merge.png`. Equal input gives equal
     bytes; every file appears whole or not at all.
     """
+    from sinefield.report.beside import side_by_side  # noqa: PLC0415  matplotlib takes half a second to load, and
+    from sinefield.report.sheet import contact_sheet  # noqa: PLC0415  no step of a fit waits for it
+
     if signal.value.shape != field.value.shape:
         raise ValueError(f"signal {signal.value.shape} and field {field.value.shape} must have one shape")
     with np.errstate(invalid="ignore"):  # inf - inf is painted, not warned about

@@ -42,7 +42,8 @@ def main(config: DictConfig, folder: Path) -> float:
     try:
         with reraise_for_hydra(folder):
             if HydraConfig.get().job.chdir:
-                anchor_paths(config.get("signal"), Path(HydraConfig.get().runtime.cwd))
+                for name in ("signal", "field"):
+                    anchor_paths(config.get(name), Path(HydraConfig.get().runtime.cwd))
             again = not alone and read(folder)["state"] in ("interrupted", "killed")
             texts = hydra_texts(config, cast("DictConfig", HydraConfig.instance().cfg))
             metrics = train(config, folder, again, alone, texts)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from omegaconf import DictConfig, OmegaConf
 
 from sinefield.errors import require
 from sinefield.runs import trusted_config
@@ -13,7 +15,9 @@ from sinefield.training import checkpoints
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from torch import nn
+    from torch import Tensor, nn
+
+    from sinefield.fields.mlp import CoordinateMLP
 
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
@@ -30,13 +34,51 @@ def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = 
     Raises:
         UserError: the folder holds no finished run, it asks for what no run needs, or the checkpoint cannot be read.
     """
+    file, state = weights(folder, checkpoint)
+    field = build_field(trusted_config.part(Path(folder), "field", trust))
+    with checkpoints.belonging(file):
+        field.load_state_dict(state)
+    return field.eval()
+
+
+def weights(folder: str | Path, checkpoint: str = "last") -> tuple[Path, dict[str, Tensor]]:
+    """The file with the weights of a finished run, and the tensors in it by their names in the field.
+
+    Raises:
+        UserError: the folder holds no finished run, or one of several fields, or the checkpoint cannot be read.
+    """
     folder = Path(folder)
     require((folder / "metrics.json").is_file(), f"{folder} holds no finished run (no metrics.json in it)")
     several = folder / "fields"
     require(not several.is_dir(), f"{folder} holds several fields; give the folder of one of those in {several}")
     file = folder / "checkpoints" / f"{checkpoint}.ckpt"
     state = checkpoints.read(file)["state_dict"]
-    field = cast("nn.Module", build(trusted_config.part(folder, "field", trust)))
-    with checkpoints.belonging(file):
-        field.load_state_dict({name.removeprefix("field."): tensor for name, tensor in state.items()})
-    return field.eval()
+    return file, {name.removeprefix("field."): tensor for name, tensor in state.items()}
+
+
+def build_field(node: Any) -> CoordinateMLP:
+    """The field that `config.field` describes, with weights of its own; `field.init` says where a run takes others."""
+    if isinstance(node, DictConfig):
+        node = node.copy()
+        OmegaConf.set_struct(node, False)
+        node.pop("init", None)
+    return cast("CoordinateMLP", build(node))
+
+
+def initialise(field: CoordinateMLP, folder: Any) -> None:
+    """Give a field the weights with which another run ended, `field.init`.
+
+    Raises:
+        UserError: as `weights`, or a tensor does not fit.
+    """
+    require(isinstance(folder, str | Path), f"field.init must be the folder of a finished run, not {folder!r}")
+    _, state = weights(folder)
+    own = field.state_dict()
+    for name in dict.fromkeys((*own, *state)):
+        shapes = [str(tuple(part[name].shape)) if name in part else "missing" for part in (state, own)]
+        require(
+            shapes[0] == shapes[1],
+            f"field.init={folder}: {name} is {shapes[0]} there and {shapes[1]} here; give the field the width, depth, "
+            "encoding and channels of that run",
+        )
+    field.load_state_dict(state)

@@ -11,6 +11,7 @@ from sinefield.errors import require
 from sinefield.fields.stack import stack_fields
 from sinefield.runs.configuration import as_user_error, build
 from sinefield.runs.fingerprints import fingerprints
+from sinefield.runs.loading import build_field, initialise
 
 if TYPE_CHECKING:
     from sinefield.evaluation.base import Evaluation
@@ -37,16 +38,19 @@ class Problem(NamedTuple):
     evaluations: list[Evaluation]
 
 
-def build_problem(config: DictConfig) -> Problem:
+def build_problem(config: DictConfig, start: bool = True) -> Problem:
     """The objects of a configuration; `config.derived` is filled in.
 
-    A signal of several that lie side by side is fitted by a stack of fields, which all start alike, from the seed.
+    A signal of several that lie side by side is fitted by a stack of fields, which all start alike: from the seed, or
+    from the weights of the run `field.init`, unless `start` is False since a checkpoint has others.
     """
     signal = build(config.signal)
     own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
     derived = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
     config.derived = derived | {"files": fingerprints(signal.files)}
-    field = build(config.field)
+    field = build_field(config.field)
+    if start and config.field.get("init") is not None:
+        initialise(field, config.field.init)
     with as_user_error("field"):
         channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
     require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")

@@ -7,6 +7,9 @@ import os
 import warnings
 from contextlib import suppress
 
+import sinefield.training  # noqa: F401  before Lightning, whose import it makes quick
+
+# isort: split
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment

@@ -113,7 +113,7 @@ def _train(
     check(config)
     pl.seed_everything(integer("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
-    signal, field, loss, mean_squares, evaluations = build_problem(config)
+    signal, field, loss, mean_squares, evaluations = build_problem(config, start=last is None)
     with as_user_error("data"):
         knobs = cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True))
         data = SignalData(signal, loss, **knobs, accumulate=accumulated(config), evaluation=evaluations[0])

@@ -30,11 +30,15 @@ PARTS = (  # whose classes compute, and at most read a picture
     "sinefield.signals",
     "torch.optim",
 )
-PLACES = {
+PLACES = {  # these write into the run folder
     "trainer": ("pytorch_lightning.Trainer",),
     "logger": ("sinefield.runs.loggers",),
     "evaluation": ("sinefield.evaluation",),
-}  # these write into the run folder
+}
+MOVED = {  # what run folders of version 0.1 call the parts that are loaded and drawn
+    "sinefield.field": "sinefield.fields.mlp",
+    "sinefield.signals.rules": "sinefield.signals.merging.rules",
+}
 SEARCH = "sinefield.sweep.pruning.Prune"  # a search's callback of its trial
 
 
@@ -55,9 +59,12 @@ def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> D
         composed: whether to take it as composed.
 
     Raises:
-        UserError: there is none, it cannot be read, it asks for what no run needs or refers to what is outside of it.
+        UserError: there is none, it cannot be read, it is of version 0.1, it asks for what no run needs or refers to
+            what is outside of it.
     """
     config = _parsed(folder, composed)
+    old = "whose losses were others: it can be rendered and compared, but neither resumed nor repeated; start a new run"
+    require(not config.keys() & {"facts", "recipe"}, f"{folder} was made by sinefield 0.1, {old}")
     found: Any = OmegaConf.to_container(config)
     callback = found.get("callback")
     if isinstance(callback, dict) and callback.get("_target_") == SEARCH:
@@ -109,13 +116,12 @@ def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
 
 
 def located(config: DictConfig, folder: Path) -> DictConfig:
-    """The configuration with relative paths of its signal as they lead from where the run was started.
+    """The configuration with relative paths of its signal and `field.init` as they lead from where it was started.
 
     Only those that lead to nothing from here, and to something from there.
 
     Args:
-        config: of the run.
-        folder: of the run.
+        config, folder: of the run.
     """
     start = started_in(folder)
 
@@ -129,6 +135,8 @@ def located(config: DictConfig, folder: Path) -> DictConfig:
 
     if isinstance(config.get("signal"), DictConfig):
         config.signal = found(OmegaConf.to_container(config.signal))
+    if isinstance(config.get("field"), DictConfig) and "init" in config.field:
+        config.field.init = found(config.field.init)
     return config
 
 
@@ -150,7 +158,7 @@ def _parsed(folder: Path, composed: bool = False) -> DictConfig:
         for keys, text in _texts(found):
             inside = "${" not in text or ":" not in text.replace("${times:", "")
             require(inside, f"{files[0]}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
-        config = OmegaConf.create(found or {})
+        config = OmegaConf.create(_moved(found) or {})
     require(isinstance(config, DictConfig) and bool(config), f"{files[0]} holds no configuration; take a run's folder")
     return config
 
@@ -191,6 +199,16 @@ def _from(name: str, allowed: Collection[str], trust: Collection[str]) -> bool:
     if _within(home, trust):
         return callable(found)
     return inspect.isclass(found) and (name in allowed or _within(home, allowed))
+
+
+def _moved(value: Any, key: Any = None) -> Any:
+    """Nested tables and lists with the `_target_`s in them as they are called now."""
+    if isinstance(value, dict):
+        return {name: _moved(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_moved(item) for item in value]
+    module, _, name = value.rpartition(".") if key == "_target_" and isinstance(value, str) else ("", "", "")
+    return f"{MOVED[module]}.{name}" if module in MOVED else value
 
 
 def _within(name: str, allowed: Collection[str]) -> bool:
