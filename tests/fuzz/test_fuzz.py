@@ -1,4 +1,7 @@
-"""Some bad inputs in every run of the tests, more in the slow ones, many every night; `python tests/fuzz/guided.py knob` looks for the rest by coverage."""
+"""Some bad inputs in `make test`, more in `make test-all`, many every night.
+
+`python tests/fuzz/guided.py knob` looks for others by coverage.
+"""
 
 from __future__ import annotations
 
