@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,18 @@ def small(choice: str, folder: Path) -> list[str]:
     Image.fromarray(camera()[:33, :31]).save(folder / "a.tif")
     rest = [part for part in SMALL if "signal.size" not in part]
     return [*rest, f"signal.path={folder / 'a.tif'}", "signal.scored=200"]
+
+
+@pytest.fixture(autouse=True)
+def small_sheet(request, monkeypatch) -> None:
+    """Runs in this process draw a small contact sheet, whose layout takes as long as all else that a small run does.
+
+    Not in tests of pictures and of the files in conf/, nor where `python train.py` runs in a process of its own.
+    """
+    drawn = request.path.parent.name == "report" or request.path.stem in ("test_conf", "test_train")
+    if not drawn and "sinefield.report.pictures" in sys.modules:
+        sheet = "sinefield.report.pictures.contact_sheet"
+        monkeypatch.setattr(sheet, lambda panels, *arguments: panels["error"])
 
 
 @pytest.fixture
