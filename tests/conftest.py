@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +55,16 @@ def small_sheet(request, monkeypatch) -> None:
 @pytest.fixture
 def compose() -> Callable[..., object]:
     """The composed configuration for some overrides, as train.py would get it."""
+    return lambda *overrides: copy.deepcopy(_composed(*overrides))
+
+
+@cache
+def _composed(*overrides: str) -> object:
+    """Hydra reads some twenty files for it."""
     from hydra import compose, initialize_config_dir
 
-    def composed(*overrides: str) -> object:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("train", list(overrides))
-
-    return composed
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", list(overrides))
 
 
 @pytest.fixture

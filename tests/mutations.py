@@ -249,7 +249,10 @@ def run(mistake: Mistake) -> tuple[Mistake, str, float]:
         sys.path[:0] = [str(source)]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH", "")]))
         paths = [str(source / path[7:]) if path.startswith("../src/") else str(TESTS / path) for path in mistake.tests]
-        options = f"-x -q -p no:cacheprovider --basetemp {place}/tmp --rootdir {TESTS.parent}".split()
+        options = (
+            f"-x -q -p no:cacheprovider -W ignore::pytest.PytestAssertRewriteWarning --rootdir {TESTS.parent}".split()
+        )
+        options += ["--basetemp", f"{place}/tmp"]
         signal.alarm(SECONDS if mistake.old else 0)
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             status = pytest.main([*options, *paths])

@@ -71,8 +71,8 @@ def photo(tmp_path_factory) -> Path:
     ("overrides", "decibels"),
     [
         (["loss=value"], 40),
-        (["loss=gradient"], 35),
-        (["loss=laplacian", "trainer.max_steps=400"], 25),
+        pytest.param(["loss=gradient"], 35, marks=pytest.mark.slow),
+        pytest.param(["loss=laplacian", "trainer.max_steps=400"], 25, marks=pytest.mark.slow),
         (["loss=sobolev"], 35),
     ],
     ids=lambda x: x[0] if isinstance(x, list) else "",
@@ -88,6 +88,7 @@ def test_a_picture_comes_back_from_its_values_gradients_or_laplacian(overrides, 
     assert error >= min(decibels, 40) - 0.5
 
 
+@pytest.mark.slow
 def test_a_colour_picture_comes_back_from_its_gradients_channel_by_channel(tmp_path, fit) -> None:
     from skimage.data import astronaut
 
