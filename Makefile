@@ -1,7 +1,7 @@
 # Two commands, each of which does all its own set-up and can be repeated:
 #   make train [ARGS="loss=laplacian"]    fit a picture
-#   make test                             run the tests
-.PHONY: train test nightly lint clean
+#   make test                             run the tests, some minutes on 2 cores; `make test-all` runs the slow ones too
+.PHONY: train test test-slow test-all nightly lint clean
 PYTHON ?= python3
 ARGS ?=
 
@@ -9,12 +9,27 @@ train: .venv/installed
 	.venv/bin/python train.py $(ARGS)
 
 # Two workers with a thread each: small matrices gain nothing from more.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
+PARALLEL = -n 2 --dist worksteal
+
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(PYTEST) $(PARALLEL) $(ARGS)
+
+# What waits for processes, servers and clocks: sweeps side by side, Slurm, searches, real kills, long samples.
+test-slow: .venv/installed-dev
+	$(PYTEST) $(PARALLEL) -m 'slow and not nightly' $(ARGS)
+
+# Both, and the share of the lines that they ran, but for lines that only other processes ran.
+test-all: .venv/installed-dev
+	$(MAKE) test ARGS='--cov=sinefield --cov-report= $(ARGS)'
+	$(MAKE) test-slow ARGS='--cov=sinefield --cov-append --cov-report= $(ARGS)'
+	@echo "line coverage: $$(.venv/bin/coverage report --format=total) %"
 
 # What takes too long for every day: kills at every moment, long runs; under an hour. docs/reliability.md has figures.
+# And mistakes made on purpose in the mathematics, which the tests must catch.
 nightly: .venv/installed-dev
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m nightly -rs -s $(ARGS)
+	$(if $(ARGS),,OMP_NUM_THREADS=1 .venv/bin/python tests/mutations.py)
+	$(PYTEST) -m nightly -rs -s $(ARGS)
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
@@ -34,4 +49,4 @@ lint: .venv/installed-dev
 	touch $@
 
 clean:
-	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +40,31 @@ def small(choice: str, folder: Path) -> list[str]:
     return [*rest, f"signal.path={folder / 'a.tif'}", "signal.scored=200"]
 
 
+@pytest.fixture(autouse=True)
+def small_sheet(request, monkeypatch) -> None:
+    """Runs in this process draw a small contact sheet, whose layout takes as long as all else that a small run does.
+
+    Not in tests of pictures and of the files in conf/, nor where `python train.py` runs in a process of its own.
+    """
+    drawn = request.path.parent.name == "report" or request.path.stem in ("test_conf", "test_train")
+    if not drawn and "sinefield.report.pictures" in sys.modules:
+        sheet = "sinefield.report.pictures.contact_sheet"
+        monkeypatch.setattr(sheet, lambda panels, *arguments: panels["error"])
+
+
 @pytest.fixture
 def compose() -> Callable[..., object]:
     """The composed configuration for some overrides, as train.py would get it."""
+    return lambda *overrides: copy.deepcopy(_composed(*overrides))
+
+
+@cache
+def _composed(*overrides: str) -> object:
+    """Hydra reads some twenty files for it."""
     from hydra import compose, initialize_config_dir
 
-    def composed(*overrides: str) -> object:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("train", list(overrides))
-
-    return composed
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", list(overrides))
 
 
 @pytest.fixture

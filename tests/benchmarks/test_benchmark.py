@@ -1,12 +1,15 @@
-"""The benchmarks run on a small size, and their JSON has the fields; what they measure is not asserted."""
+"""The benchmarks: what they make of given times, by hand; and every command, on a small size."""
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
 from PIL import Image
 from processes import run
+
+from sinefield.benchmarks import fields, overhead, paths, quality, scale, steps
 
 SMALL = ["points=64", "width=8", "depth=1", "channels=[1,3]", "repeats=1"]
 STEPS = {
@@ -30,6 +33,109 @@ def benchmark(tmp_path, *arguments: str) -> list[dict]:
     return json.loads(out.read_text())
 
 
+def timed(*seconds: float):
+    """A step whose turns take so long by the clock of `clocked`."""
+    return SimpleNamespace(seconds=iter(seconds))
+
+
+@pytest.fixture
+def clocked(monkeypatch):
+    """Benchmarks read the times that a step brings along."""
+    for module in (steps, fields):
+        monkeypatch.setattr(module, "clock", lambda step, device: next(step.seconds))
+
+
+def test_a_step_s_figures_are_those_of_the_median_turn(clocked, monkeypatch) -> None:
+    """The first turn does not count; rates are operations over seconds, and the ratio is to nested autograd."""
+    turns = {"default": lambda problem: timed(9, 2, 4, 3), "nested_autograd": lambda problem: timed(1, 12, 10, 11)}
+    monkeypatch.setattr(steps, "PATHS", turns)
+    monkeypatch.setattr(steps, "gemm_rate", lambda problem: 50.0)
+    monkeypatch.setattr(steps, "peak_memory", lambda step, device: 7.0)
+    problem = paths.Problem("value", points=600, width=8, depth=1)
+    own, nested = steps.rows(problem, ("gradient",), ("fp32",), (1,), repeats=3)
+    gflop = paths.Problem("gradient", points=600, width=8, depth=1).gflop
+    for row, name, seconds in ((own, "default", 3), (nested, "nested_autograd", 11)):
+        assert (row["case"], row["precision"], row["channels"], row["path"]) == ("gradient", "fp32", 1, name)
+        assert row["ms_per_step"] == 1000 * seconds
+        assert row["points_per_second"] == 600 / seconds
+        assert row["gflops"] == pytest.approx(gflop / seconds)
+        assert row["gemm_fraction"] == pytest.approx(gflop / seconds / 50)
+        assert row["peak_memory_mb"] == 7
+        assert row["ratio"] == 11 / seconds
+
+
+def test_a_stack_is_compared_with_as_many_fields_in_turn(clocked, monkeypatch) -> None:
+    """The step of K equal fields at once has K times the loss of one; figures are medians, without the first turn."""
+    problem = paths.Problem("laplacian", points=20, width=8, depth=1)
+    losses = [float(fields.together(problem, count)()) for count in (None, 3)]
+    assert losses[1] == pytest.approx(3 * losses[0], rel=1e-5)
+    both = iter([9.0, 9.0, 2.0, 8.0, 4.0, 12.0, 3.0, 10.0])
+    monkeypatch.setattr(fields, "clock", lambda step, device: next(both))
+    (row,) = fields.rows(problem, ("laplacian",), (3,), repeats=3)
+    assert (row["fields"], row["ms_per_step"], row["ms_one_after_the_other"], row["ratio"]) == (3, 3000, 10_000, 0.3)
+
+
+def test_the_soonest_of_all_budgets_counts_by_the_median_of_its_runs(monkeypatch) -> None:
+    """A threshold that one run of a budget misses is not reached by that budget; the paper's ends at its bound."""
+
+    def row(step: int, seconds: float, psnr: float) -> dict:
+        return {"step": step, "seconds": seconds, "psnr": psnr, "psnr_off_grid": psnr - 1}
+
+    runs = {
+        10: iter([[row(5, 1.0, 20), row(10, 2.0, 31)], [row(5, 3.0, 20), row(10, 4.0, 31)], [row(10, 3.5, 32)]]),
+        40: iter([[row(20, 5.0, 31), row(40, 9.0, 41)], [row(40, 8.0, 39)], [row(40, 7.0, 41)]]),
+    }
+    slow = [row(25, 10.0, 25.0), row(50, 20.0, 30.0), row(75, 30.0, 35.0)]
+    monkeypatch.setattr(quality, "paper", lambda signal, every: iter(slow))
+    found = quality.rows("cat", None, lambda steps: next(runs[steps]), [10, 40], bound=25.0, thresholds=[30.0, 40.0])
+    keys = ("recipe", "threshold_db", "seconds", "steps", "psnr_off_grid", "budget", "stopped_after")
+    assert [tuple(its[key] for key in keys) for its in found] == [
+        ("default", 30.0, 3.5, 10, 30, 10, 9.0),
+        ("paper", 30.0, 20.0, 50, 29, None, 30.0),
+        ("default", 40.0, None, None, None, None, 9.0),
+        ("paper", 40.0, None, None, None, None, 30.0),
+    ]
+    assert quality.table(found).count("\n") == 3
+
+
+def test_overhead_is_what_a_step_takes_beyond_the_bare_loop_s(monkeypatch) -> None:
+    watch = {"first_step": {"seconds": 3.0, "cpu_seconds": 4.0}, "every": 5, "evaluations": [2.5, 3.0, 3.5]}
+    watch |= {"steps": [1.0, 2.0, 1.0], "bare_steps": [9.0, 0.5, 0.5], "bare_evaluations": [1.0]}
+    monkeypatch.setattr(overhead, "watched", lambda *arguments, bare=False: watch)
+    monkeypatch.setattr(overhead, "_helped", lambda script: {"seconds": 0.5, "cpu_seconds": 0.4})
+    assert overhead.rows(ROOT / "train.py", [], steps=3, repeats=1) == [
+        {"what": "train.py --help", "seconds": 0.5, "cpu_seconds": 0.4},
+        {"what": "to the end of the first step", "seconds": 3.0, "cpu_seconds": 4.0},
+        {"what": "step", "seconds": 1.0, "bare_seconds": 0.5, "overhead": 1.0},
+        {"what": "evaluation, checkpoint and history", "seconds": 2.0, "bare_seconds": 1.0, "overhead": 1.0},
+        {"what": "5 steps and an evaluation", "seconds": 7.0, "bare_seconds": 3.5, "overhead": 1.0},
+    ]
+
+
+def test_one_knob_grows_at_a_time(monkeypatch, tmp_path) -> None:
+    """The others stay at their defaults; the first steps of a run do not count; the picture is as large as asked."""
+    asked = []
+
+    def watched(script, *overrides: str) -> dict:
+        asked.append(overrides)
+        return {"steps": [9.0, 9.0, 1.0, 3.0, 2.0], "peak_memory_mb": 5.0, "anonymous_mb": 4.0, "parameters": 7}
+
+    monkeypatch.setattr(scale, "watched", watched)
+    grown = {"picture side": [256], "width": [8, 16], "depth": [], "points": []}
+    found = list(scale.rows(ROOT / "train.py", tmp_path, grown, ["value"], ["a=b"], steps=6))
+    assert [(row["knob"], row["value"], row["ms_per_step"]) for row in found] == [
+        ("in memory", 256, 2000), ("picture side", 256, 2000), ("width", 8, 2000), ("width", 16, 2000)
+    ]  # fmt: skip
+    small, large, *wide = ({*overrides} for overrides in asked)
+    assert small >= {"signal.size=256", "field.width=256", "field.depth=3", "data.batch_size=4096", "loss=value", "a=b"}
+    assert large >= {"signal=large", f"signal.path='{tmp_path / '256.tif'}'", "field.width=256"}
+    for width, of in zip((8, 16), wide, strict=True):
+        assert of >= {"signal=large", f"field.width={width}", "field.depth=3"}
+    with Image.open(tmp_path / "256.tif") as picture:
+        assert picture.size == (256, 256)
+
+
+@pytest.mark.slow
 def test_steps(tmp_path) -> None:
     """Every case in both precisions by this project's path, and by nested autograd; all figures positive."""
     rows = benchmark(tmp_path, "steps", *SMALL)
@@ -44,8 +150,10 @@ def test_steps(tmp_path) -> None:
         assert row.keys() >= STEPS
         assert min(row["ms_per_step"], row["gflops"], row["gemm_fraction"]) > 0
         assert row["peak_memory_mb"] >= 0
+        assert row["points_per_second"] == pytest.approx(64_000 / row["ms_per_step"])
 
 
+@pytest.mark.slow
 def test_quality(tmp_path) -> None:
     """Both recipes at every threshold; what a network reaches has seconds, steps and a PSNR between the samples."""
     small = ["signal.size=16", "field.width=32", "field.depth=1"]
@@ -82,8 +190,6 @@ def test_fields(tmp_path) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_all_paths_take_the_same_step(path, case, channels) -> None:
     """From the same weights and points: the losses of three steps, each after the one before, differ by rounding."""
-    from sinefield.benchmarks import paths
-
     problem = paths.Problem(case, channels=channels, points=50, width=16, depth=2)
     if not paths.available(path, problem):
         pytest.skip(f"{path} cannot do {case} here")
@@ -97,6 +203,7 @@ def test_all_paths_take_the_same_step(path, case, channels) -> None:
 TINY = ["field.width=8", "field.depth=1", "logger=none", "data.batch_size=16", "trainer.accelerator=cpu"]
 
 
+@pytest.mark.slow
 def test_scale(tmp_path) -> None:
     """A row per knob, value and loss, beside that of a small picture in memory; a plot of them."""
     plot = tmp_path / "plots" / "scale.png"
@@ -111,6 +218,7 @@ def test_scale(tmp_path) -> None:
         assert picture.format == "PNG"
 
 
+@pytest.mark.slow
 def test_overhead(tmp_path) -> None:
     """Start-up in seconds and in the CPU's; a step, an evaluation and both, against a bare loop."""
     rows = benchmark(tmp_path, "overhead", "steps=14", "repeats=1", "data.eval_every=5", *TINY)

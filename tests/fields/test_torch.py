@@ -268,7 +268,7 @@ class TestHooks:
             stack.layers[0].register_forward_hook(lambda *hooked: None),
             pytest.raises(UserError, match="take it out of the stack first"),
         ):
-            stack_fields(x)
+            stack(x)
 
     def test_pre_hook_and_backward_hook(self, field, x):
         seen = []

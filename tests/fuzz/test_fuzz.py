@@ -1,4 +1,7 @@
-"""Some bad inputs every day, many every night; `python tests/fuzz/guided.py knob` looks for the rest by coverage."""
+"""Some bad inputs in `make test`, more in `make test-all`, many every night.
+
+`python tests/fuzz/guided.py knob` looks for others by coverage.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from properties import TARGETS, seen
 
-DAILY = {"picture": 300, "knob": 30, "folder": 15, "checkpoint": 15}
+QUICK = {"picture": 300, "knob": 10, "folder": 6, "checkpoint": 8}
+SLOW = {"picture": 2_000, "knob": 60, "folder": 40, "checkpoint": 40}
 NIGHTLY = {"picture": 50_000, "knob": 5_000, "folder": 3_000, "checkpoint": 3_000}
 
 
@@ -27,7 +31,14 @@ def tried(target, examples: int, derandomize: bool) -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__)
 @pytest.mark.filterwarnings("ignore")
 def test_bad_input_is_one_line(target) -> None:
-    tried(target, DAILY[target.__name__], derandomize=True)
+    tried(target, QUICK[target.__name__], derandomize=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__)
+@pytest.mark.filterwarnings("ignore")
+def test_more_bad_input_is_one_line(target) -> None:
+    tried(target, SLOW[target.__name__], derandomize=True)
 
 
 @pytest.mark.nightly

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 SMALL = ["signal=analytic", "signal.size=32", "field.width=64", "field.depth=2", "activation.omega0=10"]
-STEPS = ["data.batch_size=1024", "trainer.max_steps=150", "data.eval_every=15", "trainer.accelerator=cpu"]
+STEPS = ["data.batch_size=512", "trainer.max_steps=150", "data.eval_every=15", "trainer.accelerator=cpu"]
 
 
 @pytest.mark.parametrize("loss", ["gradient", "laplacian"])

@@ -84,6 +84,7 @@ mount -o remount,size=8m {disk} || exit 77
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
 def test_a_real_disk_that_is_full_and_then_larger(undisturbed, tmp_path) -> None:  # noqa: F811
     disk, out = tmp_path / "disk", tmp_path / "out"
@@ -100,6 +101,7 @@ def test_a_real_disk_that_is_full_and_then_larger(undisturbed, tmp_path) -> None
     assert_same(undisturbed[0], known(out))
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_ours_is_named_in_a_line(tmp_path) -> None:
     tmp_path.chmod(0o555)
     command = [sys.executable, str(ROOT / "train.py"), *RUN]

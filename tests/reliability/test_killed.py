@@ -97,8 +97,9 @@ def stories(tmp_path: Path, seed: int, kills: int, undisturbed: tuple[dict, int]
         finish(place, expected)
 
 
-def test_runs_killed_at_random_moments_by_signals_of_all_kinds(undisturbed, tmp_path) -> None:
-    stories(tmp_path, SEED, 8, undisturbed)
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_runs_killed_at_random_moments_by_signals_of_all_kinds(kills, undisturbed, tmp_path) -> None:
+    stories(tmp_path, SEED, kills, undisturbed)
 
 
 def test_a_run_told_to_stop_while_it_says_that_it_is_running(original, tmp_path) -> None:
@@ -159,6 +160,7 @@ def each_comes_to_the_same(original: Path, tmp_path: Path, every: int) -> None:
         assert_same(known(tmp_path / "whole" / "run"), known(tmp_path / str(at) / "run"))
 
 
+@pytest.mark.slow
 def test_a_finished_run_killed_while_it_is_made_longer(original, tmp_path) -> None:
     each_comes_to_the_same(original[0], tmp_path, every=25)
 

@@ -49,7 +49,9 @@ def test_the_busiest_place_is_where_the_edges_are() -> None:
     assert right - left == bottom - top == 20
     assert abs((left + right) / 2 - 100) <= 4
     assert abs((top + bottom) / 2 - 48) <= 4
-    assert busiest(noise(4, 300)) is not None
+    left, top, right, bottom = busiest(noise(4, 300))  # lower than a usual square is wide
+    assert 0 <= left < right <= 300
+    assert 0 <= top < bottom <= 4
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(24, 40, 12), (60, 9, 7), (5, 70, 5)])

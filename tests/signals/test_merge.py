@@ -472,7 +472,11 @@ CLONE += ["signal.offset=[5,5]"]
 
 @pytest.mark.parametrize(
     ("overrides", "steps", "least"),
-    [(["signal/rule=mean"], 200, 45), (CLONE, 400, 35), (["signal/rule=mixed"], 400, 35)],
+    [
+        (["signal/rule=mean"], 200, 45),
+        pytest.param(CLONE, 400, 35, marks=pytest.mark.slow),
+        pytest.param(["signal/rule=mixed"], 400, 35, marks=pytest.mark.slow),
+    ],
     ids=["mean", "clone", "mixed"],
 )
 def test_a_field_finds_the_classical_solution(fit, overrides, steps, least):

@@ -104,6 +104,7 @@ def test_values_are_fitted_beside_derivatives_that_are_nothing(tmp_path, compose
     assert metrics["psnr"] > 40
 
 
+@pytest.mark.slow
 def test_a_blank_tile_among_others_is_fitted(tmp_path, compose):
     folder = tmp_path / "tiles"
     folder.mkdir()

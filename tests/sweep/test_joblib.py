@@ -41,6 +41,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.slow
 def test_whoever_dies_nothing_is_left_running_and_everything_goes_on(tmp_path) -> None:
     serial = run(*JOBS, f"hydra.sweep.dir={tmp_path / 'serial'}", cwd=tmp_path)
     assert serial.returncode == 0, serial.stderr

@@ -34,6 +34,7 @@ def study(folder: Path) -> optuna.Study:
     return optuna.load_study(study_name="search", storage=open_storage(url(folder / "study.db")))
 
 
+@pytest.mark.slow
 def test_a_search_is_killed_goes_on_and_ends_bad_trials_early(tmp_path) -> None:
     command = [*SEARCH, "hydra.sweeper.trials=10", f"hydra.sweep.dir={tmp_path}"]
     with start(*command, cwd=tmp_path) as process:
@@ -59,6 +60,7 @@ def test_a_search_is_killed_goes_on_and_ends_bad_trials_early(tmp_path) -> None:
     assert more.stdout.count("finished before") == 10
 
 
+@pytest.mark.slow
 def test_trials_run_side_by_side(tmp_path) -> None:
     beside = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.max_batch_size=2"]
     done = run(*SEARCH, *beside, "hydra.sweeper.trials=4", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)

@@ -104,6 +104,7 @@ def test_a_typo_in_one_job_is_found_before_any_runs(tmp_path) -> None:
 LONG = ["-m", *SMALL, "trainer.max_steps=400", "data.eval_every=20", "seed=1,2,3"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_finishes_every_job_once_with_the_undisturbed_result(tmp_path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done = run(*LONG, f"hydra.sweep.dir={whole}", cwd=tmp_path)

@@ -40,7 +40,10 @@ def test_numbers_pictures_and_group_arrive(standin, tmp_path) -> None:
     assert sync(tmp_path)[0] == ["already there"]
 
 
-@pytest.mark.parametrize("listens", [False, True], ids=["nobody listens", "nobody answers"])
+@pytest.mark.parametrize(
+    "listens",
+    [pytest.param(False, id="nobody listens"), pytest.param(True, id="nobody answers", marks=pytest.mark.slow)],
+)
 def test_without_a_server_the_run_goes_on_offline_and_says_so(at_server, tmp_path, listens) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -57,6 +60,7 @@ def test_without_a_server_the_run_goes_on_offline_and_says_so(at_server, tmp_pat
         assert merged(later.history)["psnr"] == pytest.approx(metrics["psnr"])
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_costs_its_patience_and_loses_nothing(at_server, tmp_path) -> None:
     with serving() as first:
         first.leaves_after = "UpsertBucket"

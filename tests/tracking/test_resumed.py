@@ -66,8 +66,8 @@ LONG = pytest.mark.nightly  # W&B takes seconds to start and to end
 @pytest.mark.parametrize(
     ("mode", "by"),
     [
-        ("online", "SIGTERM"),
         ("offline", "SIGKILL"),
+        pytest.param("online", "SIGTERM", marks=pytest.mark.slow),
         pytest.param("online", "SIGKILL", marks=LONG),
         pytest.param("offline", "SIGTERM", marks=LONG),
     ],
@@ -113,6 +113,7 @@ def test_a_server_that_went_away_gets_what_it_has_not(at_server, trained, tmp_pa
         assert sync(tmp_path)[0] == ["already there"]
 
 
+@pytest.mark.slow
 def test_a_run_resumed_without_its_server_is_still_one_run(at_server, trained, tmp_path) -> None:
     folder = tmp_path / "run"
     with serving() as server:
@@ -129,6 +130,7 @@ def test_a_run_resumed_without_its_server_is_still_one_run(at_server, trained, t
 KEPT = ['{"id": "other77", "step": 5}', *(pytest.param(kept, marks=LONG) for kept in (None, "[", '{"id": "a/b"}'))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", KEPT)
 def test_a_changed_or_absent_id_is_a_run_that_has_everything(standin, trained, tmp_path, kept) -> None:
     folder = tmp_path / "run"

@@ -12,9 +12,11 @@ from omegaconf import OmegaConf
 from processes import run
 
 STEPS = [*SMALL, "trainer.max_steps=8", "data.eval_every=4", "data.batch_size=51", "trainer.precision=64-true"]
+SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("loss", ["value", "laplacian", "gradient"])  # with squares, circles and anchors beside points
+# With squares, circles and constraints beside points.
+@pytest.mark.parametrize("loss", ["laplacian", *(pytest.param(its, marks=SLOW) for its in ("value", "gradient"))])
 def test_two_processes_find_what_one_finds(loss, fit, tmp_path) -> None:
     folder = tmp_path / "ddp"
     done = run(*STEPS, f"loss={loss}", "trainer=ddp", f"hydra.run.dir={folder}", cwd=tmp_path)
@@ -25,7 +27,7 @@ def test_two_processes_find_what_one_finds(loss, fit, tmp_path) -> None:
     assert (folder / "history.csv").read_text().count("\n") == 3
 
 
-@pytest.mark.parametrize("algorithm", ["norm", "value"])
+@pytest.mark.parametrize("algorithm", ["norm", pytest.param("value", marks=SLOW)])
 def test_two_processes_clip_and_accumulate_as_one_does(algorithm, fit, tmp_path) -> None:
     knobs = [*STEPS, "loss=gradient", "trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.001"]
     knobs += [f"trainer.gradient_clip_algorithm={algorithm}", "+optimizer.eps=0.001"]  # else Adam forgets the clipping
@@ -35,6 +37,7 @@ def test_two_processes_clip_and_accumulate_as_one_does(algorithm, fit, tmp_path)
     assert_alike(json.loads((folder / "metrics.json").read_text()), fit(*knobs))
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_processes_too(fit, tmp_path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*torchrun, str(ROOT / "train.py"), *STEPS, "trainer=ddp", f"hydra.run.dir={tmp_path / 'ddp'}"]
@@ -44,6 +47,7 @@ def test_torchrun_starts_the_processes_too(fit, tmp_path) -> None:
     assert_alike(json.loads((tmp_path / "ddp" / "metrics.json").read_text()), fit(*STEPS))
 
 
+@pytest.mark.slow
 def test_a_repetition_is_of_as_many_processes(fit, compose, tmp_path) -> None:
     """Here of a run that might have been in two: its result is that of one."""
     folder = fit(*STEPS)["folder"]
