@@ -48,7 +48,7 @@ def small_sheet(request, monkeypatch) -> None:
     """
     drawn = request.path.parent.name == "report" or request.path.stem in ("test_conf", "test_train")
     if not drawn and "sinefield.report.pictures" in sys.modules:
-        sheet = "sinefield.report.pictures.contact_sheet"
+        sheet = "sinefield.report.sheet.contact_sheet"
         monkeypatch.setattr(sheet, lambda panels, *arguments: panels["error"])
 
 

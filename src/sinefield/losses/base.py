@@ -64,8 +64,8 @@ class Term(ABC):
         return signal.jet(x, self.order)
 
     def mean_square(self, signal: Signal) -> Tensor:
-        """M, (): the mean square of what is compared, over the signal's samples; of its values by default."""
-        return signal.mean_squares(0).value
+        """M, (): the mean square of what is compared, over the signal's samples; of its derivative of `order` here."""
+        return signal.mean_squares(self.order).parts[-1]
 
     def unseen(self, error: Tensor) -> Tensor:
         """The part of an error that this term cannot see, (H, W, C); nothing unless a subclass says otherwise.

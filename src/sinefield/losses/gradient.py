@@ -5,15 +5,10 @@ Source: Sitzmann et al., arXiv 2006.09661, sec. 4.1 (Poisson image reconstructio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from sinefield.core.jet import Jet
 from sinefield.losses.base import Term
-
-if TYPE_CHECKING:
-    from sinefield.signals.base import Signal
 
 
 class Gradient(Term):
@@ -26,12 +21,6 @@ class Gradient(Term):
         assert field.gradient is not None
         assert known.gradient is not None
         return (field.gradient - known.gradient).square().sum((-2, -1))
-
-    def mean_square(self, signal: Signal) -> Tensor:
-        """``E|grad s|^2``, ()."""
-        found = signal.mean_squares(1).gradient
-        assert found is not None
-        return found
 
     def unseen(self, error: Tensor) -> Tensor:
         """The mean error of each channel, (H, W, C)."""

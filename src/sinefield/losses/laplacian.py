@@ -6,16 +6,12 @@ Source: Sitzmann et al., arXiv 2006.09661, sec. 4.1 (Poisson image reconstructio
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
 from sinefield.losses.base import Term
-
-if TYPE_CHECKING:
-    from sinefield.signals.base import Signal
 
 
 class Laplacian(Term):
@@ -28,12 +24,6 @@ class Laplacian(Term):
         assert field.second is not None
         assert known.second is not None
         return (field.second - known.second).square().sum((-2, -1))
-
-    def mean_square(self, signal: Signal) -> Tensor:
-        """``E|lap s|^2``, ()."""
-        found = signal.mean_squares(2).second
-        assert found is not None
-        return found
 
     def unseen(self, error: Tensor) -> Tensor:
         """The harmonic function with the error's border values, (H, W, C)."""

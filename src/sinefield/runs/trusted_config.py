@@ -22,19 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from sinefield.errors import UserError, require
 from sinefield.report.parsing import parsed_yaml
 
-PARTS = (  # whose classes compute, and at most read a picture
-    "sinefield.activations",
-    "sinefield.encodings",
-    "sinefield.fields.mlp",
-    "sinefield.losses",
-    "sinefield.signals",
-    "torch.optim",
-)
-PLACES = {  # these write into the run folder
-    "trainer": ("pytorch_lightning.Trainer",),
-    "logger": ("sinefield.runs.loggers",),
-    "evaluation": ("sinefield.evaluation",),
-}
+# Whose classes compute, and at most read a file.
+PARTS = tuple(f"sinefield.{part}" for part in ("activations", "encodings", "fields", "losses", "signals"))
+PARTS += ("torch.optim",)
+PLACES = {"trainer": "pytorch_lightning.Trainer", "evaluation": "sinefield.evaluation"}
+PLACES |= {"logger": "sinefield.runs.loggers"}  # these write into the run folder
 MOVED = {  # what run folders of version 0.1 call the parts that are loaded and drawn
     "sinefield.field": "sinefield.fields.mlp",
     "sinefield.signals.rules": "sinefield.signals.merging.rules",
@@ -180,7 +172,7 @@ def _check(config: Any, place: tuple[str, ...], trust: Collection[str]) -> None:
         if key != "_target_":
             continue
         where = ".".join(keys)
-        allowed = (*PARTS, *(PLACES.get(where, ()) if len(keys) == 1 else ()), *trust)
+        allowed = (*PARTS, *([PLACES[where]] if len(keys) == 1 and where in PLACES else []), *trust)
         # By its name first, since a look at the object imports the module; then by where it is really from.
         require(
             _within(text, allowed) and _from(text, allowed, trust),
