@@ -51,8 +51,8 @@ MISTAKES: dict[str, list[tuple[str, str, list[str]]]] = {
         ("channels = (-1, -2, -2)", "channels = (-1, -2, -1)", JET),
         ("_partials(partial, x)[:, d]", "_partials(partial, x)[:, 0]", JET),
         ("movedim(0, -1), operators)", "movedim(0, -1), None)", JET),
-        ("h.to(dtype), weight.to(dtype)).to(h.dtype)", "h.to(dtype), weight.to(dtype))", LAYER),
-        ("return jets[0].of([torch.cat(parts) for", "return jets[0].of([torch.cat(parts[::-1]) for", DATA),
+        ("h.to(dtype), weight.to(dtype)).to(h.dtype)", "h.to(dtype), weight.to(dtype))", JET),
+        ("return jets[0].of([torch.cat(parts) for", "return jets[0].of([torch.cat(parts[::-1]) for", JET),
     ],
     "fields/mlp.py": [
         ("[self.encoding.features] + [width] * depth]", "[self.encoding.features] + [width] * (depth - 1)]", FIELD),
@@ -249,10 +249,8 @@ def run(mistake: Mistake) -> tuple[Mistake, str, float]:
         sys.path[:0] = [str(source)]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH", "")]))
         paths = [str(source / path[7:]) if path.startswith("../src/") else str(TESTS / path) for path in mistake.tests]
-        options = (
-            f"-x -q -p no:cacheprovider -W ignore::pytest.PytestAssertRewriteWarning --rootdir {TESTS.parent}".split()
-        )
-        options += ["--basetemp", f"{place}/tmp"]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(TESTS.parent), "--basetemp", f"{place}/tmp"]
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hydra, which is here already, is a plugin too
         signal.alarm(SECONDS if mistake.old else 0)
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             status = pytest.main([*options, *paths])

@@ -6,7 +6,8 @@ import pytest
 import torch
 from discover import distance
 
-from sinefield.core.jet import Jet, autograd_jet, concatenate, coordinates, elementwise, linear
+from sinefield.core.autocast import MIN_PRODUCT
+from sinefield.core.jet import Jet, autograd_jet, concatenate, coordinates, elementwise, joined, linear
 
 ROUNDING = 1e-13  # a dozen float64 operations; norm-wise relative
 DIMS, CHANNELS = (1, 2, 3, 4), (1, 3)
@@ -136,6 +137,32 @@ def test_concatenate_puts_channels_side_by_side(order):
     for found, first, second in zip(concatenate([one, two]).parts, one.parts, two.parts, strict=True):
         assert torch.equal(found[:, :2], first)
         assert torch.equal(found[:, 2:], second)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_joined_puts_points_one_after_the_other(order):
+    """In the order in which they are given, with the operators they share."""
+    a = torch.randn(3, 2) if order == 2 else None
+    one, two = (elementwise(coordinates(torch.randn(n, 2), order, a), square) for n in (3, 4))
+    both = joined([one, two])
+    assert both.operators is a
+    for found, first, second in zip(both.parts, one.parts, two.parts, strict=True):
+        assert torch.equal(found[:3], first)
+        assert torch.equal(found[3:], second)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_autocast_rounds_the_factors_and_not_the_result(bias):
+    """All parts stay in single precision, and are those of rounded factors."""
+    n = MIN_PRODUCT
+    x, w, b = torch.rand(5, n), torch.randn(n, n), torch.randn(n) if bias else None
+    with torch.autocast("cpu", torch.bfloat16):
+        found = linear(coordinates(x, 2), w, b)
+    assert {part.dtype for part in found.parts} == {torch.float32}
+    expected = linear(coordinates(x.bfloat16().float(), 2), w.bfloat16().float(), b)
+    for part, other in zip(found.parts, expected.parts, strict=True):
+        assert torch.allclose(part, other, atol=0.1, rtol=0.01)
 
 
 @pytest.mark.usefixtures("float64")
