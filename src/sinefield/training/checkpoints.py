@@ -127,10 +127,10 @@ class Continue(pl.Callback):
         with belonging(self.file):
             pl_module.load_state_dict(self.state["state_dict"])
             pl_module.on_load_checkpoint(self.state)
-            loop, step = (
-                trainer.fit_loop.epoch_loop,
-                integer("its step", self.state["global_step"], 1, trainer.max_steps),
-            )
+            step = integer("its step", self.state["global_step"], 1, trainer.max_steps)
+            # Not by `ckpt_path`: Lightning would restore its counters of epochs and batches from the checkpoint, which
+            # nobody has checked, and would go on in the middle of an epoch without telling callbacks that it starts.
+            loop = trainer.fit_loop.epoch_loop
             loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
             loop._batches_that_stepped = step  # what loggers are told
             for callback in self.callbacks:
