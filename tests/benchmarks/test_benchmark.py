@@ -19,7 +19,7 @@ STEPS = {
     "gemm_fraction",
     "peak_memory_mb",
 }
-QUALITY = {"picture", "tuned", "threshold_db", "seconds", "steps", "psnr_off_grid"}
+QUALITY = {"picture", "recipe", "threshold_db", "seconds", "steps", "psnr_off_grid"}
 
 
 def benchmark(tmp_path, *arguments: str) -> list[dict]:
@@ -51,7 +51,7 @@ def test_quality(tmp_path) -> None:
     small = ["signal.size=16", "field.width=32", "field.depth=1"]
     arguments = "--pictures skimage:brick --budgets 10 40 --thresholds 40 20 10 --bound 0.1 --repeats 1"
     rows = benchmark(tmp_path, "quality", *arguments.split(), *small)
-    assert [(row["tuned"], row["threshold_db"]) for row in rows] == [
+    assert [(row["recipe"], row["threshold_db"]) for row in rows] == [
         (recipe, threshold) for threshold in (10, 20, 40) for recipe in ("default", "paper")
     ]
     for row in rows:

@@ -49,7 +49,7 @@ def rows(
         bound: seconds after which the paper's recipe is stopped.
         repeats: runs of the default per budget, of whose seconds the median counts.
         thresholds: dB; the paper's recipe is stopped at the highest.
-        every: steps between evaluations of the paper's tuned.
+        every: steps between evaluations of the paper's recipe.
     """
     fits: dict[int, list[History]] = {steps: [] for steps in budgets}
     turns = [steps for _ in range(repeats) for steps in budgets]

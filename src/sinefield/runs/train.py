@@ -93,7 +93,7 @@ def _settings() -> Iterator[None]:
     torch.set_flush_denormal(True)  # for good: threads keep it. Denormal matrices multiply 20 times as slowly on x86
     try:
         with warnings.catch_warnings():
-            # Lightning 2.6 calls what torch 2.13 renamed; every process scores everything; a run may be alone under Slurm.
+            # Lightning 2.6 calls what torch 2.13 renamed; every process scores everything; not all of Slurm is srun.
             for message in (r".*isinstance\(treespec, LeafSpec", r".*self\.log\(.*sync_dist=T", "The `srun` command"):
                 warnings.filterwarnings("ignore", message=message)
             yield
