@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,18 +131,20 @@ def complete(config: DictConfig) -> None:
             config.derived = dict.fromkeys(("dims", "channels", "samples"))
 
 
-def anchor_paths(node: Any, folder: Path) -> None:
-    """Make absolute what names a file or a folder in `folder`, anywhere in the table: for who has left that folder."""
+def anchor_paths(node: Any, folder: Path, missing_here: bool = False) -> None:
+    """Make absolute what names a file or a folder in `folder`, anywhere in the table: for who has left that folder.
+
+    With `missing_here` only what leads to nothing from the current folder.
+    """
     if not isinstance(node, DictConfig | ListConfig):
         return
-    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
-    for key in keys:
+    for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
         if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
             continue
         value = node[key]
-        anchor_paths(value, folder)
-        if isinstance(value, str) and value and (folder / value).exists():
-            node[key] = str(folder / value)
+        anchor_paths(value, folder, missing_here)
+        if isinstance(value, str) and value and os.path.exists(there := os.path.join(folder, value)):
+            node[key] = value if missing_here and os.path.exists(value) else there
 
 
 def normalise_config(node: DictConfig | ListConfig, path: str = "") -> None:
