@@ -173,7 +173,7 @@ def checkpoint(change: Any) -> None:
     attempt("load", Picture, run, "cpu")
     os.remove(run / "metrics.json")
     config = saved.read(run)
-    config.trainer.max_steps = config.data.max_steps = 4  # as if it had been interrupted
+    config.trainer.max_steps = 4  # as if it had been interrupted
     attempt("continue", train, config, run, resume=True, alone=False)
 
 

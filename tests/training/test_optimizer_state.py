@@ -1,4 +1,4 @@
-"""What an optimizer and a schedule come to is taken; anything else is refused by a line that names the entry."""
+"""An optimizer and its schedule go on from a checkpoint as if nothing had been; what does not fit is refused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import lr_scheduler as schedules
+from torch.utils import _pytree as pytree
 
-from sinefield.training.optimizer_state import check_optimizer_state, take_steps
+from sinefield.training.optimizer_state import restore_optimizer, take_step
 
 NEEDS = {"SparseAdam", "Muon", "Adafactor"}  # sparse gradients or matrices: no network of this project's has them alone
 OPTIMIZERS = sorted(
@@ -34,6 +35,19 @@ class Counting(torch.optim.SGD):
     def step(self, closure: Any = None) -> Any:
         """Count, and go on."""
         self.param_groups[0]["count"] = self.param_groups[0].get("count", 0) + 1
+        return super().step(closure)
+
+
+class Estimating(torch.optim.SGD):
+    """Estimates something in its settings that no argument sets, as optimizers without a rate do."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, lr)
+        self.defaults["d"] = self.param_groups[0]["d"] = 1e-6
+
+    def step(self, closure: Any = None) -> Any:
+        """Go on, and estimate."""
+        self.param_groups[0]["d"] *= 1.5
         return super().step(closure)
 
 
@@ -60,7 +74,7 @@ def saved(optimizer: Any, schedule: Any, steps: int) -> tuple[dict[str, Any], li
     """What a checkpoint holds of them after some steps."""
     its, scheduler = made(optimizer, schedule)
     for _ in range(steps):
-        take_steps(its, 1)
+        take_step(its)
         if scheduler is not None:
             scheduler.step()
     buffer = io.BytesIO()
@@ -69,68 +83,90 @@ def saved(optimizer: Any, schedule: Any, steps: int) -> tuple[dict[str, Any], li
     return torch.load(buffer, weights_only=True)
 
 
-@pytest.mark.parametrize("name", [*MAKERS, "counting"])
+def restored(optimizer: Any, schedule: Any, steps: int, state: dict[str, Any]) -> tuple[Any, Any]:
+    """Fresh ones, brought to the state of those many steps; the parameters are not."""
+    its, scheduler = made(optimizer, schedule)
+    restore_optimizer(its, scheduler, made(optimizer, None)[0], steps, state)
+    return its, scheduler
+
+
+def assert_equal(found: Any, wanted: Any) -> None:
+    found, wanted = pytree.tree_flatten(found), pytree.tree_flatten(wanted)
+    assert found[1] == wanted[1]
+    for a, b in zip(found[0], wanted[0], strict=True):
+        assert type(a) is type(b)
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.mark.parametrize("name", [*MAKERS, "counting", "estimating"])
 @pytest.mark.parametrize("steps", [1, 4])
-def test_what_an_optimizer_comes_to_is_taken(name, steps) -> None:
-    optimizer = MAKERS.get(name) or partial(Counting, lr=0.01)
-    check_optimizer_state(*made(optimizer, SCHEDULES["cosine"]), steps, *saved(optimizer, SCHEDULES["cosine"], steps))
+def test_an_optimizer_goes_on_from_its_state(name, steps) -> None:
+    own = {"counting": partial(Counting, lr=0.01), "estimating": partial(Estimating, lr=0.01)}
+    optimizer = own.get(name) or MAKERS[name]
+    state, _ = saved(optimizer, SCHEDULES["cosine"], steps)
+    assert_equal(restored(optimizer, SCHEDULES["cosine"], steps, state)[0].state_dict(), state)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_what_a_schedule_comes_to_is_taken_and_a_step_more_or_less_is_not(name) -> None:
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_schedule_is_where_so_many_steps_leave_it(name, steps) -> None:
     adam = MAKERS["Adam"]
-    state = saved(adam, SCHEDULES[name], 5)
-    check_optimizer_state(*made(adam, SCHEDULES[name]), 5, *state)
-    if name != "constant":
-        with pytest.raises(ValueError, match=r" of its schedule is .* instead of "):
-            check_optimizer_state(*made(adam, SCHEDULES[name]), 4, *state)
+    state, schedule = saved(adam, SCHEDULES[name], steps)
+    found, scheduler = restored(adam, SCHEDULES[name], steps, state)
+    assert_equal(found.state_dict(), state)
+    if scheduler is not None:
+        assert_equal(scheduler.state_dict(), schedule[0])
 
 
-DAMAGE = {  # place in (state, schedules), what stands there, what is said
-    "T_max null": ((1, 0, "T_max"), None, "T_max of its schedule is None instead of 5"),
-    "T_max zero": ((1, 0, "T_max"), 0, "T_max of its schedule is 0 instead of 5"),
-    "T_max other": ((1, 0, "T_max"), 6, "T_max of its schedule is 6 instead of 5"),
-    "T_max nearly zero": ((1, 0, "T_max"), 1e-300, "T_max of its schedule is 1e-300 instead of 5"),
-    "eta_min": ((1, 0, "eta_min"), None, "eta_min of its schedule is None instead of 0.0"),
-    "base_lrs": ((1, 0, "base_lrs", 0), None, "base_lrs of its schedule is None instead of 0.001"),
-    "no base_lrs": ((1, 0, "base_lrs"), [], "base_lrs of its schedule is [] instead of [0.001]"),
-    "last_epoch": ((1, 0, "last_epoch"), None, "last_epoch of its schedule is None instead of 4"),
-    "_step_count": ((1, 0, "_step_count"), True, "_step_count of its schedule is True instead of 5"),
-    "one more": ((1, 0, "step"), 3, "its schedule has too much or too little: step"),
-    "no schedule": ((1,), [], "its schedule is [] instead of [{"),
-    "lr null": ((0, "param_groups", 0, "lr"), None, "lr of its optimizer is None instead of 9.549"),
-    "lr": ((0, "param_groups", 0, "lr"), 0.5, "lr of its optimizer is 0.5 instead of 9.549"),
-    "betas": ((0, "param_groups", 0, "betas"), (0.9, 0.99), "betas of its optimizer is 0.99 instead of 0.999"),
-    "eps": ((0, "param_groups", 0, "eps"), "x", "eps of its optimizer is 'x' instead of 1e-08"),
-    "order": ((0, "param_groups", 0, "params"), [1, 0], "the order of its optimizer's parameters is 1 instead of 0"),
-    "moment false": ((0, "state", 0, "exp_avg"), False, "incompatible function arguments"),
-    "moment a number": ((0, "state", 0, "exp_avg"), torch.zeros(()), "exp_avg of its optimizer has shape () "),
-    "moment infinite": ((0, "state", 1, "exp_avg_sq"), torch.full((3,), torch.inf), "exp_avg_sq of its optimizer"),
-    "moment huge": ((0, "state", 1, "more"), torch.zeros(1).expand(10**10), "more of its optimizer has shape (1000"),
-    "count nan": ((0, "state", 1, "step"), float("nan"), "step of its optimizer is not finite"),
-    "count": ((0, "state", 1, "step"), torch.zeros(3), "step of its optimizer has shape (3,) instead of [()]"),
-    "moment gone": ((0, "state", 0), {"step": torch.tensor(4.0)}, "exp_avg"),
-    "one too many": ((0, "state", 2), {"step": torch.tensor(4.0)}, "its optimizer remembers something of parameter 2"),
+def replaced(state: Any, place: tuple[Any, ...], value: Any) -> Any:
+    for key in place[:-1]:
+        state = state[key]
+    state[place[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", None), ("lr", 0.5), ("betas", (2.0, 0.9)), ("eps", "x"), ("fused", None), ("initial_lr", 1e30),
+     ("params", [1, 0]), ("capturable", True)],
+)  # fmt: skip
+def test_settings_are_the_configuration_s(name, value) -> None:
+    adam = MAKERS["fused"]
+    state, _ = saved(adam, SCHEDULES["cosine"], 4)
+    wanted, _ = saved(adam, SCHEDULES["cosine"], 4)
+    replaced(state, ("param_groups", 0, name), value)
+    assert_equal(restored(adam, SCHEDULES["cosine"], 4, state)[0].state_dict(), wanted)
+
+
+DAMAGE = {  # place in the state, what stands there, what is said
+    "group gone": (("param_groups",), [], "zip() argument 2 is shorter"),
+    "a text": (("param_groups", 0, "more"), "x", "more of its optimizer is 'x'"),
+    "a matrix": (("param_groups", 0, "more"), torch.zeros(2), "more of its optimizer is tensor"),
+    "infinite": (("param_groups", 0, "more"), float("inf"), "more of its optimizer is not finite"),
+    "moment false": (("state", 0, "exp_avg"), False, "incompatible function arguments"),
+    "moment a number": (("state", 0, "exp_avg"), torch.zeros(()), "exp_avg of its optimizer has shape () "),
+    "moment infinite": (("state", 1, "exp_avg_sq"), torch.full((3,), torch.inf), "exp_avg_sq of its optimizer"),
+    "moment huge": (("state", 1, "more"), torch.zeros(1).expand(10**10), "more of its optimizer has shape (1000"),
+    "count nan": (("state", 1, "step"), float("nan"), "step of its optimizer is not finite"),
+    "count": (("state", 1, "step"), torch.zeros(3), "step of its optimizer has shape (3,) instead of [()]"),
+    "moment gone": (("state", 0), {"step": torch.tensor(4.0)}, "exp_avg"),
+    "one too many": (("state", 2), {"step": torch.tensor(4.0)}, "its optimizer has a state of parameter 2"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("place", "value", "said"), DAMAGE.values(), ids=DAMAGE)
-def test_anything_else_is_refused(place, value, said) -> None:
+def test_a_state_that_does_not_fit_is_refused(place, value, said) -> None:
     adam = MAKERS["fused"]
-    found: Any = list(saved(adam, SCHEDULES["cosine"], 4))
-    its = found
-    for key in place[:-1]:
-        its = its[key]
-    its[place[-1]] = value
+    state, _ = saved(adam, SCHEDULES["cosine"], 4)
+    replaced(state, place, value)
     with pytest.raises((ValueError, TypeError, KeyError)) as caught:
-        check_optimizer_state(*made(adam, SCHEDULES["cosine"]), 4, *found)
+        restored(adam, SCHEDULES["cosine"], 4, state)
     assert said in str(caught.value)
 
 
 def test_a_damaged_line_search_is_refused() -> None:
     """L-BFGS looks at its memory only on a slope."""
     lbfgs = MAKERS["strong_wolfe"]
-    state, nothing = saved(lbfgs, None, 2)
+    state, _ = saved(lbfgs, None, 2)
     state["state"][0]["prev_flat_grad"] = None
     with pytest.raises(TypeError):
-        check_optimizer_state(*made(lbfgs, None), 2, state, nothing)
+        restored(lbfgs, None, 2, state)

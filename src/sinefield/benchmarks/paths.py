@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sinefield.core.jet import Jet, autograd_jet
 from sinefield.errors import require
-from sinefield.fields.mlp import Siren
+from sinefield.fields.mlp import CoordinateMLP, Siren
+from sinefield.fields.stack import stack_fields
 from sinefield.losses.base import Loss
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian
@@ -87,16 +88,19 @@ class Problem:
 Step = Callable[[], Tensor]  # takes the step; the loss before it, ()
 
 
-def default(problem: Problem) -> Step:
-    """This project's: forward jets or a sweep back, in microbatches, a thread each, with written-out derivatives."""
-    field, loss, samples, dtype = (
-        problem.field(),
-        CASES[problem.case](),
-        problem.samples(),
-        PRECISIONS[problem.precision],
-    )
-    optimizer, microbatches = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Microbatches(field)
+def default(problem: Problem, count: int | None = None) -> Step:
+    """This project's: forward jets or reverse gradients, in microbatches, a thread each, with written-out derivatives.
+
+    With a count, that of a stack of so many fields at the same points.
+    """
+    field: CoordinateMLP = problem.field()
+    loss, samples, dtype = CASES[problem.case](), problem.samples(), PRECISIONS[problem.precision]
     mean_squares = {name: torch.ones((), device=problem.device) for name in loss.terms}
+    if count is not None:
+        field = stack_fields([field] * count)
+        samples = samples._replace(known=samples.known.map(lambda part: torch.cat([part] * count, dim=1)))
+        mean_squares = {name: part.expand(count) for name, part in mean_squares.items()}
+    optimizer, microbatches = torch.optim.Adam(field.parameters(), lr=1e-4, fused=True), Microbatches(field)
 
     def step() -> Tensor:
         optimizer.zero_grad()

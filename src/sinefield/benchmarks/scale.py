@@ -97,20 +97,16 @@ def write_picture(path: Path, side: int) -> None:
 
 def table(found: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    cells = (
-        (
-            row["knob"],
-            f"{row['value']:,}",
-            row["loss"],
-            f"{row['ms_per_step']:,.1f}",
-            f"{row['peak_memory_mb']:,.0f}",
-            f"{row['anonymous_mb']:,.0f}",
-            f"{row['parameters']:,}",
-        )
-        for row in found
+    return markdown.columns(
+        found,
+        ("", "knob", ""),
+        ("", "value", ",d"),
+        ("loss", "loss", ""),
+        ("ms/step", "ms_per_step", ",.1f"),
+        ("peak memory/MiB", "peak_memory_mb", ",.0f"),
+        ("without mapped files/MiB", "anonymous_mb", ",.0f"),
+        ("parameters", "parameters", ",d"),
     )
-    heads = ["", "", "loss", "ms/step", "peak memory/MiB", "without mapped files/MiB", "parameters"]
-    return markdown.table(heads, cells)
 
 
 def plot(found: list[dict[str, Any]], path: Path) -> None:

@@ -83,20 +83,16 @@ def peak_memory(step: Step, device: torch.device) -> float:
 
 def table(found: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    cells = (
-        (
-            row["case"],
-            row["precision"],
-            str(row["channels"]),
-            row["path"],
-            f"{row['ms_per_step']:,.0f}",
-            f"{row['points_per_second'] / 1e6:.3f}",
-            f"{row['gflops']:.0f}",
-            f"{row['gemm_fraction']:.2f}",
-            f"{row['peak_memory_mb']:,.0f}",
-            f"{row['ratio']:.1f}",
-        )
-        for row in found
+    return markdown.columns(
+        found,
+        ("case", "case", ""),
+        ("precision", "precision", ""),
+        ("channels", "channels", ""),
+        ("path", "path", ""),
+        ("ms/step", "ms_per_step", ",.0f"),
+        ("points/s", "points_per_second", ",.0f"),
+        ("GFLOP/s", "gflops", ".0f"),
+        ("of GEMM", "gemm_fraction", ".2f"),
+        ("memory/MiB", "peak_memory_mb", ",.0f"),
+        ("times (b)", "ratio", ".1f"),
     )
-    heads = ["case", "precision", "channels", "path", "ms/step", "Mpoints/s", "GFLOP/s"]
-    return markdown.table([*heads, "of GEMM", "memory/MiB", "times (b)"], cells)

@@ -1,6 +1,7 @@
 """Picture files written from top to bottom, in memory that does not grow with the picture: PNG, TIFF and NPY.
 
-Pillow holds a whole picture to save it, 768 MB for 16k × 16k pixels in colour; here only the rows at hand are held.
+Pillow holds a whole picture to save it, 768 MB for 16k × 16k pixels in colour, and writes no PNG with 16 bits of
+colour; here only the rows at hand are held.
 Every writer takes the file, the picture as bands (rows, W, ...) of `dtype`, its shape (H, W, ...), and words about it.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
 from sinefield.errors import UserError, require
 from sinefield.runs.resolvers import register_resolvers
-from sinefield.training.optimizer_state import take_steps
+from sinefield.training.optimizer_state import take_step
 
 NEEDED = ("signal", "evaluation", "field", "loss", "optimizer", "trainer", "data")  # a run has each of these
-_AHEAD = 100_000  # steps of a schedule that are tried, half a second
 
 register_resolvers()
 
@@ -33,7 +33,7 @@ def build(node: Any, **more: Any) -> Any:
 
 
 def build_optimizer(config: DictConfig, steps: int, several: bool) -> tuple[Any, Any]:
-    """What makes the optimizer of one field, or several, and its schedule or None; tried before anything is written.
+    """What makes the optimizer of one field, or several, and its schedule or None; each has taken a step by then.
 
     Args:
         steps: of the run, all of which the schedule must know a rate for.
@@ -42,13 +42,15 @@ def build_optimizer(config: DictConfig, steps: int, several: bool) -> tuple[Any,
     optimizer, scheduler = build(config.optimizer), build(config.scheduler)
     with as_user_error(reraise_for_hydra("optimizer", config)):
         tried = optimizer([torch.ones(2, requires_grad=True)])
-        take_steps(tried)
+        take_step(tried)
     if scheduler is not None:
         with as_user_error(reraise_for_hydra("scheduler", config)):
             schedule = scheduler(tried)
-            take_steps(tried, 1)
-            for _ in range(min(steps, _AHEAD)):
-                schedule.step()
+            take_step(tried)
+            schedule.step()
+            known = getattr(schedule, "total_steps", steps)  # of OneCycleLR, which raises an error beyond them
+            if known < steps:
+                raise ValueError(f"it ends after {known} of trainer.max_steps={steps} steps")
     apart = not (several and isinstance(tried, torch.optim.LBFGS))
     require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
     return optimizer, scheduler
@@ -129,18 +131,20 @@ def complete(config: DictConfig) -> None:
             config.derived = dict.fromkeys(("dims", "channels", "samples"))
 
 
-def anchor_paths(node: Any, folder: Path) -> None:
-    """Make absolute what names a file or a folder in `folder`, anywhere in the table: for who has left that folder."""
+def anchor_paths(node: Any, folder: Path, missing_here: bool = False) -> None:
+    """Make absolute what names a file or a folder in `folder`, anywhere in the table: for who has left that folder.
+
+    With `missing_here` only what leads to nothing from the current folder.
+    """
     if not isinstance(node, DictConfig | ListConfig):
         return
-    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
-    for key in keys:
+    for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
         if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
             continue
         value = node[key]
-        anchor_paths(value, folder)
-        if isinstance(value, str) and value and (folder / value).exists():
-            node[key] = str(folder / value)
+        anchor_paths(value, folder, missing_here)
+        if isinstance(value, str) and value and os.path.exists(there := os.path.join(folder, value)):
+            node[key] = value if missing_here and os.path.exists(value) else there
 
 
 def normalise_config(node: DictConfig | ListConfig, path: str = "") -> None:

@@ -19,13 +19,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from sinefield.errors import UserError
 from sinefield.runs.configuration import as_user_error, build
 
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices do not help a fit
-# Lightning 2.6 calls what torch 2.13 renamed; it is theirs to mend.
-warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-warnings.filterwarnings("ignore", message="The `srun` command is available")  # a run may well be alone on a cluster
-warnings.filterwarnings("ignore", message=r".*self\.log\(.*sync_dist=True")  # every process scores everything
-
-
 # Knobs of the trainer that the module and the run look after themselves, and that Lightning refuses or must not see.
 OWN = {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"}
 OWN |= {"logger", "callbacks", "enable_checkpointing", "num_sanity_val_steps", "use_distributed_sampler", "plugins"}
@@ -53,12 +46,8 @@ def set_rank(config: DictConfig) -> bool:
         Whether the run has further processes, started by torchrun, srun or Lightning.
     """
     trainer = None
-    with (
-        warnings.catch_warnings(),
-        suppress(UserError),
-        as_user_error("trainer"),
-    ):  # the run's own Trainer says all again
-        warnings.simplefilter("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices do not help a fit
+    with warnings.catch_warnings(action="ignore"), suppress(UserError), as_user_error("trainer"):  # the run's says all
         trainer = build(lightnings(config), logger=False, enable_checkpointing=False, plugins=cluster(config))
     if not isinstance(trainer, pl.Trainer) or trainer.world_size == 1:
         rank_zero_only.rank = 0  # type: ignore[attr-defined]

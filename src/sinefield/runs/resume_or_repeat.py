@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from sinefield.errors import UserError, integer, require
 from sinefield.runs import trusted_config as saved
 from sinefield.runs.comparison import compare, said
+from sinefield.runs.configuration import anchor_paths
 from sinefield.runs.fingerprints import require_unchanged
 from sinefield.runs.folders import new_folder
 from sinefield.runs.rank import set_rank
@@ -72,10 +73,13 @@ def _steps_taken(folder: Path) -> int:
 
 def _train_where_started(config: DictConfig, folder: Path, texts: dict[str, str]) -> dict[str, Any]:
     """Go on, with the relative paths of pictures as they were meant where the run was started."""
+    start = saved.started_in(folder)
+    if start is not None:
+        for name in ("signal", "field"):  # its files, and field.init
+            anchor_paths(config.get(name), Path(start), missing_here=True)
     try:
-        return train(saved.located(config, folder), folder, resume=True, texts=texts)
+        return train(config, folder, resume=True, texts=texts)
     except UserError as error:
-        start = saved.started_in(folder)
         if "does not exist" not in str(error) or start in (None, os.getcwd()):
             raise
         raise type(error)(f"{error}; the run was started in {start}, to which relative paths refer") from error

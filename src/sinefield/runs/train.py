@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,9 +41,6 @@ from sinefield.training.module import FieldModule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-torch.set_flush_denormal(True)  # bumps that underflow make denormal matrices: 20 times as slow to multiply on x86
 
 
 @unfailing_output()
@@ -85,17 +83,25 @@ def train(
 
 
 @contextmanager
-def _float32() -> Iterator[None]:
-    """Single precision by default: trainer.precision says what a run computes in, whatever the caller's default is."""
+def _settings() -> Iterator[None]:
+    """What a run needs of this process: float32 by default, denormals flushed to 0, and silence where nothing is wrong.
+
+    trainer.precision says what a run computes in, whatever the caller's default is.
+    """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
+    torch.set_flush_denormal(True)  # for good: threads keep it. Denormal matrices multiply 20 times as slowly on x86
     try:
-        yield
+        with warnings.catch_warnings():
+            # Lightning 2.6 calls what torch 2.13 renamed; every process scores everything; not all of Slurm is srun.
+            for message in (r".*isinstance\(treespec, LeafSpec", r".*self\.log\(.*sync_dist=T", "The `srun` command"):
+                warnings.filterwarnings("ignore", message=message)
+            yield
     finally:
         torch.set_default_dtype(before)
 
 
-@_float32()
+@_settings()
 def _train(
     config: DictConfig, folder: Path, last: Path | None, interrupts: Interrupts, status: Status, alone: bool
 ) -> dict[str, Any]:
@@ -116,7 +122,8 @@ def _train(
     signal, field, loss, mean_squares, evaluations = build_problem(config, start=last is None)
     with as_user_error("data"):
         knobs = cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True))
-        data = SignalData(signal, loss, **knobs, accumulate=accumulated(config), evaluation=evaluations[0])
+        knobs |= {"max_steps": config.trainer.max_steps, "accumulate": accumulated(config)}
+        data = SignalData(signal, loss, **knobs, evaluation=evaluations[0])
     optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
     module = FieldModule(field, loss, mean_squares, evaluations, optimizer, scheduler, config.chunk, clipping(config))
 
@@ -135,8 +142,6 @@ def _train(
         callbacks.insert(0, build(config.callback))
     with logging_to(config.logger if is_rank_zero() else None, folder) as logger:
         trainer = make_trainer(config, folder, logger, callbacks, alone)
-        told = f"data.max_steps is {data.max_steps}; leave it to trainer.max_steps, which is {trainer.max_steps}"
-        require(data.max_steps == trainer.max_steps, told)  # else Lightning asks for steps for ever
         if logger:
             logger.log_hyperparams(resolved)
         made = {"seed": config.seed, **environment(trainer.strategy.root_device)}  # the fit may outlast the code

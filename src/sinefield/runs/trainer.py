@@ -111,20 +111,13 @@ def _count(least: int, unlimited: bool = False) -> Rule:
     return rule
 
 
-def _one_of(*choices: Any) -> Rule:
+def _one_of(*choices: Any, instead: str = "") -> Rule:
+    """One of some values; with `instead`, those that change nothing: the knob has no use here."""
+
     def rule(name: str, value: Any) -> None:
         known = any(type(value) is type(choice) and value == choice for choice in choices)
-        require(known, f"{name} must be one of {', '.join(map(_typed, choices))} or null, not {_typed(value)}")
-
-    return rule
-
-
-def _only(*harmless: Any, instead: str) -> Rule:
-    """A knob that has no use here, but for values that change nothing."""
-
-    def rule(name: str, value: Any) -> None:
-        known = any(type(value) is type(choice) and value == choice for choice in harmless)
-        require(known, f"{name} has no use here; leave it out: {instead}")
+        listed = f"{name} must be one of {', '.join(map(_typed, choices))} or null, not {_typed(value)}"
+        require(known, f"{name} has no use here; leave it out: {instead}" if instead else listed)
 
     return rule
 
@@ -134,18 +127,10 @@ def _free(name: str, value: Any) -> None:
 
 
 def _text(name: str, value: Any) -> None:
-    """A word, or a table with a `_target_` that makes what Lightning takes as well."""
-    quoted = f"\"{name}='{_typed(value)}'\""
-    require(_made(value), f"{name} must be text, not {_typed(value)}; if it is, write {quoted}")
-
-
-def _profiler(name: str, value: Any) -> None:
-    require(_made(value), f"{name} must be one of {', '.join(PROFILERS)} or null, not {_typed(value)}")
-
-
-def _made(value: Any) -> bool:
-    """Whether it is a word, or a table that Hydra makes an object of."""
-    return isinstance(value, str) or (isinstance(value, dict) and "_target_" in value)
+    """A word, or a table with a `_target_`, that makes what Lightning takes as well."""
+    is_text = isinstance(value, str) or (isinstance(value, dict) and "_target_" in value)
+    known = f"one of {', '.join(PROFILERS)} or null" if name == "trainer.profiler" else "text"
+    require(is_text, f"{name} must be {known}, not {_typed(value)}; if it is, write \"{name}='{_typed(value)}'\"")
 
 
 def _typed(value: Any) -> str:
@@ -163,24 +148,24 @@ RULES: dict[str, Rule] = {  # for every parameter of pl.Trainer
     "devices": _free,
     "num_nodes": _count(1),
     "precision": _free,
-    "logger": _only(instead="choose logger=csv, logger=wandb or logger=none"),
-    "callbacks": _only([], instead="callback= takes one more callback"),
-    "fast_dev_run": _only(False, 0, instead="trainer.max_steps=5 is a short run"),
+    "logger": _one_of(instead="choose logger=csv, logger=wandb or logger=none"),
+    "callbacks": _one_of([], instead="callback= takes one more callback"),
+    "fast_dev_run": _one_of(False, 0, instead="trainer.max_steps=5 is a short run"),
     "max_epochs": _count(1, unlimited=True),
     "min_epochs": _count(0),
     "max_steps": _count(1),
     "min_steps": _count(0),
     "max_time": _free,
-    "limit_train_batches": _only(1.0, instead=_length),
-    "limit_val_batches": _only(1.0, instead=_evaluation),
+    "limit_train_batches": _one_of(1.0, instead=_length),
+    "limit_val_batches": _one_of(1.0, instead=_evaluation),
     "limit_test_batches": _free,  # nothing is tested
     "limit_predict_batches": _free,
-    "overfit_batches": _only(0, 0.0, instead="data.batch_size=null takes the same samples in every step"),
-    "val_check_interval": _only(1.0, instead=_evaluation),
-    "check_val_every_n_epoch": _only(1, instead=_evaluation),
-    "num_sanity_val_steps": _only(0, instead="before the first step there is nothing to evaluate"),
+    "overfit_batches": _one_of(0, 0.0, instead="data.batch_size=null takes the same samples in every step"),
+    "val_check_interval": _one_of(1.0, instead=_evaluation),
+    "check_val_every_n_epoch": _one_of(1, instead=_evaluation),
+    "num_sanity_val_steps": _one_of(0, instead="before the first step there is nothing to evaluate"),
     "log_every_n_steps": _count(0),
-    "enable_checkpointing": _only(True, instead="a run always writes last.ckpt and best.ckpt"),
+    "enable_checkpointing": _one_of(True, instead="a run always writes last.ckpt and best.ckpt"),
     "enable_progress_bar": _flag,
     "enable_model_summary": _flag,
     "accumulate_grad_batches": _count(1),
@@ -189,16 +174,16 @@ RULES: dict[str, Rule] = {  # for every parameter of pl.Trainer
     "deterministic": _one_of(True, False, "warn"),
     "benchmark": _flag,
     "inference_mode": _flag,
-    "use_distributed_sampler": _only(False, instead="every process gets its own points without one"),
-    "profiler": _profiler,
+    "use_distributed_sampler": _one_of(False, instead="every process gets its own points without one"),
+    "profiler": _text,
     "detect_anomaly": _flag,
-    "barebones": _only(False, instead="logger=none and trainer.enable_progress_bar=false leave little to save"),
-    "plugins": _only(
+    "barebones": _one_of(False, instead="logger=none and trainer.enable_progress_bar=false leave little to save"),
+    "plugins": _one_of(
         [], instead="trainer.precision chooses the precision; checkpoints are written in a way of their own"
     ),
     "sync_batchnorm": _flag,  # no network here has such a layer
     "reload_dataloaders_every_n_epochs": _count(0),
     "default_root_dir": _text,
     "enable_autolog_hparams": _flag,
-    "model_registry": _only(instead="no model is uploaded"),
+    "model_registry": _one_of(instead="no model is uploaded"),
 }

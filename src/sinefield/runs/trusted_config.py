@@ -107,31 +107,6 @@ def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
     return found
 
 
-def located(config: DictConfig, folder: Path) -> DictConfig:
-    """The configuration with relative paths of its signal and `field.init` as they lead from where it was started.
-
-    Only those that lead to nothing from here, and to something from there.
-
-    Args:
-        config, folder: of the run.
-    """
-    start = started_in(folder)
-
-    def found(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: item if key == "_target_" else found(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [found(item) for item in value]
-        there = os.path.join(start, value) if start and isinstance(value, str) and value else ""
-        return there if there and os.path.exists(there) and not os.path.exists(value) else value
-
-    if isinstance(config.get("signal"), DictConfig):
-        config.signal = found(OmegaConf.to_container(config.signal))
-    if isinstance(config.get("field"), DictConfig) and "init" in config.field:
-        config.field.init = found(config.field.init)
-    return config
-
-
 def started_in(folder: Path) -> str | None:
     """The current folder of the command that started a run; None where it is not known."""
     try:

@@ -36,7 +36,7 @@ class Merge(Signal):
 
     The jet's gradient is v. Its Laplacian is the rule's mixture of the two Laplacians, which is div v but for the
     jumps of v across the lines where a rule changes its mind and across Omega's border: no function has those.
-    Where v has a potential (a rule of constant shares, b all over the canvas) the value is that potential. NullStatus
+    Where v has a potential (a rule of constant shares, b all over the canvas) the value is that potential. Elsewhere
     the value is the classical solution, `poisson`, on the samples, in Omega a spline through it: the reference a field
     is scored against. Losses on derivatives see v alone, and values where they are a's: see `border`.
 
@@ -124,7 +124,7 @@ class Merge(Signal):
     def integral(self, start: Tensor, end: Tensor) -> Tensor:
         """(N, C), the integral of v along the straight lines from start (N, 2) to end (N, 2).
 
-        Exact where the shares do not change along the line: there it is the pictures' differences. NullStatus the
+        Exact where the shares do not change along the line: there it is the pictures' differences. Elsewhere the
         shares are looked up in the middle of parts one spacing long.
         """
         return self._integral(start, end, _STEP)

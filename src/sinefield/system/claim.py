@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,27 +45,19 @@ def claim(folder: Path) -> Path | None:
     """
     own = {"host": socket.gethostname(), "pid": os.getpid(), "started": started(os.getpid())}
     while True:
-        left = _owners(folder)
+        left = _owners(folder)  # one look for both: whoever looks in the same moment comes to the same number
         if any(owner.living for owner in left):
             return None
         file = folder / f".owner-{max((_number(owner.file) for owner in left), default=0) + 1}.json"
-        try:
-            opened = file.open("xb")  # O_EXCL: it is made, or there already
-        except FileExistsError:
-            continue
-        try:
-            with opened:
+        with suppress(FileExistsError), ExitStack() as cleanup:
+            with file.open("xb") as opened:  # O_EXCL: it is made, or there already
+                cleanup.callback(file.unlink, missing_ok=True)
                 opened.write(json.dumps(own).encode())
-            others = [owner for owner in _owners(folder) if owner.file != file]
-            if any(owner.living for owner in others):
-                file.unlink()
+            if any(other.living for other in _owners(folder) if other.file != file):
                 return None
-            for owner in others:
-                owner.file.unlink(missing_ok=True)
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
-        return file
+            clear(folder)
+            cleanup.pop_all()
+            return file
 
 
 def owner(folder: Path) -> Owner | None:
@@ -72,7 +66,7 @@ def owner(folder: Path) -> Owner | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what processes have left that are gone; the caller has the folder's lock."""
+    """Remove what processes have left that are gone; the caller has the folder's lock or claim."""
     for left in _owners(folder):
         if not left.living:
             left.file.unlink(missing_ok=True)
@@ -101,8 +95,8 @@ def _owners(folder: Path) -> list[Owner]:
 
 def _number(file: Path) -> int:
     """Of a file; 0 for what is none of ours."""
-    digits = file.name.removeprefix(".owner-").removesuffix(".json")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else 0
+    match = re.fullmatch(r"\.owner-([0-9]{1,19})\.json", file.name)
+    return int(match[1]) if match else 0
 
 
 def _read(file: Path) -> Owner | None:
@@ -110,10 +104,11 @@ def _read(file: Path) -> Owner | None:
     try:
         with open(file, "rb", opener=open_nonblocking) as opened:
             found: Any = json.loads(opened.read(1000))
-        owner = Owner(file, found["host"], found["pid"], found["started"])
+        host, pid, began = found["host"], found["pid"], found["started"]
+        if isinstance(host, str) and isinstance(began, str) and type(pid) is int and 0 < pid < 2**31:
+            return Owner(file, host, pid, began)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return Owner(file)  # being written, or a copy of half of one
-    known = isinstance(owner.host, str) and isinstance(owner.started, str)
-    return owner if known and type(owner.pid) is int and 0 < owner.pid < 2**31 else Owner(file)
+        pass
+    return Owner(file)  # being written, or a copy of half of one

@@ -27,9 +27,10 @@ class Interrupted(SystemExit):
 class Interrupts:
     """Answers SIGTERM and Ctrl-C, and SIGUSR2 where somebody else listens to it (a cluster's warning to leave soon).
 
-    From `release` to `hold` a signal raises `Interrupted` at once. While held, the first one only makes `pending` true,
-    until `obey` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is passed on to
-    them, and where they return, the run goes on: that way submitit has its jobs checkpoint and ask for another turn.
+    From `release` to `defer` a signal raises `Interrupted` at once. While held, the first one only makes `pending`
+    true, until `raise_pending` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is
+    passed on to them, and where they return, the run goes on: that way submitit has its jobs checkpoint and ask for
+    another turn.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class Interrupts:
             self.raise_pending()
 
     def defer(self) -> None:
-        """From here on signals wait for `obey`, whoever else has begun to listen meanwhile."""
+        """From here on signals wait for `raise_pending`, whoever else has begun to listen meanwhile."""
         self._held = True
         self._listen()
         if self.pending:

@@ -51,12 +51,7 @@ def protect_process() -> None:
         try:
             os.fstat(number)
         except OSError:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null == number:
-                os.set_inheritable(number, True)
-            else:
-                os.dup2(null, number)
-                os.close(null)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free is this one
     sys.stdout, sys.stderr = unfailing(sys.stdout), unfailing(sys.stderr)
 
 

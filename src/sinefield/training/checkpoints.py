@@ -18,15 +18,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from sinefield.errors import CheckpointError, UserError, integer, require
 from sinefield.system.files import write_atomically, writing
 from sinefield.system.shutdown import Interrupts
 from sinefield.training.data import SignalData
 from sinefield.training.module import FieldModule
-from sinefield.training.optimizer_state import check_optimizer_state, renew
+from sinefield.training.optimizer_state import restore_optimizer
 
 AWAY = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT)  # the disk or the file server, not the file
 
@@ -130,33 +128,25 @@ class Continue(pl.Callback):
         with belonging(self.file):
             pl_module.load_state_dict(self.state["state_dict"])
             pl_module.on_load_checkpoint(self.state)
-            loop, step = (
-                trainer.fit_loop.epoch_loop,
-                integer("its step", self.state["global_step"], 1, trainer.max_steps),
-            )
+            step = integer("its step", self.state["global_step"], 1, trainer.max_steps)
+            # Not by `ckpt_path`: Lightning would restore its counters of epochs and batches from the checkpoint, which
+            # nobody has checked, and would go on in the middle of an epoch without telling callbacks that it starts.
+            loop = trainer.fit_loop.epoch_loop
             loop.manual_optimization.optim_step_progress.total.completed = step  # what trainer.global_step reads
             loop._batches_that_stepped = step  # what loggers are told
             for callback in self.callbacks:
                 callback.load_state_dict(self.state["callbacks"][callback.state_key])
-            (state,), schedules = self.state["optimizer_states"], self.state["lr_schedulers"]
-            if (
-                integer("its max_steps", self.state["found"].get("max_steps", trainer.max_steps), 1)
-                != trainer.max_steps
-            ):
+            before = self.state["found"].get("max_steps", trainer.max_steps)
+            if integer("its max_steps", before, 1) != trainer.max_steps:
                 pl_module.extended_at.append(step)
-                state, schedules = renew(*self._prepared(pl_module), step, state)
-            check_optimizer_state(*self._prepared(pl_module), step, state, schedules)
-            trainer.optimizers[0].load_state_dict(state)
-            for config, schedule in zip(trainer.lr_scheduler_configs, schedules, strict=True):
-                config.scheduler.load_state_dict(schedule)
+            (state,), schedulers = self.state["optimizer_states"], trainer.lr_scheduler_configs
+            scheduler = schedulers[0].scheduler if schedulers else None
+            copies = [nn.Parameter(parameter.detach().clone()) for parameter in pl_module.field.parameters()]
+            restore_optimizer(trainer.optimizers[0], scheduler, pl_module.make_optimizer(copies), step, state)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
         """A step is done."""
         self.stepped()
-
-    def _prepared(self, module: FieldModule) -> tuple[Optimizer, LRScheduler | None]:
-        """The optimizer and the schedule of copies of the parameters, before their first step."""
-        return module.prepared([nn.Parameter(parameter.detach().clone()) for parameter in module.field.parameters()])
 
 
 def read(file: Path) -> dict[str, Any]:

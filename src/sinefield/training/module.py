@@ -68,13 +68,8 @@ class FieldModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its schedule where there is one."""
-        optimizer, scheduler = self.prepared(self.field.parameters())
-        return optimizer if scheduler is None else ([optimizer], [scheduler])
-
-    def prepared(self, parameters: Iterable[nn.Parameter]) -> tuple[Optimizer, LRScheduler | None]:
-        """The optimizer of such parameters, and its schedule, before their first step."""
-        optimizer = self.make_optimizer(parameters)
-        return optimizer, None if self.make_scheduler is None else self.make_scheduler(optimizer)
+        optimizer = self.make_optimizer(self.field.parameters())
+        return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
 
     def on_fit_start(self) -> None:
         """Take the mean squares along to the device, and see how many points fit it."""
