@@ -10,6 +10,7 @@ caught if one of them fails. The same tests run without a mistake first, and mus
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import multiprocessing
 import os
@@ -24,6 +25,21 @@ from typing import NamedTuple
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src"
+# What all tests import, but for the package itself: once, for all the processes that are forked from here.
+PRELOADED = (
+    "hydra",
+    "matplotlib.figure",
+    "numba",
+    "optuna",
+    "PIL.Image",
+    "pytest",
+    "pytorch_lightning",
+    "scipy.sparse.linalg",
+    "skimage.data",
+    "skimage.metrics",
+    "tifffile",
+    "torchmetrics.functional.image",
+)
 SECONDS = 300  # that the tests of one mistake may take; one that lets them run for longer is caught
 
 JET = ["core/test_jet.py", "activations/test_activation_laws.py"]
@@ -272,11 +288,8 @@ def _late(*_: object) -> None:
 
 def main(ending: str = "") -> int:
     """Run all; 1 where one survived, or where its place in the source is no longer there."""
-    import hydra  # noqa: F401  once, for all the processes that are forked from here
-    import pytest  # noqa: F401
-    import pytorch_lightning  # noqa: F401
-    import torchmetrics.functional  # noqa: F401
-
+    for name in PRELOADED:
+        importlib.import_module(name)
     signal.signal(signal.SIGALRM, _late)
     chosen = list(mistakes(ending))
     tests = tuple(dict.fromkeys(test for mistake in chosen for test in mistake.tests))
