@@ -56,13 +56,9 @@ def _fingerprint(file: str) -> str | None:
 def _digest(file: str, size: int, modified: int) -> str:
     if os.path.isdir(file):
         return hashlib.sha256("\n".join(sorted(os.listdir(file))).encode(errors="surrogateescape")).hexdigest()
-    digest = hashlib.sha256(str(size).encode())
+    digest, blocks = hashlib.sha256(str(size).encode()), -(-min(size, _WHOLE) // _BLOCK)
     with open(file, "rb") as stream:
-        if size <= _WHOLE:
-            digest.update(stream.read())
-        else:
-            blocks = _WHOLE // _BLOCK
-            for block in range(blocks):
-                stream.seek((size - _BLOCK) * block // (blocks - 1))
-                digest.update(stream.read(_BLOCK))
+        for block in range(blocks):
+            stream.seek(block * _BLOCK if size <= _WHOLE else (size - _BLOCK) * block // (blocks - 1))
+            digest.update(stream.read(_BLOCK))
     return digest.hexdigest()
