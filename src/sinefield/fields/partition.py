@@ -1,6 +1,6 @@
 """A long signal by many small networks, one per part of one axis, blended smoothly where parts meet.
 
-    f(x) = sum_k w_k(u) g_k(z_k),      u = K (x_a + 1) / 2,      z_k = (x - c_k) scale
+    f(x) = sum_k w_k(u) g_k(z_k),      u = K (x_a + 1) / 2,      z_k = K (x_a - c_k)
 
 Network g_k belongs to the part k <= u < k + 1 of axis a. The windows w_k are a partition of unity: 1 inside a part, and
 around the boundary u = b the two neighbours share the weight by the quintic ``S(t) = 6 t^5 - 15 t^4 + 10 t^3``, so that
@@ -41,11 +41,11 @@ class Partition(nn.Module):
         width, depth: neurons per layer, and hidden layers behind the first, of each network.
         samples: of the signal along the axis; with `part` it gives K.
         part: samples per network.
-        reach: half the length of a part in its network's own coordinates. Along the axis a frequency w of the first
-            layer is K reach w radians per unit of x: at a fixed `part` it follows the sampling.
+        first_scale: multiplies the first layer's weights along the axis at the start, where no encoding is in front:
+            its frequencies end at w0 `first_scale` radians per half part. At a fixed `part` they follow the sampling.
         overlap: the blended share of a part, above 0, at most 1.
         axis: a, which coordinate is divided.
-        activation, encoding: of every network, as for `CoordinateMLP`; its coordinates are z_k.
+        activation, encoding: of every network, as for `CoordinateMLP`, with x_a replaced by z_k.
 
     >>> from sinefield.activations.sine import Sine
     >>> field = Partition(1, 1, width=16, depth=1, samples=1000, part=100, activation=Sine())
@@ -65,7 +65,7 @@ class Partition(nn.Module):
         depth: int = 2,
         samples: int = 4800,
         part: int = 4800,
-        reach: float = 20.0,
+        first_scale: float = 20.0,
         overlap: float = 0.1,
         axis: int = 0,
         *,
@@ -79,7 +79,7 @@ class Partition(nn.Module):
         require(overlap <= 1, f"field.overlap must be at most 1, the whole part, not {overlap}")
         samples, part = integer("field.samples", samples, least=1), integer("field.part", part, least=1)
         self.parts = max(1, round(samples / part))
-        positive("field.reach", reach)
+        first_scale = positive("field.first_scale", first_scale)
 
         def one() -> CoordinateMLP:
             return CoordinateMLP(dims, out_features, width, depth, activation=activation, encoding=encoding)
@@ -89,8 +89,11 @@ class Partition(nn.Module):
         require(count <= MOST, f"field.part={part} makes {count:,} weights, of {MOST:,} at most; take a longer part")
         self.networks = stack_fields([first, *(one() for _ in range(1, self.parts))])
         self.networks.encoding = first.encoding  # the same for all
-        scale = torch.full((dims,), float(reach))
-        scale[self.axis] *= self.parts
+        if self.networks.is_first(0):
+            with torch.no_grad():
+                self.networks.linear_maps()[0].weight[..., self.axis] *= first_scale
+        scale = torch.ones(dims)
+        scale[self.axis] = self.parts
         centres = (2 * torch.arange(self.parts, dtype=torch.float64) + 1) / self.parts - 1
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("centres", centres.to(scale.dtype), persistent=False)
