@@ -48,4 +48,5 @@ def table(metrics: dict[str, Any]) -> str:
         ("parameters", f"{metrics['parameters']:,d}"),
         ("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB"),
     ]
-    return "\n".join(f"{name:18} {text}" for name, text in rows)
+    width = max(18, *(len(name) for name, _ in rows))  # as wide as "run folder", which follows
+    return "\n".join(f"{name:{width}} {text}" for name, text in rows)
