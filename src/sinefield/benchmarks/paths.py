@@ -104,10 +104,8 @@ def default(problem: Problem, count: int | None = None) -> Step:
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        with (
-            microbatches.thread_pool(samples.x.device),
-            torch.autocast(problem.device, dtype, enabled=dtype is not None),
-        ):
+        autocast = torch.autocast(problem.device, dtype, enabled=dtype is not None)
+        with microbatches.thread_pool(samples.x.device), autocast:
             terms = microbatches.gradient(loss, [samples], mean_squares)
         optimizer.step()
         return torch.stack(list(terms.values())).sum()
