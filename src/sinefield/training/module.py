@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from sinefield.errors import integer, require
+from sinefield.errors import UserError, integer, require
 from sinefield.evaluation.base import Evaluation, Score, mean
 from sinefield.training.data import Batch, SignalData
 from sinefield.training.divergence import DivergenceGuard
@@ -103,7 +103,10 @@ class FieldModule(pl.LightningModule):
         optimizer.step(closure)
         self.guard.update(step, losses[0])
         if isinstance(scheduler, LRScheduler):
-            scheduler.step()
+            try:
+                scheduler.step()
+            except ValueError as error:  # such as one made of others, the last of which is too short
+                raise UserError(f"scheduler ends at step {step} of {self.trainer.max_steps}: {error}") from error
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradients: of all processes together, and as large as they are.
