@@ -84,14 +84,30 @@ class TestForward:
         with pytest.raises(UserError, match=r"activation\.omega0 must be a number, or a list"):
             Sine(omega0=[])
 
-    def test_first_layer_has_its_own_frequency(self):
-        """omega0 in the first layer, hidden_omega0 in the others."""
+    @pytest.mark.parametrize("order", [0, 1, 2])
+    def test_first_layer_has_its_own_frequency(self, order):
+        """omega0 in the first layer, hidden_omega0 in the others, for the value and its derivatives."""
         field = CoordinateMLP(1, 1, 8, 1, activation=Sine(omega0=7.0, hidden_omega0=3.0))
         x = torch.rand(5, 1)
         (first, hidden), head = field.layers, field.head
-        h = torch.sin(7 * (x @ first.weight.T + first.bias))
-        h = torch.sin(3 * (h @ hidden.weight.T + hidden.bias))
-        assert torch.allclose(field(x), h @ head.weight.T + head.bias, atol=1e-13)
+
+        def equation(x):
+            h = torch.sin(7 * (x @ first.weight.T + first.bias))
+            return torch.sin(3 * (h @ hidden.weight.T + hidden.bias)) @ head.weight.T + head.bias
+
+        for part, expected in zip(field.jet(x, order).parts, autograd_jet(equation, x, order).parts, strict=True):
+            assert distance(part, expected) < 1e-13
+
+    @pytest.mark.parametrize("waves", [False, True])
+    def test_any_sums_of_second_derivatives(self, waves):
+        """Those that are asked for, in their order."""
+        encoding = Fourier(2, frequencies=5) if waves else None
+        field = CoordinateMLP(2, 3, 16, 1, activation=Sine(omega0=3.0), encoding=encoding)
+        x, a = torch.rand(5, 2), torch.tensor([[1.0, -4.0], [0.0, 2.0], [1.0, 1.0]])
+        found = field.jet(x, 2, a)
+        assert found.operators is a
+        for part, expected in zip(found.parts, autograd_jet(field, x, 2, a).parts, strict=True):
+            assert distance(part, expected) < 1e-12
 
     @pytest.mark.parametrize("order", [0, 1])
     def test_behind_waves_every_layer_is_a_hidden_one(self, order):

@@ -69,6 +69,16 @@ def test_what_is_taken_is_trained_with_the_stack(which):
         assert not parameter.grad[0].any()
 
 
+@pytest.mark.parametrize("batch", [(7,), (2, 3), ()])
+def test_points_of_any_shape(batch):
+    """(.., D) to (K, .., C)."""
+    single = [Siren(2, 3, width=8, depth=1) for _ in range(K)]
+    x = torch.rand(*batch, 2)
+    found = stack_fields(single)(x)
+    assert found.shape == (K, *batch, 3)
+    assert distance(found, torch.stack([field(x) for field in single])) < 1e-14
+
+
 def test_a_stack_keeps_its_own_weights():
     """Those it was made of stay as they are."""
     single = Siren(2, 1, width=8, depth=1)
