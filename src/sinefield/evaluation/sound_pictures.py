@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from io import BytesIO
 
 import matplotlib
@@ -54,7 +55,13 @@ def spectrograms(truth: np.ndarray, value: np.ndarray, rate: float, caption: str
         loudest_power = None
         for row, (name, sound) in enumerate(zip(_ROWS, (truth, value, error), strict=True)):
             frequency, time, power = processing.spectrogram(
-                np.nan_to_num(sound), rate, window="hann", nperseg=length, noverlap=length // 2, axis=0, scaling="spectrum"
+                np.nan_to_num(sound),
+                rate,
+                window="hann",
+                nperseg=length,
+                noverlap=length // 2,
+                axis=0,
+                scaling="spectrum",
             )
             power = power.mean(axis=1)  # over the channels
             loudest_power = power.max() if loudest_power is None else loudest_power
@@ -111,8 +118,8 @@ def _colour(channel: int) -> str:
     return _COLOURS[channel % len(_COLOURS)]
 
 
-def _style() -> matplotlib.RcParams:
-    return matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9})  # type: ignore[return-value]
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9})
 
 
 def _png(figure: Figure) -> bytes:
