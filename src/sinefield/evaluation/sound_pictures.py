@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from io import BytesIO
 
 import matplotlib
@@ -117,8 +118,8 @@ def _colour(channel: int) -> str:
     return _COLOURS[channel % len(_COLOURS)]
 
 
-def _style() -> matplotlib.RcParams:
-    return matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9})  # type: ignore[return-value]
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9})
 
 
 def _png(figure: Figure) -> bytes:

@@ -63,6 +63,7 @@ class Audio(Signal):
         require(integer("signal.degree", degree, least=3) in (3, 5), f"signal.degree must be 3 or 5, not {degree}")
         name = "the composed sound" if path is None else str(path)
         samples, rate = _cut(*((composed(), _RATE) if path is None else _read(path)), start, seconds, name)
+        require(bool(np.isfinite(samples).all()), f"{name} holds samples that are not finite numbers; mend the file")
         if mono:
             samples = samples.mean(axis=1, keepdims=True)
         if size is not None:
@@ -70,15 +71,14 @@ class Audio(Signal):
             wanted = 2 * wanted - 1 if holdout else wanted
             if wanted < len(samples):
                 samples, rate = _resampled(samples, wanted), rate * wanted / len(samples)
-        if holdout:  # an odd number, so that the samples are the first and the last of those between
-            samples = samples[: len(samples) - 1 + len(samples) % 2]
         least = 2 * degree + 1 if holdout else degree + 1
         cure = "take more of it, signal.start and signal.seconds"
         require(len(samples) >= least, f"{name}: {len(samples)} samples are too few, {least} are needed; {cure}")
+        if holdout:  # an odd number, so that the samples are the first and the last of those between
+            samples = samples[: len(samples) - 1 + len(samples) % 2]
         count = len(samples[::2]) if holdout else len(samples)
         cure = "take a part, signal.start and signal.seconds, or resample it, signal.size"
         require(count <= MOST, f"{name}: {count:,} samples are too many, {MOST:,} at most; {cure}")
-        require(bool(np.isfinite(samples).all()), f"{name} holds samples that are not finite numbers; mend the file")
         loudest = float(np.abs(samples).max())
         require(loudest > 0, f"{name} is silent throughout; take another part or another file")
         values = samples / loudest
