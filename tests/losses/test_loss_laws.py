@@ -261,6 +261,16 @@ class TestSum:
             (["w"], Wave.operators),
         ]
 
+    @pytest.mark.parametrize("size", [2, None])
+    def test_terms_of_other_groups_of_points_stand_apart(self, size):
+        """A batch is cut between the groups of the one, and not between those of the other."""
+
+        class Together(Value):
+            group = size
+
+        loss = Loss({"a": Together(), "v": Value()})
+        assert [(list(group.terms), group.size) for group in loss.groups] == [(["v"], 1), (["a"], size)]
+
     @pytest.mark.parametrize("name", described("loss"))
     def test_every_yaml_is_a_sum_of_terms(self, name, compose):
         from sinefield.runs.configuration import build
@@ -352,6 +362,12 @@ class TestConstraints:
         if len(signal) < 1000:
             assert_samples(points, signal)
 
+    @pytest.mark.parametrize("count", [1, 4, 16, 100])
+    def test_mean_s_samples_lie_around_the_middle(self, count):
+        """As far to one side as to the other."""
+        points = Mean(count=count).points(Grid(65, 33), seeded())
+        assert points.mean(dim=0).abs().max() < 1e-14
+
     def test_mean_sees_the_mean_alone(self):
         """An error that has no mean over its points is not seen; a constant one is, channel by channel."""
         truth = random_jet(Mean())
@@ -380,6 +396,22 @@ class TestWeakForms:
         assert (apart.abs() <= signal.extent + 1e-14).all()
         a = torch.tensor([[2.0], [-1.0]])
         assert self.seen(loss, points @ a) == pytest.approx((apart @ a).square().mean().item() / 2, rel=1e-10)
+
+    def test_differences_have_all_lengths_and_directions(self):
+        """Log-uniform from a spacing, 1/32, to half the box, times the larger of two uniform numbers."""
+        start, end = Differences(count=8000).points(Grid(65, 65), seeded()).unflatten(0, (-1, 2)).unbind(1)
+        step = end - start
+        assert step.abs().amax(dim=1).log().mean() == pytest.approx(math.log(1 / 32) / 2 - 1 / 2, rel=0.03)
+        for quadrant in ((step > 0).all(1), (step < 0).all(1), (step[:, 0] > 0) & (step[:, 1] < 0)):
+            assert quadrant.double().mean() == pytest.approx(1 / 4, rel=0.1)
+
+    @pytest.mark.parametrize("cls", [Circles, Squares])
+    def test_half_of_the_means_lie_near_the_border(self, cls):
+        """At a log-uniform distance from half a spacing, 1/64, to half the box; the others anywhere."""
+        centres = cls(count=8000).points(Grid(65, 65), seeded())[::9]
+        near = (1 - centres.abs()).amin(dim=1) < 1 / 8
+        assert near[::2].double().mean() > 0.5
+        assert near[1::2].double().mean() == pytest.approx(1 - (7 / 8) ** 2, rel=0.1)
 
     @pytest.mark.parametrize(("cls", "exact"), [(Circles, 8), (Squares, 4)])
     @pytest.mark.parametrize("shape", [(33, 33), (17, 50)])

@@ -9,7 +9,7 @@ import torch
 
 from sinefield.errors import UserError
 from sinefield.losses.base import Loss
-from sinefield.losses.constraints import Border
+from sinefield.losses.constraints import Border, Mean
 from sinefield.losses.laplacian import Laplacian
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles
@@ -56,6 +56,30 @@ def test_every_group_of_terms_has_its_points_and_what_is_known_there(signal) -> 
     assert len(weak.x) == 5 * 9
     assert torch.equal(border.known.value, signal.jet(border.x, 0).value)
     assert (border.x.abs().amax(dim=1) == 1).all()
+
+
+def test_terms_with_points_of_their_own_draw_different_ones(signal) -> None:
+    _, one, other = SignalData(signal, Loss({"v": Value(), "a": Border(count=7), "b": Border(count=7)}), 24).batch(0)
+    assert not torch.equal(one.x, other.x)
+
+
+def test_processes_share_the_points_of_a_step(signal) -> None:
+    """Whole groups, each in one process and counted by their number; what cannot be dealt out, all have in full."""
+    loss = Loss({"v": Value(), "w": Circles(count=5), "m": Mean()})
+    whole = SignalData(signal, loss, 25).batch(3)
+    parts = []
+    for rank in range(3):
+        data = SignalData(signal, loss, 25)
+        data.trainer = SimpleNamespace(world_size=3, global_rank=rank)
+        parts.append(data.batch(3))
+    for size, all_points, *own in zip((1, 9), whole, *parts, strict=False):
+        assert [len(its.x) for its in own] == [size * -(-(len(all_points.x) // size - rank) // 3) for rank in range(3)]
+        assert [its.share for its in own] == [len(its.x) / len(all_points.x) for its in own]
+        dealt = torch.cat([its.x for its in own]).unflatten(0, (-1, size)).flatten(1)
+        assert torch.equal(*(torch.unique(x, dim=0) for x in (dealt, all_points.x.unflatten(0, (-1, size)).flatten(1))))
+    for *_, mean in parts:
+        assert torch.equal(mean.x, whole[2].x)
+        assert mean.share == 1 / 3
 
 
 @pytest.mark.parametrize("batch_size", [24, None])
