@@ -185,9 +185,9 @@ MISTAKES: dict[str, list[tuple[str, str, list[str]]]] = {
         ("[trainer.global_rank :: processes]", "[:: processes]", DATA),
         ("return own, len(own) / len(points)", "return own, 1 / processes", DATA),
         ("return points, 1 / processes", "return points, 1.0", DATA),
-        ("start // self.data.eval_every + 1)", "start // self.data.eval_every)", [*DATA, "runs/test_resume.py"]),
+        ("start // self.data.eval_every + 1)", "start // self.data.eval_every)", DATA),
         ("step % self.eval_every == 0 or step >= self.max_steps", "step % self.eval_every == 0",
-         [*DATA, "runs/test_trainer.py", "runs/test_train.py"]),
+         DATA),
         ("known.map(lambda t: t[which])", "known.map(lambda t: t[: len(which)])", DATA),
         ("torch.randint(count, (batch,)", "torch.randint(count - 1, (batch,)", DATA),
     ],
@@ -265,7 +265,8 @@ def run(mistake: Mistake) -> tuple[Mistake, str, float]:
         sys.path[:0] = [str(source)]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH", "")]))
         paths = [str(source / path[7:]) if path.startswith("../src/") else str(TESTS / path) for path in mistake.tests]
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(TESTS.parent), "--basetemp", f"{place}/tmp"]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-c", str(TESTS.parent / "pyproject.toml")]
+        options += ["--rootdir", str(TESTS.parent), "--basetemp", f"{place}/tmp"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hydra, which is here already, is a plugin too
         signal.alarm(SECONDS if mistake.old else 0)
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):

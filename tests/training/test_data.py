@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -42,6 +43,17 @@ def test_a_step_has_the_same_points_whatever_came_before(signal, continuous) -> 
     assert torch.equal(first.batch(17)[0].x, later.batch(17)[0].x)
     assert not torch.equal(later.batch(17)[0].x, later.batch(18)[0].x)
     assert not torch.equal(later.batch(17)[0].x, SignalData(signal, VALUE, 24, continuous, seed=4).batch(17)[0].x)
+
+
+@pytest.mark.parametrize(("start", "steps"), [(0, [0, 1, 2, 3]), (4, [4, 5, 6, 7]), (5, [5, 6, 7]), (8, [8, 9])])
+def test_an_epoch_ends_where_an_evaluation_is_due_or_the_run_ends(signal, start, steps) -> None:
+    """Wherever it starts; the points are those of these steps."""
+    data = SignalData(signal, VALUE, 24, eval_every=4, max_steps=10)
+    data.trainer = SimpleNamespace(global_step=start, world_size=1)
+    found = list(islice(data.train_dataloader(), 9))
+    assert len(found) == len(steps)
+    assert all(torch.equal(batch[0].x, data.batch(step)[0].x) for batch, step in zip(found, steps, strict=True))
+    assert [step for step in range(1, 11) if data.due(step)] == [4, 8, 10]
 
 
 def test_no_batch_size_is_the_whole_grid_in_order(signal) -> None:
