@@ -15,7 +15,7 @@ from sinefield.kernels import compiled, dispatch, loops, operations
 
 
 @pytest.fixture
-def anew():
+def anew(monkeypatch):
     """The backend chosen as in a new process, whose loops are not compiled yet; afterwards as it was."""
 
     def choose():
@@ -23,6 +23,7 @@ def anew():
         return dispatch._compiled.__wrapped__()
 
     yield choose
+    monkeypatch.undo()
     importlib.reload(loops)
 
 
@@ -66,7 +67,7 @@ def test_machine_code_that_cannot_be_kept_is_used(anew, monkeypatch, error):
     assert same_jets(compiled)
 
 
-def test_a_compiler_that_is_switched_off_is_not_used(anew, monkeypatch):
+def test_a_compiler_that_is_switched_off_is_not_used(monkeypatch):
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     assert dispatch._compiled.__wrapped__() is operations
 

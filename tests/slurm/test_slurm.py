@@ -23,7 +23,7 @@ MISSING = [name for name in ("slurmctld", "slurmd", "srun") if shutil.which(name
 pytestmark = pytest.mark.skipif(
     bool(MISSING), reason=f"no Slurm here ({', '.join(MISSING)}): apt install slurmctld slurmd slurm-client"
 )
-JOBS = ["-m", *SMALL, "trainer.max_steps=1000", "data.eval_every=50", "logger=none", "seed=1,2,3,4,5,6"]
+JOBS = ["-m", *SMALL, "trainer.max_steps=3000", "data.eval_every=50", "logger=none", "seed=1,2,3,4,5,6"]
 
 
 @pytest.fixture
