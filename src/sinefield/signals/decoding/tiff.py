@@ -12,6 +12,7 @@ Source: TIFF 6.0; Adobe, TIFF Technical Notes 1 to 3.
 
 import logging
 import math
+import textwrap
 import zlib
 from pathlib import Path
 
@@ -157,9 +158,10 @@ def _has_more(tiff: tifffile.TiffFile) -> bool:
 
 
 def _kind(page: tifffile.TiffPage) -> str:
-    """The layout in words."""
+    """The layout in words; a damaged file may hold thousands of numbers where one belongs."""
     form = {1: "unsigned", 2: "signed", 3: "float"}.get(page.sampleformat, f"sample format {page.sampleformat}")
     colours = getattr(page.photometric, "name", page.photometric)
     planes = ", planes apart" if page.planarconfig == PLANARCONFIG.SEPARATE and page.samplesperpixel > 1 else ""
     packed = getattr(page.compression, "name", page.compression)
-    return f"{colours}, {page.samplesperpixel} x {page.bitspersample} bits, {form}{planes}, compression {packed}"
+    bits = f"{page.samplesperpixel} x {page.bitspersample} bits"
+    return textwrap.shorten(f"{colours}, {bits}, {form}{planes}, compression {packed}", 200)
