@@ -20,9 +20,12 @@ from sinefield.system.status import read
 
 HERE = Path(__file__).parent
 MISSING = [name for name in ("slurmctld", "slurmd", "srun") if shutil.which(name) is None]
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"no Slurm here ({', '.join(MISSING)}): apt install slurmctld slurmd slurm-client"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"no Slurm here ({', '.join(MISSING)}): apt install slurmctld slurmd slurm-client"
+    ),
+]
 JOBS = ["-m", *SMALL, "trainer.max_steps=1000", "data.eval_every=50", "logger=none", "seed=1,2,3,4,5,6"]
 
 
