@@ -67,7 +67,7 @@ def test_a_step_s_figures_are_those_of_the_median_turn(clocked, monkeypatch) -> 
 def test_a_stack_is_compared_with_as_many_fields_in_turn(clocked, monkeypatch) -> None:
     """The step of K equal fields at once has K times the loss of one; figures are medians, without the first turn."""
     problem = paths.Problem("laplacian", points=20, width=8, depth=1)
-    losses = [float(fields.together(problem, count)()) for count in (None, 3)]
+    losses = [float(paths.default(problem, count)()) for count in (None, 3)]
     assert losses[1] == pytest.approx(3 * losses[0], rel=1e-5)
     both = iter([9.0, 9.0, 2.0, 8.0, 4.0, 12.0, 3.0, 10.0])
     monkeypatch.setattr(fields, "clock", lambda step, device: next(both))

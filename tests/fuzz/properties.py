@@ -59,7 +59,7 @@ def attempt(what: str, call: Any, *arguments: Any, **more: Any) -> Any:
     """What the call returns; None where it refused in one line, and said enough."""
     found, said = None, None
     try:
-        with bounded(), patch("sinefield.runs.results.draw", lambda *_: {"contact_sheet": None}):
+        with bounded(), patch("sinefield.evaluation.picture.Picture.draw", lambda *_: {"contact_sheet": None}):
             found = call(*arguments, **more)
     except Enough:
         pass

@@ -222,7 +222,7 @@ ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max
         ),
         (
             ["signal=analytic", "signal.channels=2"],
-            r"has 2 channels; a run draws 1 .* or 3",
+            r"2 dimensions and 2 channels; evaluation=picture takes 2 dimensions and 1 \(grey\) or 3",
         ),
     ],
     ids=lambda x: x[-1] if isinstance(x, list) else "",
