@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -32,7 +33,11 @@ JOBS = ["-m", *SMALL, "trainer.max_steps=1000", "data.eval_every=50", "logger=no
 @pytest.fixture
 def cluster(monkeypatch):
     """Two virtual nodes of one core, in a folder with a short name: sockets in it have at most 108 letters."""
-    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as short:
+    with (
+        Path(tempfile.gettempdir(), "sinefield-slurm.lock").open("w") as alone,
+        tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as short,
+    ):
+        fcntl.flock(alone, fcntl.LOCK_EX)  # its ports are fixed, and tests run side by side
         folder = Path(short)
         subprocess.run([HERE / "up.sh", folder], check=True)
         monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
