@@ -14,6 +14,7 @@ import logging
 import math
 import zlib
 from pathlib import Path
+from reprlib import repr as brief
 
 import numpy as np
 import tifffile
@@ -157,9 +158,9 @@ def _has_more(tiff: tifffile.TiffFile) -> bool:
 
 
 def _kind(page: tifffile.TiffPage) -> str:
-    """The layout in words."""
-    form = {1: "unsigned", 2: "signed", 3: "float"}.get(page.sampleformat, f"sample format {page.sampleformat}")
-    colours = getattr(page.photometric, "name", page.photometric)
-    planes = ", planes apart" if page.planarconfig == PLANARCONFIG.SEPARATE and page.samplesperpixel > 1 else ""
-    packed = getattr(page.compression, "name", page.compression)
-    return f"{colours}, {page.samplesperpixel} x {page.bitspersample} bits, {form}{planes}, compression {packed}"
+    """The layout in words; in a damaged file any of these numbers may be hundreds of them."""
+    samples, bits, form = (brief(n) for n in (page.samplesperpixel, page.bitspersample, page.sampleformat))
+    form = {"1": "unsigned", "2": "signed", "3": "float"}.get(form, f"sample format {form}")
+    colours, packed = (getattr(n, "name", None) or brief(n) for n in (page.photometric, page.compression))
+    planes = ", planes apart" if page.planarconfig == PLANARCONFIG.SEPARATE and samples != "1" else ""
+    return f"{colours}, {samples} x {bits} bits, {form}{planes}, compression {packed}"
