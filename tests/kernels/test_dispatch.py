@@ -15,7 +15,7 @@ from sinefield.kernels import compiled, dispatch, loops, operations
 
 
 @pytest.fixture
-def anew():
+def anew(monkeypatch):
     """The backend chosen as in a new process, whose loops are not compiled yet; afterwards as it was."""
 
     def choose():
@@ -23,6 +23,7 @@ def anew():
         return dispatch._compiled.__wrapped__()
 
     yield choose
+    monkeypatch.undo()  # before they are loaded again, or all later tests would have loops that are not compiled
     importlib.reload(loops)
 
 

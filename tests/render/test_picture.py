@@ -428,7 +428,7 @@ def test_a_picture_drawn_at_every_third_sample_is_rendered_on_the_grid_it_was_fi
     torch.testing.assert_close(render.at(picture, [15, 16], "gradient").gradient, slope.detach(), rtol=1e-4, atol=1e-6)
 
     asked = []
-    monkeypatch.setattr(render, "zoom_figure", lambda *given: asked.append(given) or value_picture(expected))
+    monkeypatch.setattr(render.picture, "zoom_figure", lambda *given: asked.append(given) or value_picture(expected))
     assert "columns 6 to 12, rows 6 to 12 of" in render.zoom(picture, tmp_path / "a.png", [9, 9, 9])
     ((pixels, crop, field, _, every),) = asked
     assert (pixels.shape, crop, every) == ((6, 6, 3), (2, 2, 5, 5), 3)

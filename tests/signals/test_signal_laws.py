@@ -33,9 +33,12 @@ def knobs(tmp_path_factory):
 def small(node: DictConfig, knobs: dict) -> DictConfig:
     """The node with `knobs` for those of their names, at any depth."""
     for key in list(node):
+        given = None if OmegaConf.is_missing(node, key) else node[key]
+        if key == "path" and given is None and not OmegaConf.is_missing(node, key):
+            continue  # it is not made of a file
         if key in knobs:
             node[key] = knobs[key]
-        elif not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
+        elif isinstance(given, DictConfig):
             small(node[key], knobs)
     return node
 

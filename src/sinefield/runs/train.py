@@ -149,7 +149,7 @@ def _train(
             trainer.fit(module, datamodule=data)
         history.require_evaluated(trainer.global_step)
         if not trainer.is_global_zero:
-            return module.scores | module.evaluations[0].described()
+            return {**module.scores, **module.evaluations[0].described()}
         costs = {
             "steps": trainer.global_step,
             "fit_seconds": history.fit_seconds,
