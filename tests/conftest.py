@@ -41,15 +41,16 @@ def small(choice: str, folder: Path) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def small_sheet(request, monkeypatch) -> None:
+def small_sheet(request) -> Iterator[None]:
     """Runs in this process draw a small contact sheet, whose layout takes as long as all else that a small run does.
 
     Not in tests of pictures and of the files in conf/, nor where `python train.py` runs in a process of its own.
     """
     drawn = request.path.parent.name == "report" or request.path.stem in ("test_conf", "test_train")
-    if not drawn and "sinefield.report.pictures" in sys.modules:
-        sheet = "sinefield.report.sheet.contact_sheet"
-        monkeypatch.setattr(sheet, lambda panels, *arguments: panels["error"])
+    with pytest.MonkeyPatch.context() as patch:  # not the test's own, whose turn among its fixtures that would change
+        if not drawn and "sinefield.report.pictures" in sys.modules:
+            patch.setattr("sinefield.report.sheet.contact_sheet", lambda panels, *arguments: panels["error"])
+        yield
 
 
 @pytest.fixture

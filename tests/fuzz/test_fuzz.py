@@ -24,6 +24,7 @@ def tried(target, examples: int, derandomize: bool) -> None:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
+    vars(target).pop("_hypothesis_internal_settings_applied", None)  # of another test in this process, with others
     bounds(target)()
     print(target.__name__, examples, dict(sorted(seen.items())))
 

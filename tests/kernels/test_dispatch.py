@@ -23,7 +23,7 @@ def anew(monkeypatch):
         return dispatch._compiled.__wrapped__()
 
     yield choose
-    monkeypatch.undo()
+    monkeypatch.undo()  # before they are loaded again, or all later tests would have loops that are not compiled
     importlib.reload(loops)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -20,16 +21,23 @@ from sinefield.system.status import read
 
 HERE = Path(__file__).parent
 MISSING = [name for name in ("slurmctld", "slurmd", "srun") if shutil.which(name) is None]
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"no Slurm here ({', '.join(MISSING)}): apt install slurmctld slurmd slurm-client"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"no Slurm here ({', '.join(MISSING)}): apt install slurmctld slurmd slurm-client"
+    ),
+]
 JOBS = ["-m", *SMALL, "trainer.max_steps=3000", "data.eval_every=50", "logger=none", "seed=1,2,3,4,5,6"]
 
 
 @pytest.fixture
 def cluster(monkeypatch):
     """Two virtual nodes of one core, in a folder with a short name: sockets in it have at most 108 letters."""
-    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as short:
+    with (
+        Path(tempfile.gettempdir(), "sinefield-slurm.lock").open("w") as alone,
+        tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as short,
+    ):
+        fcntl.flock(alone, fcntl.LOCK_EX)  # its ports are fixed, and tests run side by side
         folder = Path(short)
         subprocess.run([HERE / "up.sh", folder], check=True)
         monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))

@@ -232,6 +232,22 @@ def test_other_kinds_are_refused_in_one_line(tmp_path, a, options):
         decode(path)
 
 
+@pytest.mark.parametrize("code", [258, 259, 262, 277, 339])  # bits, compression, colours, samples, their format
+def test_a_tag_of_hundreds_of_numbers_is_refused_in_a_short_line(tmp_path, code):
+    tags = {256: [9], 257: [7], 258: [3], 259: [1], 262: [0], 277: [1], 339: [1], 273: [8], 279: [63], 278: [7]}
+    tags[code] = list(range(40_000, 40_600))
+    directory, values = struct.pack("<H", len(tags)), b""
+    for number, its in sorted(tags.items()):
+        place = its[0] if len(its) == 1 else 8 + 2 + 12 * len(tags) + 4
+        values += b"" if len(its) == 1 else struct.pack(f"<{len(its)}H", *its)
+        directory += struct.pack("<HHII", number, 3, len(its), place)
+    (tmp_path / "t.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + values)
+    with pytest.raises(UserError) as refused:
+        decode(tmp_path / "t.tif")
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 600
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("tile", [None, (16, 16)])
 def test_cut_short(tmp_path, compression, tile):

@@ -12,9 +12,9 @@ Source: TIFF 6.0; Adobe, TIFF Technical Notes 1 to 3.
 
 import logging
 import math
-import textwrap
 import zlib
 from pathlib import Path
+from reprlib import repr as brief
 
 import numpy as np
 import tifffile
@@ -158,10 +158,9 @@ def _has_more(tiff: tifffile.TiffFile) -> bool:
 
 
 def _kind(page: tifffile.TiffPage) -> str:
-    """The layout in words; a damaged file may hold thousands of numbers where one belongs."""
-    form = {1: "unsigned", 2: "signed", 3: "float"}.get(page.sampleformat, f"sample format {page.sampleformat}")
-    colours = getattr(page.photometric, "name", page.photometric)
-    planes = ", planes apart" if page.planarconfig == PLANARCONFIG.SEPARATE and page.samplesperpixel > 1 else ""
-    packed = getattr(page.compression, "name", page.compression)
-    bits = f"{page.samplesperpixel} x {page.bitspersample} bits"
-    return textwrap.shorten(f"{colours}, {bits}, {form}{planes}, compression {packed}", 200)
+    """The layout in words; in a damaged file any of these numbers may be hundreds of them."""
+    samples, bits, form = (brief(n) for n in (page.samplesperpixel, page.bitspersample, page.sampleformat))
+    form = {"1": "unsigned", "2": "signed", "3": "float"}.get(form, f"sample format {form}")
+    colours, packed = (getattr(n, "name", None) or brief(n) for n in (page.photometric, page.compression))
+    planes = ", planes apart" if page.planarconfig == PLANARCONFIG.SEPARATE and samples != "1" else ""
+    return f"{colours}, {samples} x {bits} bits, {form}{planes}, compression {packed}"
