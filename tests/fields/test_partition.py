@@ -76,6 +76,18 @@ class TestJet:
         expected = field.head.weight[k] @ h + field.head.bias[k]
         assert distance(field(x)[1], expected) < 1e-14
 
+    def test_only_the_networks_at_the_points_are_computed(self, monkeypatch):
+        field, computed, layers = made(), [], Partition._layers
+
+        def counting(self, z, *rest):
+            computed.append(len(z))
+            return layers(self, z, *rest)
+
+        monkeypatch.setattr(Partition, "_layers", counting)
+        field(torch.linspace(-0.85, -0.75, 50)[:, None])
+        field(torch.linspace(-1, 1, 50)[:, None])
+        assert computed == [1, 5]
+
     def test_gradients_of_the_weights(self):
         """As those of the same sum without grouping, which is what a transform of torch.func computes."""
         field, x = made(), points(1)

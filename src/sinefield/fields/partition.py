@@ -161,13 +161,17 @@ class Partition(nn.Module):
         tensors = [part for layer in [*self.networks.linear_maps(), self.head] for part in (layer.weight, layer.bias)]
         if plain:
             counts = k.bincount(minlength=self.parts)
+            present = counts.nonzero().squeeze(1)
+            if 0 < len(present) < self.parts:  # points in a row, as evaluations take them, lie in few parts
+                tensors, counts = [tensor[present] for tensor in tensors], counts[present]
+                k = torch.searchsorted(present, k)
             rank = k.argsort(stable=True)
             place = torch.empty_like(k)
             place[rank] = torch.arange(len(k), device=k.device) - (counts.cumsum(0) - counts)[k[rank]]
             room = int(counts.max())
-            flat = k * room + place  # where each point lies among the K x room places
-            grouped = z.new_zeros(self.parts * room, z.shape[1]).index_copy(0, flat, z)
-            found = self._layers(grouped.unflatten(0, (self.parts, room)), tensors, order, local)
+            flat = k * room + place  # where each point lies among the networks' places
+            grouped = z.new_zeros(len(counts) * room, z.shape[1]).index_copy(0, flat, z)
+            found = self._layers(grouped.unflatten(0, (len(counts), room)), tensors, order, local)
             found = found.map(lambda t: t.flatten(0, 1).index_select(0, flat))
         else:
             found = self._layers(z.unsqueeze(1), [tensor[k] for tensor in tensors], order, local)
