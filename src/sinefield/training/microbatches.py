@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from sinefield.fields.stack import select_fields
-from sinefield.system.malloc import tune_malloc
 from sinefield.training.splitting import Microbatch, split_batch
 
 if TYPE_CHECKING:  # handed in, not imported
@@ -60,7 +59,6 @@ class Microbatches:
     @contextmanager
     def thread_pool(self, device: torch.device) -> Iterator[None]:
         """Threads to work with, as many as torch was given; on an accelerator none are needed."""
-        tune_malloc()
         threads = torch.get_num_threads()
         if device.type != "cpu" or threads == 1:
             yield
