@@ -103,12 +103,11 @@ MISTAKES: dict[str, list[tuple[str, str, list[str]]]] = {
          "extras.append((by * gradients[i]).sum(-3).mul_(slopes[i]))", NETWORK),
         ("by = by.mul_(slopes[i].unsqueeze(-3))", "by = by.mul_(bends[i].unsqueeze(-3))", NETWORK),
         ("found[2 * i] += by_weight", "found[2 * i] = by_weight", NETWORK),
-        ("found[-2] += by.sum(-2)", "found[-2] -= by.sum(-2)", NETWORK),
-        ("by = product(by, maps[i + 1][0]).mul_(slopes[i])", "by = product(by, maps[i + 1][0])", NETWORK),
-        ("by = by if extra is None else by.add_(extra)", "by = by if extra is None else by.sub_(extra)", NETWORK),
-        ("affine(inputs[-1], weight, bias), 1, i == 0)", "affine(inputs[-1], weight, bias), 1, True)", NETWORK),
-        ("h = pointwise(affine(h, weight, bias), 0, i == 0)[0]", "h = pointwise(affine(h, weight, bias), 0, False)[0]",
-         [*NETWORK, *FIELD]),
+        ("by_weights.append(by.sum(-2))", "by_weights.append(-by.sum(-2))", NETWORK),
+        ("product(by_value, maps[i + 1][0]).mul_(slopes[i])", "product(by_value, maps[i + 1][0])", NETWORK),
+        ("by_value.add_(extras[i])", "by_value.sub_(extras[i])", NETWORK),
+        ("1 + reverse, i == 0)", "1 + reverse, True)", NETWORK),
+        ("int(reverse), i == 0)", "int(reverse), False)", [*NETWORK, *FIELD]),
     ],
     "kernels/operations.py": [
         ("return angle.sin(), angle.cos_().mul_(w)", "return angle.sin(), angle.cos_()", LAYER),
@@ -118,13 +117,13 @@ MISTAKES: dict[str, list[tuple[str, str, list[str]]]] = {
         ("against += (by_second * sz).sum(-3)", "against -= (by_second * sz).sum(-3)", LAYER),
         ("by_dz.sum_to_size(dz.shape)", "by_dz[..., : dz.shape[-2], :]", LAYER),
     ],
-    "kernels/loops.py": [
+    "kernels/compiled.py": [
         ("out[j] -= factor * s[j] * row[j] * row[j]", "out[j] -= factor * s[j] * row[j]", LAYER),
         ("by[j] -= twice * s[j] * both", "by[j] -= square * s[j] * both", LAYER),
         ("out[j] -= square * s[j] * y[j] * lap[j]", "out[j] += square * s[j] * y[j] * lap[j]", LAYER),
         ("if quarter & 2 else x)", "if quarter & 1 else x)", LAYER),
         ("1.9515295891e-4", "1.9515295891e-3", LAYER),
-        ("2.0**13,", "2.0**33,", LAYER),
+        ("1.0, 2.0**13,", "1.0, 2.0**33,", LAYER),
     ],
     "losses/base.py": [
         ("return max(term.order for term", "return min(term.order for term", LOSSES),
