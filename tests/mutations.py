@@ -190,14 +190,12 @@ MISTAKES: dict[str, list[tuple[str, str, list[str]]]] = {
         ("known.map(lambda t: t[which])", "known.map(lambda t: t[: len(which)])", DATA),
         ("torch.randint(count, (batch,)", "torch.randint(count - 1, (batch,)", DATA),
     ],
-    "training/splitting.py": [
+    "training/microbatches.py": [
         ("samples.share * len(x) / n", "samples.share * size / n", SPLITTING),
         ("samples.share * len(x) / n", "len(x) / n", SPLITTING),
         ("// together) * together", "// together)", SPLITTING),
         ("-(-n // least)", "n // least", SPLITTING),
         ("rows = slice(start, start + size)", "rows = slice(start, start + size - 1)", SPLITTING),
-    ],
-    "training/microbatches.py": [
         ("microbatch.share * term.weight /", "term.weight /", SPLITTING),
         ("microbatch.share * term.weight /", "microbatch.share /", SPLITTING),
         ("term.weight / mean_squares[name][which]", "term.weight * mean_squares[name][which]", SPLITTING),

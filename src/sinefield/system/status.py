@@ -14,9 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from sinefield.errors import CheckpointError, UserError, require
-from sinefield.system import claim
 from sinefield.system.files import UnwritableError, remove_temporary_files, write_atomically, write_texts
-from sinefield.system.lock import acquired, locked
+from sinefield.system.lock import acquired, living_owners, locked
 
 ENDED = (KeyboardInterrupt, SystemExit, UnwritableError)  # from outside, and no fault of the run: it is "interrupted"
 
@@ -66,7 +65,7 @@ class Status:
             return
         lock = acquired(self.folder)
         if lock is None:
-            owner, saved = claim.owner(self.folder), _saved(self.folder)
+            owner, saved = next(iter(living_owners(self.folder)), None), _saved(self.folder)
             pid, host = (owner.pid, owner.host) if owner is not None else (saved.get("pid"), saved.get("host"))
             whom = "another process" if None in (pid, host) else f"process {pid} on {host}"
             gone = "" if owner is None else f"; if that is gone, remove {owner.file}"

@@ -12,33 +12,64 @@ losses are summed, so that each field's gradient is what it would be alone.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
 from itertools import product
 from types import EllipsisType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
+from sinefield.core.jet import Jet
 from sinefield.fields.stack import select_fields
-from sinefield.training.splitting import Microbatch, split_batch
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.fields.mlp import CoordinateMLP
-    from sinefield.losses.base import Loss
+    from sinefield.losses.base import Group, Loss
     from sinefield.training.data import Batch
 
-_IN_CACHE = (
-    2**18
-)  # numbers in one layer's values of a microbatch, 1 MiB; twice is 5 % faster, in 2 to 4 times the memory
+# Numbers in one layer's values of a microbatch, 1 MiB; twice is 5 % faster, in 2 to 4 times the memory.
+_IN_CACHE = 2**18
 _SHARED = 2**17  # the same in a microbatch of several fields, each of which brings its weights along
 _FEWEST = 2**10  # points of a microbatch: fewer would save next to nothing beside the weights
 _ON_DEVICE = 2**26  # the same on an accelerator, which wants few large microbatches: bounds its memory
 
 Which = int | slice | EllipsisType  # fields of a stack: one, some, or all there are, as those of a single field
+
+
+class Microbatch(NamedTuple):
+    """Consecutive points x (n, D) of a batch, the terms evaluated there, and what these know there.
+
+    `share` is n over the points of the step, on all processes, of the same terms.
+    """
+
+    group: Group
+    x: Tensor
+    known: Jet
+    share: float
+
+
+def split_batch(groups: Sequence[Group], batch: Batch, points: int, least: int = 1) -> list[Microbatch]:
+    """A batch in microbatches of at most `points` points, but for points that are compared together.
+
+    Args:
+        groups: of terms, one for each entry of the batch.
+        points: at most.
+        least: how many microbatches are wanted of the largest entry, so that all threads have one.
+    """
+    microbatches = []
+    for group, samples in zip(groups, batch, strict=True):
+        n = len(samples.x)
+        together = group.size or n
+        size = max(1, min(points, -(-n // least)) // together) * together
+        for start in range(0, n, size):
+            rows = slice(start, start + size)
+            x, known = samples.x[rows], samples.known.map(lambda t, rows=rows: t[rows])  # type: ignore[misc]
+            microbatches.append(Microbatch(group, x, known, samples.share * len(x) / n))
+    return microbatches
 
 
 class Microbatches:

@@ -137,17 +137,12 @@ class FieldModule(pl.LightningModule):
 
     def _summed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """The terms of all processes, summed as the gradients are: what one process with all points would have."""
-        parameters = [p for p in self.field.parameters() if p.grad is not None]
-        parts = [*(p.grad for p in parameters if p.grad is not None), *terms.values()]
+        parts = [p.grad for p in self.field.parameters() if p.grad is not None] + list(terms.values())
         flat = torch.cat([part.flatten() for part in parts])
         torch.distributed.all_reduce(flat)
-        summed = [
-            microbatch.view_as(part)
-            for microbatch, part in zip(flat.split([p.numel() for p in parts]), parts, strict=True)
-        ]
-        for parameter, gradient in zip(parameters, summed, strict=False):
-            parameter.grad = gradient
-        return dict(zip(terms, summed[len(parameters) :], strict=True))
+        for part, total in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
+            part.copy_(total.view_as(part))
+        return terms
 
     def validation_step(self, x: Tensor, index: int) -> None:
         """The field's values at one block of points."""

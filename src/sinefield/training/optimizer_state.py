@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator
 from copy import deepcopy
 from reprlib import repr as brief
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils._pytree import tree_leaves
 
 
 def take_step(optimizer: Optimizer) -> None:
@@ -64,7 +64,7 @@ def restore_optimizer(
         if key not in known:
             raise ValueError(f"its optimizer has a state of parameter {key}, and there is none")
         for name, value in values.items():
-            shapes = {part.shape for part in _leaves(known[key].get(name)) if isinstance(part, Tensor)}
+            shapes = {part.shape for part in tree_leaves(known[key].get(name)) if isinstance(part, Tensor)}
             _check(f"{name} of its optimizer", value, shapes or {torch.Size(()), torch.Size((total,))})
     trial.load_state_dict(deepcopy({"state": state["state"], "param_groups": groups}))
     take_step(trial)
@@ -84,17 +84,8 @@ def _counters(optimizer: Optimizer, own: dict[str, Any], saved: dict[str, Any]) 
 
 def _check(what: str, value: Any, shapes: set[torch.Size]) -> None:
     """ValueError where a value has numbers that are not finite, or none of these shapes."""
-    for part in _leaves(value):
+    for part in tree_leaves(value):
         if isinstance(part, Tensor) and part.shape not in shapes:
             raise ValueError(f"{what} has shape {tuple(part.shape)} instead of {brief([*map(tuple, shapes)])}")
         if isinstance(part, Tensor | float) and not torch.as_tensor(part).isfinite().all():
             raise ValueError(f"{what} is not finite")
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """What nested tables and lists hold."""
-    if isinstance(value, dict | list | tuple):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(part)
-    else:
-        yield value
