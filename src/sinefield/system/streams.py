@@ -10,11 +10,7 @@ from typing import IO, Any
 
 
 class Unfailing:
-    """A text stream that drops what the stream below it does not take.
-
-    Args:
-        stream: the one below; None, which Python has in place of a closed one, for nowhere.
-    """
+    """A text stream that drops what the one below does not take; None, Python's for a closed one, takes nothing."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         self.stream: Any = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115  held for good
@@ -42,7 +38,7 @@ class Unfailing:
 
 
 def protect_process() -> None:
-    """Make both streams of this process unfailing, to its end; for the start of a program.
+    """Make both streams of this process unfailing, to its end.
 
     Descriptors 0 to 2 that are closed lead to the null device from here on: otherwise the next file that is opened,
     such as a checkpoint, would have such a number, and would receive what C libraries and subprocesses print.

@@ -24,13 +24,8 @@ from sinefield.training.module import FieldModule
 class History(pl.Callback):
     """Measures the seconds spent in optimizer steps and writes one row of history.csv per evaluation.
 
-    Args:
-        path: of the CSV; the file is whole after every row.
-        monitor: the key of the score that every row has.
-
     Attributes:
-        fit_seconds: spent in steps, evaluations left out.
-        rows: step, seconds (those above), loss and its terms, scores; one dict per evaluation.
+        rows: step, seconds in steps, loss and its terms, scores; one dict per evaluation. Each has the key `monitor`.
         each: the same for every field of a stack, whose means `rows` holds; one list of dicts per field.
     """
 
@@ -48,10 +43,10 @@ class History(pl.Callback):
         return self._seconds + (0.0 if self._started is None else time.perf_counter() - self._started)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell a new logger, and the file, what was found before the run was interrupted, if only while drawing."""
+        """Give a new logger, and the file, the rows from before the run was interrupted, if only while drawing."""
         for row in self.rows:
             known = {k: v for k, v in row.items() if v is not None and k not in ("step", "seconds")}
-            rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs it
+            rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs them
             for logger in trainer.loggers:
                 log = getattr(logger, "log_again", logger.log_metrics)  # one that goes on has some of them
                 log(rounded, step=row["step"] - 1)  # as Lightning counts
@@ -79,7 +74,7 @@ class History(pl.Callback):
         self._write()
 
     def require_evaluated(self, step: int) -> None:
-        """Raise `UserError` unless the last evaluation is of this step, the last: scores would be of another one."""
+        """Raise `UserError` unless the last evaluation is of this step, the last one."""
         last = self.rows[-1]["step"] if self.rows else 0
         said = f"the run ended after {step} steps, and its last evaluation came after {last}"
         require(last == step > 0, f"{said}; allow more trainer.max_time, or leave out the callback that ended it")

@@ -3,7 +3,7 @@
 The loss is a mean over points, or over groups of them, so its gradient is the weighted sum of those of the
 microbatches, added in the order of the batch. On the CPU every thread takes a microbatch of its own and does all of it:
 no operation waits for the slowest of several threads, which happens some hundred times per step where each operation is
-split over the threads. On a machine that is busy otherwise too that is the difference between 1 and 10 times the time.
+split over the threads: on a busy machine that is the difference between 1 and 10 times the time.
 
 A batch for a stack of K fields is split along K too: a microbatch is of as many fields as stay in cache together. Their
 losses are summed, so that each field's gradient is what it would be alone.
@@ -75,9 +75,7 @@ def split_batch(groups: Sequence[Group], batch: Batch, points: int, least: int =
 class Microbatches:
     """Losses, gradients and values of a field in microbatches; inside `thread_pool` on all threads of the CPU.
 
-    Args:
-        field: answers with its jet.
-        points: per microbatch; None for as many as the device does best with.
+    `points` are those of a microbatch, None for as many as the device does best with.
     """
 
     def __init__(self, field: CoordinateMLP, points: int | None = None) -> None:
@@ -183,7 +181,7 @@ class Microbatches:
         return True
 
     def _room(self, device: torch.device, in_cache: int) -> int:
-        """How many points times fields a microbatch has room for; twice as many of numbers half as long."""
+        """How many points times fields a microbatch has room for; twice as many where numbers are half as long."""
         room = (in_cache << torch.is_autocast_enabled("cpu")) if device.type == "cpu" else _ON_DEVICE
         return max(1, room // self.field.head.in_features >> self.halvings)
 

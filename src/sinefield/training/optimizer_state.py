@@ -33,15 +33,13 @@ def take_step(optimizer: Optimizer) -> None:
 def restore_optimizer(
     optimizer: Optimizer, scheduler: LRScheduler | None, trial: Optimizer, steps: int, state: dict[str, Any]
 ) -> None:
-    """Bring an optimizer and its schedule to where a checkpoint stands.
+    """Bring an optimizer and its schedule, before their first step, to where a checkpoint stands.
 
     The configuration and the number of steps determine the schedule and the optimizer's settings: they are not taken
     from the checkpoint. What the optimizer has accumulated is, once it is known to be finite, of the shapes that a step
     makes, since fused kernels do not look, and enough for a further step.
 
     Args:
-        optimizer: before its first step.
-        scheduler: before its first step, of the optimizer; None for a constant rate.
         trial: another one like `optimizer`, over copies of the parameters, which are spoilt.
         steps: that were taken.
         state: the optimizer's `state_dict()` after them.
