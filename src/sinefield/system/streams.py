@@ -17,20 +17,20 @@ class Unfailing:
 
     def write(self, text: str) -> int:
         """As of any text stream."""
-        with suppress(OSError, ValueError):  # broken or full; closed
-            self.stream.write(text)
+        self._tried("write", text)
         return len(text)
 
     def flush(self) -> None:
         """As of any text stream."""
-        with suppress(OSError, ValueError):
-            self.stream.flush()
+        self._tried("flush")
 
     def isatty(self) -> bool:
         """Whether a person watches."""
-        with suppress(OSError, ValueError):
-            return bool(self.stream.isatty())
-        return False
+        return bool(self._tried("isatty"))
+
+    def _tried(self, name: str, *arguments: str) -> Any:
+        with suppress(OSError, ValueError):  # broken or full; closed
+            return getattr(self.stream, name)(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the stream's own."""

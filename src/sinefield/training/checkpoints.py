@@ -82,7 +82,7 @@ class Checkpoints(pl.Callback):
 
     def _stopping(self, trainer: pl.Trainer) -> bool:
         """Whether a signal waits in any process of the run: all of them leave after the same step."""
-        return trainer.strategy.reduce_boolean_decision(self.interrupts.pending, all=False)
+        return trainer.strategy.reduce_boolean_decision(bool(self.interrupts.pending), all=False)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score, for the checkpoint."""

@@ -12,13 +12,13 @@ losses are summed, so that each field's gradient is what it would be alone.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
 from itertools import product
 from types import EllipsisType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -106,14 +106,14 @@ class Microbatches:
         loss: Loss,
         batch: Batch,
         mean_squares: Mapping[str, Tensor],
-        backward: Callable[[Tensor], None] = Tensor.backward,
+        scale: Callable[[Tensor], Tensor] = lambda total: total,
     ) -> dict[str, Tensor]:
         """Add the gradient of the loss over the batch to the parameters'; the weighted terms by name.
 
         Args:
             loss: one of its groups of terms for each entry of the batch, which may hold all of them several times.
             mean_squares: what each term is relative to, () each; of K signals for a stack, (K,) each.
-            backward: takes the loss of a microbatch, (), and adds its gradient; without threads, or in anomaly mode.
+            scale: of the loss, where its gradient is in 16 bits.
 
         Returns:
             () each; (K,) for a stack, whose targets are those of K signals with their channels side by side, (N, K C).
@@ -124,34 +124,31 @@ class Microbatches:
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         fields = self._fields(max(len(microbatch.x) for microbatch in microbatches), batch[0].x.device)
         parameters = {field: list(field.parameters()) for _, field in fields}
-        jobs = list(product(fields, microbatches))
-        terms: dict[str, Tensor] = {}
-
-        def add(which: Which, found: dict[str, Tensor]) -> None:
-            for name, value in found.items():
-                terms.setdefault(name, value.new_zeros(self.field.stack))[which] += value.detach()
-
-        # In anomaly mode torch takes Python's lock while it holds a parameter's; a thread that does so the other way
-        # round would wait for ever. So all is done in this one.
-        if self.pool is None or torch.is_anomaly_enabled():
-            for (which, field), microbatch in jobs:
-                found = self._terms(field, which, microbatch, mean_squares)
-                backward(_total(found))
-                add(which, found)
-            return terms
         precision = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
 
         def work(job: tuple[tuple[Which, CoordinateMLP], Microbatch]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
             (which, field), microbatch = job
-            with torch.autocast("cpu", precision, enabled=precision is not None):
+            with torch.autocast("cpu", precision, enabled=precision is not None):  # which belongs to a thread
                 found = self._terms(field, which, microbatch, mean_squares)
-            return found, torch.autograd.grad(_total(found), parameters[field], materialize_grads=True)
+            total = reduce(operator.add, found.values()).sum()  # over all fields of a stack
+            return found, torch.autograd.grad(scale(total), parameters[field], materialize_grads=True)
 
-        for ((which, field), _), (found, gradients) in zip(jobs, self.pool.map(work, jobs), strict=True):
-            add(which, found)
+        jobs = list(product(fields, microbatches))
+        terms: dict[str, Tensor] = {}
+        for ((which, field), _), (found, gradients) in zip(jobs, self._map(work, jobs), strict=True):
+            for name, value in found.items():
+                terms.setdefault(name, value.new_zeros(self.field.stack))[which] += value.detach()
             for parameter, gradient in zip(parameters[field], gradients, strict=True):
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
+
+    def _map(self, work: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+        """The results in the order of the jobs.
+
+        In anomaly mode torch takes Python's lock while it holds a parameter's; a thread that does so the other way
+        round would wait for ever. So all is done in this one.
+        """
+        return map(work, jobs) if self.pool is None or torch.is_anomaly_enabled() else self.pool.map(work, jobs)
 
     def values(self, x: Tensor) -> Tensor:
         """The field's values (N, C) at x (N, D), those of a stack (K, N, C).
@@ -165,7 +162,7 @@ class Microbatches:
 
         points = x.split(self.size(x.device))
         jobs = list(product(self._fields(len(points[0]), x.device), points))
-        found = list(map(work, jobs) if self.pool is None else self.pool.map(work, jobs))
+        found = list(self._map(work, jobs))
         rows = [torch.cat(found[i : i + len(points)], dim=-2) for i in range(0, len(found), len(points))]
         return torch.cat([row.flatten() for row in rows]).reshape(*self.field.stack, len(x), -1)
 
@@ -205,8 +202,3 @@ class Microbatches:
             name: microbatch.share * term.weight / mean_squares[name][which] * term(found, known, microbatch.x).mean(-1)
             for name, term in group.terms.items()
         }
-
-
-def _total(terms: dict[str, Tensor]) -> Tensor:
-    """Of all terms, and all fields of a stack, ()."""
-    return reduce(operator.add, terms.values()).sum()

@@ -108,17 +108,17 @@ class FieldModule(pl.LightningModule):
         if self.clip is None:
             return
         # Precision 16-mixed scales the loss; Lightning has undone that by now, but for fused optimizers, which do it.
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            scaler.unscale_(optimizer)
+        if self._scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            self._scaler.unscale_(optimizer)
         self.clip([p.grad for p in self.field.parameters() if p.grad is not None], stack=self.field.stack)
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
         """The terms, () each; the parameters get the gradient over this process's points, in parts that fit."""
+        scale = [] if self._scaler is None else [self._scaler.scale]
         while True:
             self.field.zero_grad()
             try:
-                return self.microbatches.gradient(self.loss, batch, self.mean_squares, self.manual_backward)
+                return self.microbatches.gradient(self.loss, batch, self.mean_squares, *scale)
             except torch.OutOfMemoryError:
                 if not self.microbatches.halve(self.device):
                     raise
@@ -177,6 +177,11 @@ class FieldModule(pl.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SignalData)
         return data
+
+    @property
+    def _scaler(self) -> Any:
+        """Of the loss, with precision 16-mixed."""
+        return getattr(self.trainer.precision_plugin, "scaler", None)
 
     @property
     def monitor(self) -> Score:
