@@ -43,10 +43,10 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {
 
 
 def _compile(function: Any) -> Any:
-    """By numba, which keeps the machine code beside this file or in the user's cache, where it may write there."""
+    """By numba, which keeps the machine code beside this file or in the user's cache."""
     try:
         return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # no such folder: compiled anew in every process
+    except RuntimeError:  # it may not write there: compiled anew in every process
         return njit(**_OPTIONS)(function)
 
 

@@ -46,7 +46,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def open_nonblocking(path: str, flags: int) -> int:
-    """An opener for `open` that neither follows a link nor waits at a pipe: an OSError, where there is one."""
+    """An opener for `open` that neither follows a link nor waits at a pipe, but raises an OSError."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 

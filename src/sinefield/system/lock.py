@@ -103,7 +103,7 @@ def wait_until_free(folders: Iterable[Path], seconds: float = GRACE) -> None:
 
 
 def living_owners(folder: Path) -> list[Owner]:
-    """The processes that have made themselves owners of a folder and may still be there: one at most, or nearly."""
+    """The processes that have made themselves owners of a folder and may still be there."""
     return [owner for owner in _owners(folder) if owner.living]
 
 

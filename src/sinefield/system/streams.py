@@ -53,7 +53,7 @@ def protect_process() -> None:
 
 @contextmanager
 def unfailing_output() -> Iterator[None]:
-    """Within it both streams are unfailing; on leaving they are what they were."""
+    """Within it both streams are unfailing."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(unfailing, before)
     try:

@@ -85,7 +85,7 @@ class Checkpoints(pl.Callback):
         return trainer.strategy.reduce_boolean_decision(bool(self.interrupts.pending), all=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score, for the checkpoint."""
+        """The best score."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ def read(file: Path) -> dict[str, Any]:
     """What a checkpoint holds, on the CPU; nothing in it is executed, and no more memory taken than the file's size.
 
     Raises:
-        UserError: it is not a whole checkpoint, or its weights are not finite.
+        UserError: it is not a complete checkpoint, or its weights are not finite.
     """
     require(file.is_file(), f"{file} does not exist, or is no ordinary file; the checkpoints are called last and best")
     try:
@@ -153,7 +153,7 @@ def read(file: Path) -> dict[str, Any]:
     except PermissionError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}); give yourself permission to") from error
     except Exception as error:  # a damaged pickle makes its reader raise anything
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        if _no_memory(error):
             raise
         if isinstance(error, OSError) and error.errno in AWAY:
             raise UserError(f"{file} cannot be read ({error.strerror}); try again once the disk is there") from error
@@ -169,13 +169,16 @@ def belonging(file: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # so does an optimizer or a schedule over a damaged state
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if _no_memory(error):
             raise
         raise _foreign(file, error) from error
 
 
+def _no_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def _foreign(file: Path, error: Exception) -> CheckpointError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CheckpointError(
-        f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew"
-    )
+    said = f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew"
+    return CheckpointError(said)

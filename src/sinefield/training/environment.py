@@ -22,7 +22,7 @@ _PACKAGES = ("sinefield", "torch", "pytorch-lightning", "hydra-core", "numpy", "
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """The device in words, the versions of what matters, and the commit of this code; None where there is none."""
+    """The device in words, the versions of what matters, the commit of this code or None, and the command."""
     return {
         "device": _device(device),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},

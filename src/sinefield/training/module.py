@@ -74,10 +74,9 @@ class FieldModule(pl.LightningModule):
         self.mean_squares = {name: part.to(self.device) for name, part in self.mean_squares.items()}
         self.guard.precision = str(self.trainer.precision)
         if "16" in self.guard.precision and self.trainer.is_global_zero:
+            said = "caps the fit near 38 to 40 dB: omega0 multiplies the rounding of what the sines are taken of"
             log.warning(
-                "trainer.precision=%s caps the fit near 38 to 40 dB: omega0 multiplies the rounding of what the sines "
-                "are taken of; end with 32-true where that is not enough",
-                self.guard.precision,
+                "trainer.precision=%s %s; end with 32-true where that is not enough", self.guard.precision, said
             )
         self.data.fit_batch_size(lambda batch: self._backward(self.trainer.precision_plugin.convert_input(batch)))
 
@@ -163,7 +162,7 @@ class FieldModule(pl.LightningModule):
         found = checkpoint["found"]
         self.terms = {name: term.reshape(self.field.stack) for name, term in found["terms"].items()}
         self.each = [
-            {name: value if value is None else float(value) for name, value in scores.items()}
+            {name: None if value is None else float(value) for name, value in scores.items()}
             for scores in found["scores"]
         ]
         self.guard.first = [float(loss) for loss in found["first"]]
