@@ -11,7 +11,7 @@ import torch
 from numba.core import caching
 
 from sinefield.fields.mlp import Siren
-from sinefield.kernels import compiled, dispatch, loops, operations
+from sinefield.kernels import compiled, dispatch, operations
 
 
 @pytest.fixture
@@ -19,12 +19,12 @@ def anew(monkeypatch):
     """The backend chosen as in a new process, whose loops are not compiled yet; afterwards as it was."""
 
     def choose():
-        importlib.reload(loops)
+        importlib.reload(compiled)
         return dispatch._compiled.__wrapped__()
 
     yield choose
     monkeypatch.undo()  # before they are loaded again, or all later tests would have loops that are not compiled
-    importlib.reload(loops)
+    importlib.reload(compiled)
 
 
 def same_jets(backend) -> bool:

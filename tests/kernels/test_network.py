@@ -45,12 +45,12 @@ def test_value_and_gradient_are_those_layer_by_layer(activation, depth, channels
     parameters = maps(channels, depth, stack)
     h = torch.randn(*stack, 7, 3, requires_grad=moved)
     leaves = [h] * moved + parameters
-    for written, plain in (
-        (lambda: [network.value(activation, h, parameters)], network.plain_value),
-        (lambda: network.reverse_gradient(activation, h, parameters), network.plain_reverse_gradient),
+    for written, reverse in (
+        (lambda: [network.value(activation, h, parameters)], False),
+        (lambda: network.reverse_gradient(activation, h, parameters), True),
     ):
         results = []
-        for found in (written(), plain(activation, h, *parameters)):
+        for found in (written(), network.plain(activation, reverse, h, *parameters)):
             once = torch.autograd.grad(scalar(*found), leaves, retain_graph=True, materialize_grads=True)
             again = torch.autograd.grad(scalar(*found), leaves, create_graph=True, materialize_grads=True)
             twice = torch.autograd.grad(sum(part.square().sum() for part in again), leaves, materialize_grads=True)
@@ -63,7 +63,7 @@ def test_value_and_gradient_are_those_layer_by_layer(activation, depth, channels
 def test_one_of_the_two_may_be_left_unused(part):
     """A loss on the gradient alone gives the weights the derivatives of that alone."""
     parameters, h, sine = maps(2, 1), torch.randn(7, 3), Sine(2.0)
-    both = network.reverse_gradient(sine, h, parameters), network.plain_reverse_gradient(sine, h, *parameters)
+    both = network.reverse_gradient(sine, h, parameters), network.plain(sine, True, h, *parameters)
     found, expected = (torch.autograd.grad(scalar(its[part]), parameters, materialize_grads=True) for its in both)
     for gradient, other in zip(found, expected, strict=True):
         assert distance(gradient, other) <= TOLERANCE
@@ -80,7 +80,7 @@ def test_nothing_is_kept_where_nothing_is_recorded():
     with torch.no_grad():
         found = [network.value(pointwise, h, parameters), *network.reverse_gradient(pointwise, h, parameters)]
     assert orders == [0, 0, 0, 1, 1, 1]
-    for part, other in zip(found[1:], network.plain_reverse_gradient(Sine(2.0), h, *parameters), strict=True):
+    for part, other in zip(found[1:], network.plain(Sine(2.0), True, h, *parameters), strict=True):
         assert not part.requires_grad
         assert distance(part, other) <= TOLERANCE
     assert torch.equal(*found[:2])

@@ -15,8 +15,7 @@ import pytest
 from conftest import SMALL
 
 from sinefield.errors import UserError
-from sinefield.system import claim
-from sinefield.system.lock import acquired, locked
+from sinefield.system.lock import acquired, claim, living_owners, locked, started
 from sinefield.system.status import Status, read
 
 NAME = ".owner-1.json"
@@ -37,7 +36,7 @@ def flock_fails(monkeypatch):
 
 def claimed(folder: Path, **changed) -> None:
     """As a process has left it that was killed, or is elsewhere."""
-    own = {"host": socket.gethostname(), "pid": os.getpid(), "started": claim.started(os.getpid())}
+    own = {"host": socket.gethostname(), "pid": os.getpid(), "started": started(os.getpid())}
     (folder / NAME).write_text(json.dumps(own | changed))
 
 
@@ -77,7 +76,7 @@ def test_the_file_of_a_process_that_is_gone_is_replaced(flock_fails, tmp_path) -
         assert not locked(tmp_path)
         with acquired(tmp_path):
             assert json.loads((tmp_path / ".owner-2.json").read_text())["pid"] == os.getpid()
-            assert claim.owner(tmp_path).pid == os.getpid()
+            assert [owner.pid for owner in living_owners(tmp_path)] == [os.getpid()]
             assert not (tmp_path / NAME).exists()
         assert os.listdir(tmp_path) == [".lock"]
 
@@ -85,7 +84,7 @@ def test_the_file_of_a_process_that_is_gone_is_replaced(flock_fails, tmp_path) -
 def test_a_zombie_owns_nothing(tmp_path) -> None:
     process = subprocess.Popen(["true"])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert claim.started(process.pid) is None
+    assert started(process.pid) is None
     process.wait()
 
 
@@ -117,7 +116,7 @@ def test_one_of_many_has_the_folder_even_where_a_killed_one_has_left_its_file(fl
     for _ in range(20):
         claimed(tmp_path, started="1")
         had: list[Path | None] = []
-        threads = [threading.Thread(target=lambda had=had: had.append(claim.claim(tmp_path))) for _ in range(8)]
+        threads = [threading.Thread(target=lambda had=had: had.append(claim(tmp_path))) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

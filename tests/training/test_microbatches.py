@@ -17,8 +17,7 @@ from sinefield.losses.gradient import Gradient
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Differences
 from sinefield.training.data import Samples
-from sinefield.training.microbatches import Microbatches
-from sinefield.training.splitting import split_batch
+from sinefield.training.microbatches import Microbatches, split_batch
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -22,8 +22,8 @@ _PLAIN = (Tensor, nn.Parameter)
 def eager(*tensors: Tensor | None) -> bool:
     """Whether torch runs operations at once on plain tensors, which is all that a kernel understands.
 
-    False while anything looks at the operations themselves, and must see them: a tracer or compiler, a transform of
-    torch.func, forward-mode differentiation, autocast, a mode or a subclass that takes operations over.
+    False while something must see the operations themselves: a tracer or compiler, a transform of torch.func,
+    forward-mode differentiation, autocast, a mode or a subclass that takes operations over.
     """
     given = [tensor for tensor in tensors if tensor is not None]
     return (
@@ -39,9 +39,7 @@ def eager(*tensors: Tensor | None) -> bool:
 
 def backend(like: Tensor) -> ModuleType:
     """What computes sines of such a tensor: compiled loops on the CPU where they work, else torch's operations."""
-    if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
-        return operations
-    return _compiled()
+    return _compiled() if like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64) else operations
 
 
 @cache
@@ -67,13 +65,10 @@ def _compiled() -> ModuleType:
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """a b, of (n, k) and (k, m), or of derivatives (D, n, k) and one (k, m) for all; in full, whatever autocast wants.
-
-    A kernel runs where autocast is off, but its way back may not.
-    """
+    """a b, of (n, k) and (k, m), or of derivatives (D, n, k) and one (k, m) for all."""
     if a.dim() > b.dim():
         return product(a.flatten(-3, -2), b).unflatten(-2, a.shape[-3:-1])
-    with autocast.off(a.device.type):
+    with autocast.off(a.device.type):  # a kernel runs without it, but the backward pass may be under it
         return a @ b
 
 

@@ -4,9 +4,9 @@ With ``z = W h + b``, ``Z_d = W dh/dx_d``, ``Y_m = W S_m h`` and ``c = w cos(w z
 
     s = sin(w z)        ds/dx_d = c Z_d        S_m s = c Y_m - w^2 s sum_d A_md Z_d^2
 
-and its derivatives are those of `sinefield.kernels.operations`, by the chain rule. Recorded operation by operation it
-takes twice the passes over memory, and every sine and cosine anew. Where a derivative of these derivatives is wanted,
-autograd records the plain rules of jets instead. All shapes may have K in front, for K networks at once.
+and its derivatives are those of `sinefield.kernels.operations`, by the chain rule; recorded operation by operation it
+takes twice the passes over memory. Where a derivative of these derivatives is wanted, autograd records the plain rules
+of jets instead. All shapes may have K in front, for K networks at once.
 """
 
 from __future__ import annotations
@@ -34,13 +34,7 @@ def sines(z: Tensor, order: int, w: float) -> Derivatives:
 
 
 def layer(jet: Jet, weight: Tensor, bias: Tensor, w: float) -> Jet:
-    """The jet of ``sin(w (W h + b))``.
-
-    Args:
-        jet: the jet of h, C_in channels.
-        weight, bias: W (C_out, C_in) and b (C_out,).
-        w: in radians per unit.
-    """
+    """The jet of ``sin(w (W h + b))`` for that of h, W (C_out, C_in), b (C_out,) and w in radians per unit."""
     if not eager(*jet, weight, bias):
         return elementwise(linear(jet, weight, bias), partial(sines, w=w))
     rows = [None if part is None else part.movedim(-1, -3) for part in (jet.gradient, jet.second)]  # as in memory

@@ -12,15 +12,15 @@ and then down through the value, from p W,
 
     by z_i: p_{i+1} c_i + e_i        p_i = (by z_i) W_i        by W_i: (by z_i)^T h_i        by b_i: sum (by z_i) .
 
-Recorded layer by layer it is the same arithmetic, with a node of autograd's per layer and more passes over memory. What
-else a derivative is wanted by or of, such as the points or the derivatives, autograd finds by the plain rules. All
-shapes may have K in front, for K networks at once.
+Recorded layer by layer it is the same arithmetic, with more passes over memory: a tenth slower. Derivatives by the
+points, and those of derivatives, autograd finds by the plain rules. All shapes may have K in front, for K networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -42,126 +42,85 @@ def value(pointwise: Pointwise, h: Tensor, parameters: Sequence[Tensor]) -> Tens
         h: (N, F), the first layer's inputs.
         parameters: W_0, b_0, .., W, b of the linear maps, the last of which no activation follows.
     """
-    if torch.is_grad_enabled():
-        return _Value.apply(pointwise, h, *parameters)
-    return plain_value(pointwise, h, *parameters)[0]  # nothing is kept
+    return _evaluate(pointwise, False, h, *parameters)[0]
 
 
 def reverse_gradient(pointwise: Pointwise, h: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """f, (N, C), and G_0 = df/dh, (C, N, F); arguments as of `value`."""
-    if torch.is_grad_enabled():
-        found, gradient = _ReverseGradient.apply(pointwise, h, *parameters)
-    else:
-        found, gradient = plain_reverse_gradient(pointwise, h, *parameters)
+    found, gradient = _evaluate(pointwise, True, h, *parameters)
     return found, gradient
 
 
-class _Value(Function):
-    """(h, W_0, b_0, .., W, b) to f."""
+def _evaluate(pointwise: Pointwise, reverse: bool, h: Tensor, *parameters: Tensor) -> Sequence[Tensor]:
+    if torch.is_grad_enabled():
+        return _Network.apply(pointwise, reverse, h, *parameters)
+    return plain(pointwise, reverse, h, *parameters)  # nothing is kept
+
+
+class _Network(Function):
+    """(h, W_0, b_0, .., W, b) to f, and to G_0 where `reverse`."""
 
     @staticmethod
-    def forward(ctx: Any, pointwise: Pointwise, h: Tensor, *parameters: Tensor) -> Tensor:
-        inputs, slopes = [h], []
-        for i, (weight, bias) in enumerate(_maps(parameters)[:-1]):
-            out, slope = pointwise(affine(inputs[-1], weight, bias), 1, i == 0)
-            inputs.append(out)
-            slopes.append(slope)
-        ctx.pointwise = pointwise
-        ctx.groups = len(inputs), len(slopes), len(parameters)
-        ctx.save_for_backward(*inputs, *slopes, *parameters)
-        return affine(inputs[-1], *parameters[-2:])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        inputs, slopes, parameters = _grouped(ctx)
-        if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
-            return None, *recorded(partial(plain_value, ctx.pointwise), (inputs[0], *parameters), grads)
-        return None, None, *_down(grads[0], inputs, slopes, [None] * len(slopes), _maps(parameters))
-
-
-class _ReverseGradient(Function):
-    """(h, W_0, b_0, .., W, b) to f and G_0."""
-
-    @staticmethod
-    def forward(ctx: Any, pointwise: Pointwise, h: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, pointwise: Pointwise, reverse: bool, h: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
         maps, inputs, slopes, bends = _maps(parameters), [h], [], []
         for i, (weight, bias) in enumerate(maps[:-1]):
-            out, slope, bend = pointwise(affine(inputs[-1], weight, bias), 2, i == 0)
+            out, slope, *bend = pointwise(affine(inputs[-1], weight, bias), 1 + reverse, i == 0)
             inputs.append(out)
             slopes.append(slope)
-            bends.append(bend)
-        gradients, products = [maps[-1][0].unsqueeze(-2)], []  # (C, 1, W), then (C, N, ..)
-        for (weight, _), slope in zip(reversed(maps[:-1]), reversed(slopes), strict=True):
+            bends += bend
+        gradients, products = [maps[-1][0].unsqueeze(-2)] * reverse, []  # (C, 1, W), then (C, N, ..)
+        for (weight, _), slope in reversed([*zip(maps, slopes, strict=False)] * reverse):
             products.append(gradients[-1] * slope.unsqueeze(-3))
             gradients.append(product(products[-1], weight))
-        *gradients, last = gradients
-        ctx.pointwise = pointwise
-        groups = inputs, slopes, bends, gradients[::-1], products[::-1], parameters
+        last = gradients[-1:]
+        ctx.pointwise, ctx.reverse = pointwise, reverse
+        groups = inputs, slopes, bends, gradients[-2::-1], products[::-1], parameters
         ctx.groups = [len(group) for group in groups]
         ctx.save_for_backward(*(tensor for group in groups for tensor in group))
-        return affine(inputs[-1], *parameters[-2:]), last
+        return affine(inputs[-1], *parameters[-2:]), *last
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        inputs, slopes, bends, gradients, products, parameters = _grouped(ctx)
-        if torch.is_grad_enabled() or ctx.needs_input_grad[1]:
-            return None, *recorded(partial(plain_reverse_gradient, ctx.pointwise), (inputs[0], *parameters), grads)
+    def backward(ctx: Any, by_value: Tensor, by: Tensor | None = None) -> Any:
+        saved = iter(ctx.saved_tensors)
+        inputs, slopes, bends, gradients, products, parameters = ([*islice(saved, count)] for count in ctx.groups)
+        if torch.is_grad_enabled() or ctx.needs_input_grad[2]:
+            rule = partial(plain, ctx.pointwise, ctx.reverse)
+            return None, None, *recorded(rule, (inputs[0], *parameters), (by_value, by))
         maps, extras, by_weights = _maps(parameters), [], []
-        by_value, by = grads
-        for i, (weight, _) in enumerate(maps[:-1]):
-            by_weights.append(product(products[i].flatten(-3, -2).mT, by.flatten(-3, -2)))
-            by = product(by, weight.mT)
-            extras.append((by * gradients[i]).sum(-3).mul_(bends[i]))
-            by = by.mul_(slopes[i].unsqueeze(-3))
-        found = _down(by_value, inputs, slopes, extras, maps)
+        if by is not None:  # that by G_0, up through the layers
+            for i, (weight, _) in enumerate(maps[:-1]):
+                by_weights.append(product(products[i].flatten(-3, -2).mT, by.flatten(-3, -2)))
+                by = product(by, weight.mT)
+                extras.append((by * gradients[i]).sum(-3).mul_(bends[i]))
+                by = by.mul_(slopes[i].unsqueeze(-3))
+            by_weights.append(by.sum(-2))  # by the last W, where the way back began
+        found = [by_value.sum(-2), product(by_value.mT, inputs[-1])]  # by b, W, from the last map to the first
+        for i in reversed(range(len(slopes))):
+            by_value = product(by_value, maps[i + 1][0]).mul_(slopes[i])
+            if by is not None:
+                by_value.add_(extras[i])
+            found += [by_value.sum(-2), product(by_value.mT, inputs[i])]
+        found.reverse()
         for i, by_weight in enumerate(by_weights):
             found[2 * i] += by_weight
-        found[-2] += by.sum(-2)  # by the last W, where the way back began
-        return None, None, *found
+        return None, None, None, *found
 
 
-def _down(
-    by: Tensor,
-    inputs: list[Tensor],
-    slopes: list[Tensor],
-    extras: Sequence[Tensor | None],
-    maps: list[tuple[Tensor, Tensor]],
-) -> list[Tensor]:
-    """The derivatives by W_0, b_0, .., W, b, for that by f, (N, C), and those by z_i that are known already."""
-    found = [by.sum(-2), product(by.mT, inputs[-1])]  # from the last to the first
-    for i in reversed(range(len(slopes))):
-        by = product(by, maps[i + 1][0]).mul_(slopes[i])
-        extra = extras[i]
-        by = by if extra is None else by.add_(extra)
-        found += [by.sum(-2), product(by.mT, inputs[i])]
-    return found[::-1]
-
-
-def _grouped(ctx: Any) -> list[list[Tensor]]:
-    """What was saved, as it was put together."""
-    saved = iter(ctx.saved_tensors)
-    return [[next(saved) for _ in range(count)] for count in ctx.groups]
+def plain(pointwise: Pointwise, reverse: bool, h: Tensor, *parameters: Tensor) -> list[Tensor]:
+    """f, and G_0 where `reverse`, layer by layer."""
+    maps, slopes = _maps(parameters), []
+    for i, (weight, bias) in enumerate(maps[:-1]):
+        h, *derivatives = pointwise(affine(h, weight, bias), int(reverse), i == 0)
+        slopes += derivatives
+    found = affine(h, *maps[-1])
+    if not reverse:
+        return [found]
+    gradient = maps[-1][0].unsqueeze(-2)
+    for (weight, _), slope in zip(reversed(maps[:-1]), reversed(slopes), strict=True):
+        gradient = product(gradient * slope.unsqueeze(-3), weight)
+    return [found, gradient]
 
 
 def _maps(parameters: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """(W, b) of every linear map."""
     return list(zip(parameters[::2], parameters[1::2], strict=True))
-
-
-def plain_value(pointwise: Pointwise, h: Tensor, *parameters: Tensor) -> list[Tensor]:
-    """f, layer by layer."""
-    for i, (weight, bias) in enumerate(_maps(parameters)[:-1]):
-        h = pointwise(affine(h, weight, bias), 0, i == 0)[0]
-    return [affine(h, *parameters[-2:])]
-
-
-def plain_reverse_gradient(pointwise: Pointwise, h: Tensor, *parameters: Tensor) -> list[Tensor]:
-    """f and G_0, layer by layer."""
-    maps, slopes = _maps(parameters), []
-    for i, (weight, bias) in enumerate(maps[:-1]):
-        h, slope = pointwise(affine(h, weight, bias), 1, i == 0)
-        slopes.append(slope)
-    gradient = maps[-1][0].unsqueeze(-2)
-    for (weight, _), slope in zip(reversed(maps[:-1]), reversed(slopes), strict=True):
-        gradient = product(gradient * slope.unsqueeze(-3), weight)
-    return [affine(h, *maps[-1]), gradient]

@@ -17,11 +17,7 @@ class UnwritableError(UserError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say on one line that `path` cannot be written, and why.
-
-    Raises:
-        UnwritableError: in place of any OSError.
-    """
+    """Raise an `UnwritableError` that names `path` in place of any OSError."""
     try:
         yield
     except OSError as error:
@@ -32,8 +28,7 @@ def writing(path: Path) -> Iterator[None]:
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of `path` on leaving, or leaves nothing where an exception is raised.
 
-    A kill at any moment leaves the old file, or none, but never half of the new one; and perhaps a draft, which
-    `remove_temporary_files` finds.
+    A kill at any moment leaves the old file, or none, and perhaps a draft for `remove_temporary_files`.
 
     Raises:
         UnwritableError: what was there before is there still.
@@ -51,12 +46,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def open_nonblocking(path: str, flags: int) -> int:
-    """An opener for `open` that neither follows a link nor waits at a pipe: an OSError, where there is one."""
+    """An opener for `open` that neither follows a link nor waits at a pipe, but raises an OSError."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """`content` as a `atomic_write`."""
+    """Write `content` by `atomic_write`."""
     with atomic_write(path) as file:
         file.write(content)
 

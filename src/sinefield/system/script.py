@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -19,20 +20,17 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def accept_any_character() -> None:
-    """Have standard output escape what its encoding lacks, such as … in ASCII, where it would raise an error.
+    """Have standard output escape what its encoding lacks, such as … in ASCII, and write undecodable names as bytes."""
 
-    A file's name that could not be decoded is written as the bytes that it is made of.
-    """
-    codecs.register_error("sinefield", _escape)
+    def escape(error: UnicodeError) -> tuple[str | bytes, int]:
+        try:
+            return codecs.lookup_error("surrogateescape")(error)
+        except UnicodeError:
+            return codecs.backslashreplace_errors(error)
+
+    codecs.register_error("sinefield", escape)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="sinefield")
-
-
-def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    try:
-        return codecs.lookup_error("surrogateescape")(error)
-    except UnicodeError:
-        return codecs.backslashreplace_errors(error)
 
 
 def run(main: Callable[[list[str]], object], usage: str) -> None:
@@ -62,7 +60,7 @@ def parse(
     choices: Mapping[str, Sequence[Any]] | None = None,
     beside: Callable[[str], bool] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The options key=value of a script, those that are not given at their defaults, and what stands beside them.
+    """The options key=value of a script, those that are not given at their defaults, and the other arguments.
 
     Args:
         arguments: of the command line.
@@ -70,7 +68,7 @@ def parse(
             kind: true or false, a whole number (1), a number (1.0), or a list ([1, 2], given as [1,2] or 1,2).
         text: the options whose values are taken as they are typed.
         choices: what an option, or each entry of its list, may be.
-        beside: whether an argument that is no option is one that the script takes too, such as a folder; None: none is.
+        beside: whether an argument that is no option is one that the script takes too, such as a folder.
 
     Raises:
         UserError: an option is unknown or cannot be read, or its value is none that it may have.
@@ -117,7 +115,7 @@ def _value(name: str, typed: str, default: Any) -> Any:
         raise UserError(f"cannot read the options: {name}={typed[:100]} ({reason})") from error
     kind = type(next(iter(default), None)) if several else type(default)
     if kind in KINDS:
-        said = f"{name} must be {KINDS[kind]}, not {typed[:100]}" if not several else f"{name} takes {KINDS[kind]} each"
+        said = f"{name} takes {KINDS[kind]} each" if several else f"{name} must be {KINDS[kind]}, not {typed[:100]}"
         may = (int, float) if kind is float else (kind,)
         require(all(type(one) in may for one in (value if several else [value])), said)
     return value
@@ -127,8 +125,7 @@ def _numbers(value: Any) -> Any:
     """With words that Python reads as finite numbers, such as 1e-3, as numbers: YAML does not."""
     if isinstance(value, list):
         return [_numbers(one) for one in value]
-    try:
-        number = float(value) if isinstance(value, str) else math.nan
-    except ValueError:
-        return value
-    return number if math.isfinite(number) else value
+    with suppress(ValueError):
+        if isinstance(value, str) and math.isfinite(number := float(value)):
+            return number
+    return value

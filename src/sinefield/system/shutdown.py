@@ -27,15 +27,14 @@ class Interrupted(SystemExit):
 class Interrupts:
     """Answers SIGTERM and Ctrl-C, and SIGUSR2 where somebody else listens to it (a cluster's warning to leave soon).
 
-    From `release` to `defer` a signal raises `Interrupted` at once. While held, the first one only makes `pending`
-    true, until `raise_pending` is called; a second Ctrl-C is obeyed at once. A signal that somebody else listened to is
-    passed on to them, and where they return, the run goes on: that way submitit has its jobs checkpoint and ask for
-    another turn.
+    From `release` to `defer` a signal raises `Interrupted` at once. While held, it waits for `raise_pending`; a second
+    Ctrl-C does not. A signal that somebody else listened to is passed on to them, and where they return, the run goes
+    on: that way submitit has its jobs checkpoint and ask for another turn.
     """
 
     def __init__(self) -> None:
         self._held = True
-        self._waiting: list[int] = []  # a cluster sends several at once
+        self.pending: list[int] = []  # signals that wait; a cluster sends several at once
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -51,7 +50,7 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        others = any(self._other(number) for number in self._waiting)
+        others = any(self._other(number) for number in self.pending)
         if self.pending and (error is None or (others and isinstance(error, Exception))):
             self.raise_pending()
 
@@ -68,15 +67,10 @@ class Interrupts:
         if self.pending:
             self.raise_pending()
 
-    @property
-    def pending(self) -> bool:
-        """Whether a signal waits."""
-        return bool(self._waiting)
-
     def raise_pending(self) -> None:
         """Pass on the signals that wait, or raise `Interrupted`; where there are none, another process had SIGTERM."""
         held, self._held = self._held, True  # a second signal must not disturb the tidying up after the first
-        waiting = self._waiting or [signal.SIGTERM]
+        waiting = self.pending or [signal.SIGTERM]
         while waiting:
             other = self._other(waiting[0])
             if other is None:
@@ -95,7 +89,7 @@ class Interrupts:
             signal.signal(number, self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
-        impatient = signum == signal.SIGINT and signum in self._waiting
-        self._waiting.append(signum)
+        impatient = signum == signal.SIGINT and signum in self.pending
+        self.pending.append(signum)
         if impatient or not self._held:
             self.raise_pending()

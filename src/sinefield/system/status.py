@@ -14,9 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from sinefield.errors import CheckpointError, UserError, require
-from sinefield.system import claim
 from sinefield.system.files import UnwritableError, remove_temporary_files, write_atomically, write_texts
-from sinefield.system.lock import acquired, locked
+from sinefield.system.lock import acquired, living_owners, locked
 
 ENDED = (KeyboardInterrupt, SystemExit, UnwritableError)  # from outside, and no fault of the run: it is "interrupted"
 
@@ -30,12 +29,8 @@ class Status:
 
     Args:
         folder: of the run; nothing is written while it is not there.
-        check: is given what `read` found, with the lock held and before anything is written; it raises to leave the
-            folder as it is.
+        check: is given what `read` returns, with the lock held, before anything is written; it raises to prevent that.
         texts: further files to write by then, by name; those of a finished run are left as they are.
-
-    Attributes:
-        resumable: a checkpoint is there, and no step has been taken since; an error then leaves "interrupted".
 
     Raises:
         UserError: another process is running in the folder.
@@ -51,7 +46,7 @@ class Status:
         self.folder = folder
         self.check = check
         self.texts = texts or {}
-        self.resumable = False
+        self.resumable = False  # a checkpoint is there, and no step has been taken since: errors leave "interrupted"
         self._before = "new"
         self._lock: ExitStack | None = None
 
@@ -61,12 +56,12 @@ class Status:
         return self
 
     def running(self) -> None:
-        """Lock the folder, which is there by now, and say so; what a killed process was writing is removed."""
+        """Lock the folder, which is there by now, and write so; what a killed process was writing is removed."""
         if self._lock is not None:
             return
         lock = acquired(self.folder)
         if lock is None:
-            owner, saved = claim.owner(self.folder), _saved(self.folder)
+            owner, saved = next(iter(living_owners(self.folder)), None), _saved(self.folder)
             pid, host = (owner.pid, owner.host) if owner is not None else (saved.get("pid"), saved.get("host"))
             whom = "another process" if None in (pid, host) else f"process {pid} on {host}"
             gone = "" if owner is None else f"; if that is gone, remove {owner.file}"
@@ -136,9 +131,7 @@ def one_line(error: BaseException) -> str:
 def read(folder: Path, alive: bool | None = None) -> dict[str, Any]:
     """status.json with a true state, which may also be "new" (nothing there) or "killed" (left without a word).
 
-    Args:
-        folder: of the run.
-        alive: whether a process is running in it, where that is known.
+    `alive` is whether a process is running in the folder, where that is known.
     """
     alive = locked(folder) if alive is None else alive  # asked first: a run may end meanwhile, which what follows sees
     saved = {"state": "new", "error": None, "host": None, "pid": None, "since": None} | _saved(folder)
@@ -153,16 +146,9 @@ def read(folder: Path, alive: bool | None = None) -> dict[str, Any]:
 
 
 def refuse(folder: Path, found: dict[str, Any], resume: bool, longer: Callable[[], bool]) -> None:
-    """Refuse a folder in which a run must not begin, or go on.
+    """Raise `UserError` for a folder, of which `read` returned `found`, that holds another run.
 
-    Args:
-        folder: of the run.
-        found: what `read` says of it.
-        resume: whether the run shall go on.
-        longer: whether it shall take more steps than a finished one has taken.
-
-    Raises:
-        UserError: the folder holds another run.
+    `resume` is whether the run shall go on, and `longer` whether it takes more steps than a finished one has taken.
     """
     finished = found["state"] == "finished" and not (resume and longer())
     require(not finished, f"{folder} holds a finished run; choose another hydra.run.dir")

@@ -10,31 +10,27 @@ from typing import IO, Any
 
 
 class Unfailing:
-    """A text stream that drops what the stream below it does not take.
-
-    Args:
-        stream: the one below; None, which Python has in place of a closed one, for nowhere.
-    """
+    """A text stream that drops what the one below does not take; None, Python's for a closed one, takes nothing."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         self.stream: Any = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115  held for good
 
     def write(self, text: str) -> int:
         """As of any text stream."""
-        with suppress(OSError, ValueError):  # broken or full; closed
-            self.stream.write(text)
+        self._tried("write", text)
         return len(text)
 
     def flush(self) -> None:
         """As of any text stream."""
-        with suppress(OSError, ValueError):
-            self.stream.flush()
+        self._tried("flush")
 
     def isatty(self) -> bool:
         """Whether a person watches."""
-        with suppress(OSError, ValueError):
-            return bool(self.stream.isatty())
-        return False
+        return bool(self._tried("isatty"))
+
+    def _tried(self, name: str, *arguments: str) -> Any:
+        with suppress(OSError, ValueError):  # broken or full; closed
+            return getattr(self.stream, name)(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the stream's own."""
@@ -42,7 +38,7 @@ class Unfailing:
 
 
 def protect_process() -> None:
-    """Make both streams of this process unfailing, to its end; for the start of a program.
+    """Make both streams of this process unfailing, to its end.
 
     Descriptors 0 to 2 that are closed lead to the null device from here on: otherwise the next file that is opened,
     such as a checkpoint, would have such a number, and would receive what C libraries and subprocesses print.
@@ -57,7 +53,7 @@ def protect_process() -> None:
 
 @contextmanager
 def unfailing_output() -> Iterator[None]:
-    """Within it both streams are unfailing; on leaving they are what they were."""
+    """Within it both streams are unfailing."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(unfailing, before)
     try:

@@ -24,13 +24,8 @@ from sinefield.training.module import FieldModule
 class History(pl.Callback):
     """Measures the seconds spent in optimizer steps and writes one row of history.csv per evaluation.
 
-    Args:
-        path: of the CSV; the file is whole after every row.
-        monitor: the key of the score that every row has.
-
     Attributes:
-        fit_seconds: spent in steps, evaluations left out.
-        rows: step, seconds (those above), loss and its terms, scores; one dict per evaluation.
+        rows: step, seconds in steps, loss and its terms, scores; one dict per evaluation. Each has the key `monitor`.
         each: the same for every field of a stack, whose means `rows` holds; one list of dicts per field.
     """
 
@@ -48,10 +43,10 @@ class History(pl.Callback):
         return self._seconds + (0.0 if self._started is None else time.perf_counter() - self._started)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell a new logger, and the file, what was found before the run was interrupted, if only while drawing."""
+        """Give a new logger, and the file, the rows from before the run was interrupted, if only while drawing."""
         for row in self.rows:
             known = {k: v for k, v in row.items() if v is not None and k not in ("step", "seconds")}
-            rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs it
+            rounded = {k: torch.tensor(v).item() for k, v in known.items()}  # as Lightning logs them
             for logger in trainer.loggers:
                 log = getattr(logger, "log_again", logger.log_metrics)  # one that goes on has some of them
                 log(rounded, step=row["step"] - 1)  # as Lightning counts
@@ -79,7 +74,7 @@ class History(pl.Callback):
         self._write()
 
     def require_evaluated(self, step: int) -> None:
-        """Raise `UserError` unless the last evaluation is of this step, the last: scores would be of another one."""
+        """Raise `UserError` unless the last evaluation is of this step, the last one."""
         last = self.rows[-1]["step"] if self.rows else 0
         said = f"the run ended after {step} steps, and its last evaluation came after {last}"
         require(last == step > 0, f"{said}; allow more trainer.max_time, or leave out the callback that ended it")
@@ -91,14 +86,17 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The rows and the time so far, from the checkpoint; ValueError where they are none."""
         self.rows, self.each = list(state_dict["rows"]), [list(rows) for rows in state_dict["each"]]
-        self._seconds, kept = float(state_dict["fit_seconds"]), (int, float, type(None))
+        self._seconds = float(state_dict["fit_seconds"])
         rows = [row for rows in (self.rows, *self.each) for row in rows]
-        numbers = all(isinstance(value, kept) for row in rows for value in row.values())
-        sure = all(
-            isinstance(row[name], int | float) for row in rows for name in ("step", "seconds", "loss", self.monitor)
+        needed = {"step", "seconds", "loss", self.monitor}
+        numbers = all(
+            isinstance(value, int | float) or (value is None and name not in needed)
+            for row in rows
+            for name, value in row.items()
         )
-        alike = len({frozenset(row) for row in rows}) <= 1 and bool(self.each) == bool(self.rows)
-        if not (numbers and sure and alike and all(len(rows) == len(self.rows) for rows in self.each)):
+        alike = len({frozenset(row) for row in rows}) <= 1 and all(needed <= row.keys() for row in rows)
+        complete = bool(self.each) == bool(self.rows) and all(len(rows) == len(self.rows) for rows in self.each)
+        if not (numbers and alike and complete):
             raise ValueError("its history is none")
 
     def _write(self) -> None:
@@ -116,62 +114,43 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 class Progress(ProgressBar):
-    """One bar over all steps: steps per second, time left, loss and the score that the run is judged by."""
+    """One bar over all steps, where Lightning's has one per epoch, with the loss and the score a run is judged by."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._bar: tqdm[Any] | None = None
+        self._bar = tqdm(disable=True)
         self._shown = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar at the step where training stands."""
-        bar = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
         self._bar = tqdm(
             total=trainer.max_steps,
             initial=trainer.global_step,
             desc="fit",
             disable=not is_rank_zero(),
             unit="step",
-            bar_format=bar,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
             smoothing=0.1,
             mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
         """Advance; the figures are fetched from the device at most every half second."""
-        if self._bar is None:
-            return
         self._bar.update(trainer.global_step - self._bar.n)
         if time.perf_counter() - self._shown > 0.5:
-            self._show(pl_module)
+            self.on_validation_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the new score."""
-        self._show(pl_module)
-
-    def _show(self, pl_module: pl.LightningModule) -> None:
+        """Show loss and score."""
         assert isinstance(pl_module, FieldModule)
-        if self._bar is None:
-            return
         monitor = pl_module.monitor
         value = pl_module.scores.get(monitor.key)
         figures = {"loss": f"{pl_module.total:.2e}"} | ({} if value is None else {monitor.key: monitor.text(value)})
         self._bar.set_postfix(figures, refresh=False)
         self._shown = time.perf_counter()
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close the bar."""
-        self._close()
+    def disable(self, *_: Any, **__: Any) -> None:
+        """Close the bar, at the end too, and at an error, which then starts on a line of its own."""
+        self._bar.close()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that the error starts on a line of its own."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def disable(self) -> None:
-        """Lightning's switch for ranks that stay silent."""
-        self._close()
+    on_train_end = on_exception = disable

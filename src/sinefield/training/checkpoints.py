@@ -22,7 +22,6 @@ from torch import nn
 from sinefield.errors import CheckpointError, UserError, integer, require
 from sinefield.system.files import write_atomically, writing
 from sinefield.system.shutdown import Interrupts
-from sinefield.training.data import SignalData
 from sinefield.training.module import FieldModule
 from sinefield.training.optimizer_state import restore_optimizer
 
@@ -30,10 +29,10 @@ AWAY = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT)  # the disk or th
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint so that a kill at any moment leaves the old one or the new one."""
+    """Writes checkpoints atomically."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Serialise in memory, then write and rename."""
+        """A kill at any moment leaves the old one or the new one."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         with writing(Path(path)):
@@ -42,20 +41,12 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class Checkpoints(pl.Callback):
-    """Writes best.ckpt, then last.ckpt, after every evaluation, and last.ckpt before a signal is obeyed.
-
-    Args:
-        folder: of the checkpoints.
-        interrupts: held during training.
-
-    Attributes:
-        best: the best score so far that the run is judged by; None before the first.
-    """
+    """Writes best.ckpt, then last.ckpt, after every evaluation, and last.ckpt before a signal is obeyed."""
 
     def __init__(self, folder: Path, interrupts: Interrupts) -> None:
         self.folder = folder
-        self.interrupts = interrupts
-        self.best: float | None = None
+        self.interrupts = interrupts  # held during training
+        self.best: float | None = None  # the best score so far that the run is judged by
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hold the signals, over the handlers of Lightning."""
@@ -63,9 +54,8 @@ class Checkpoints(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
         """A moment at which a signal is obeyed: between two steps, unless an evaluation is due, whose row is kept."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, SignalData)
-        if not data.due(trainer.global_step) and self._stopping(trainer):
+        assert isinstance(pl_module, FieldModule)
+        if not pl_module.data.due(trainer.global_step) and self._stopping(trainer):
             self._save(trainer, pl_module, "last")
             self.interrupts.raise_pending()
 
@@ -82,8 +72,7 @@ class Checkpoints(pl.Callback):
         if self._stopping(trainer):
             self.interrupts.raise_pending()
 
-    def _save(self, trainer: pl.Trainer, module: pl.LightningModule, name: str) -> None:
-        assert isinstance(module, FieldModule)
+    def _save(self, trainer: pl.Trainer, module: FieldModule, name: str) -> None:
         module.guard.allow_checkpoint(trainer.global_step, module.field)
         trainer.save_checkpoint(self.folder / f"{name}.ckpt")
 
@@ -93,10 +82,10 @@ class Checkpoints(pl.Callback):
 
     def _stopping(self, trainer: pl.Trainer) -> bool:
         """Whether a signal waits in any process of the run: all of them leave after the same step."""
-        return trainer.strategy.reduce_boolean_decision(self.interrupts.pending, all=False)
+        return trainer.strategy.reduce_boolean_decision(bool(self.interrupts.pending), all=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score, for the checkpoint."""
+        """The best score."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -108,17 +97,14 @@ class Continue(pl.Callback):
     """Puts a new Trainer to where a checkpoint stands, before its first step.
 
     Args:
-        file: the checkpoint.
-        callbacks: callbacks that go on from their own state in it.
-        stepped: called after the first step beyond it, and after those that follow.
-
-    Raises:
-        UserError: it cannot be read.
+        file: the checkpoint; a `UserError` is raised where it cannot be read.
+        callbacks: go on from their own state in it.
+        stepped: called after every step beyond it.
     """
 
-    def __init__(self, file: Path, callbacks: list[pl.Callback], stepped: Callable[[], None] = lambda: None) -> None:
-        self.callbacks = callbacks
+    def __init__(self, file: Path, callbacks: list[pl.Callback], stepped: Callable[[], None]) -> None:
         self.file = file
+        self.callbacks = callbacks
         self.stepped = stepped
         self.state = read(file)
 
@@ -153,7 +139,7 @@ def read(file: Path) -> dict[str, Any]:
     """What a checkpoint holds, on the CPU; nothing in it is executed, and no more memory taken than the file's size.
 
     Raises:
-        UserError: it is not a whole checkpoint, or its weights are not finite.
+        UserError: it is not a complete checkpoint, or its weights are not finite.
     """
     require(file.is_file(), f"{file} does not exist, or is no ordinary file; the checkpoints are called last and best")
     try:
@@ -167,7 +153,7 @@ def read(file: Path) -> dict[str, Any]:
     except PermissionError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}); give yourself permission to") from error
     except Exception as error:  # a damaged pickle makes its reader raise anything
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        if _no_memory(error):
             raise
         if isinstance(error, OSError) and error.errno in AWAY:
             raise UserError(f"{file} cannot be read ({error.strerror}); try again once the disk is there") from error
@@ -183,13 +169,16 @@ def belonging(file: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # so does an optimizer or a schedule over a damaged state
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if _no_memory(error):
             raise
         raise _foreign(file, error) from error
 
 
+def _no_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def _foreign(file: Path, error: Exception) -> CheckpointError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CheckpointError(
-        f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew"
-    )
+    said = f"{file} is not a whole checkpoint of this run ({reason}); take the other one, or start anew"
+    return CheckpointError(said)

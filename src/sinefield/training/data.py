@@ -28,34 +28,25 @@ _SHUFFLED = 2**24  # samples, at most, that are taken in a shuffled order, whose
 
 
 class Samples(NamedTuple):
-    """Points and what is known there.
-
-    Attributes:
-        x: (N, D) coordinates.
-        known: what the terms know at x, such as the signal's jet.
-        share: of the step's points for these terms that this process has.
-    """
+    """Points x, (N, D), and what the terms know there, such as the signal's jet."""
 
     x: Tensor
     known: Jet
-    share: float = 1.0
+    share: float = 1.0  # of the step's points for these terms that this process has
 
 
 Batch = list[Samples]  # one entry per group of terms of the loss, or several times as many
 
 
 class SignalData(pl.LightningDataModule):
-    """Serves one signal to one loss.
+    """Serves one signal to one loss, whose terms may have points of their own.
 
     Args:
-        signal: the truth.
-        loss: its terms say how deep the jets go, and may have points of their own.
         batch_size: points per step; None for all samples of the grid, where they are not too many; "auto" for as many
             of them as fit the memory of an accelerator, or 8192 on the CPU.
         continuous: draw the points from the whole box instead of from the samples.
         eval_every: steps per epoch: the distance between two evaluations.
         max_steps: steps in all; the last epoch ends there.
-        seed: of the points drawn.
         accumulate: batches per step, whose gradients are averaged.
         evaluation: has the points of an evaluation; None where the data are drawn from alone.
     """
@@ -98,10 +89,7 @@ class SignalData(pl.LightningDataModule):
         self._known.clear()
 
     def fit_batch_size(self, step: Callable[[Batch], object]) -> None:
-        """With batch_size "auto", halve the batch until `step`, which is given the first one, fits the memory.
-
-        A batch that is known from a checkpoint is left as it is.
-        """
+        """With batch_size "auto", halve the batch until `step`, which is given the first one, fits the memory."""
         if self.auto and self.signal.extent.device.type == "cpu":
             self.batch_size = min(self.batch_size, _ON_CPU)
         while self.auto:
@@ -125,7 +113,7 @@ class SignalData(pl.LightningDataModule):
         return DataLoader(_Steps(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """The points of an evaluation, in blocks."""
+        """Blocks of the points of an evaluation."""
         assert self.evaluation is not None
         return DataLoader(self.evaluation.points(), batch_size=None)  # type: ignore[arg-type]  # any sequence will do
 
@@ -169,24 +157,20 @@ class SignalData(pl.LightningDataModule):
         What cannot be dealt out, all processes take in full and count as a part.
         """
         trainer = self.trainer
-        processes = 1 if trainer is None else trainer.world_size
-        if trainer is None or processes == 1:
+        if trainer is None or trainer.world_size == 1:
             return points, 1.0
+        processes = trainer.world_size
         if group is None or len(points) // group < processes:
             return points, 1 / processes
         own = points.unflatten(0, (-1, group))[trainer.global_rank :: processes].flatten(0, 1)
         return own, len(own) / len(points)
 
     def _numbers(self, step: int, generator: torch.Generator) -> Tensor:
-        """(N,) the samples of one step: all, or the next of a shuffled order.
-
-        Of a very large grid any samples, whatever other steps took: a run would hardly come to the end of a pass.
-        """
-        device = self.signal.extent.device
-        count, batch = len(self.signal), self.batch_size
+        """(N,) the samples of one step: all, or the next of a shuffled order."""
+        device, count, batch = self.signal.extent.device, len(self.signal), self.batch_size
         if batch >= count:
             return torch.arange(count, device=device)
-        if count > _SHUFFLED:
+        if count > _SHUFFLED:  # any, whatever other steps took: a run would hardly come to the end of a pass
             return torch.randint(count, (batch,), generator=generator, device=device)
         per_pass = count // batch  # the few samples left over take their turn in another pass
         number, start = step // per_pass, step % per_pass * batch

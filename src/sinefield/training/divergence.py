@@ -14,25 +14,19 @@ import math
 import torch
 from torch import Tensor
 
-from sinefield.errors import UserError, require
+from sinefield.errors import require
 
 TIMES, IN_A_ROW = 1000.0, 10
 LAG = 50  # steps that an accelerator may be behind: every look at a loss would wait for it
 
 
 class DivergenceGuard:
-    """Looks at the loss of every step, and at the weights before they are kept.
-
-    Attributes:
-        precision: of the trainer, such as "32-true".
-        first: the loss of the first step, of every field.
-        kept: the step at which the last checkpoint was written.
-    """
+    """Looks at the loss of every step, and at the weights before they are kept."""
 
     def __init__(self) -> None:
-        self.precision = "32-true"
-        self.first: list[float] = []
-        self.kept: int | None = None
+        self.precision = "32-true"  # of the trainer
+        self.first: list[float] = []  # the loss of the first step, of every field
+        self.kept: int | None = None  # the step of the last checkpoint
         self._high: list[int] = []  # steps in a row
         self._unseen: list[tuple[int, Tensor]] = []
 
@@ -56,15 +50,14 @@ class DivergenceGuard:
                 whose = "" if len(row) == 1 else f" of field {k}"
                 require(math.isfinite(value), f"the loss{whose} became {value} at step {step}; {self.advice}")
                 self._high[k] = self._high[k] + 1 if value > TIMES * max(1.0, first) else 0
-                lasting = self._high[k] >= IN_A_ROW
-                require(not lasting, f"the loss{whose} exploded to {value:.3g} at step {step}; {self.advice}")
+                exploded = self._high[k] >= IN_A_ROW
+                require(not exploded, f"the loss{whose} exploded to {value:.3g} at step {step}; {self.advice}")
 
     def allow_checkpoint(self, step: int, field: torch.nn.Module) -> None:
         """Allow a checkpoint; raises `UserError` where a weight is not finite, or as `update`."""
         self.check()
         finite = torch.stack([parameter.isfinite().all() for parameter in field.parameters()]).all()
-        if not finite:
-            raise UserError(f"the weights are no longer finite at step {step}; {self.advice}")
+        require(bool(finite), f"the weights are no longer finite at step {step}; {self.advice}")
         self.kept = step
 
     @property

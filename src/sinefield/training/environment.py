@@ -22,7 +22,7 @@ _PACKAGES = ("sinefield", "torch", "pytorch-lightning", "hydra-core", "numpy", "
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """The device in words, the versions of what matters, and the commit of this code; None where there is none."""
+    """The device in words, the versions of what matters, the commit of this code or None, and the command."""
     return {
         "device": _device(device),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
@@ -54,50 +54,40 @@ class Usage:
 
 def resident(line: str = "VmRSS") -> int:
     """Resident memory in bytes; with "VmHWM" its high-water mark, which is all that systems without /proc know."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    with suppress(FileNotFoundError):
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(lines[line].split()[0]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
     return f"{device.type} ({model}, {torch.get_num_threads()} threads)"
 
 
 def _git_commit(file: Path = PACKAGE / "__init__.py") -> str | None:
     """The commit of this project that the code is at, with a + where files differ from it.
 
-    None for a copy that is not tracked by the project's own repository, whoever's repository it lies in.
-
-    Args:
-        file: `<root>/src/sinefield/__init__.py`.
+    None for a copy that is not tracked by the project's own repository, whosever repository it lies in; `file` is
+    `<root>/src/sinefield/__init__.py`.
     """
     root = file.resolve().parents[2]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # of a git hook
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=own).stdout.strip()
+
     try:
-        with (root / "pyproject.toml").open("rb") as project:
-            if tomllib.load(project)["project"]["name"] != "sinefield":
-                return None
-        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+        project = tomllib.loads((root / "pyproject.toml").read_text())["project"]["name"]
+        if project != "sinefield" or Path(git("rev-parse", "--show-toplevel")).resolve() != root:
             return None
-        _git(root, "ls-files", "--error-unmatch", "--", str(file.resolve().relative_to(root)))
-        commit, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "-uno")
+        git("ls-files", "--error-unmatch", "--", str(file.resolve().relative_to(root)))
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, ValueError, LookupError, TypeError, subprocess.CalledProcessError):  # no git, no repository, ..
         return None
-    return commit + ("+" if changed else "")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """What git says of the repository at `root`, whichever one the environment names, as it does in a git hook."""
-    placed = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
-    own = {name: value for name, value in os.environ.items() if name not in placed}
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, env=own)
-    return done.stdout.strip()

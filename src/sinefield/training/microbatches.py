@@ -3,7 +3,7 @@
 The loss is a mean over points, or over groups of them, so its gradient is the weighted sum of those of the
 microbatches, added in the order of the batch. On the CPU every thread takes a microbatch of its own and does all of it:
 no operation waits for the slowest of several threads, which happens some hundred times per step where each operation is
-split over the threads. On a machine that is busy otherwise too that is the difference between 1 and 10 times the time.
+split over the threads: on a busy machine that is the difference between 1 and 10 times the time.
 
 A batch for a stack of K fields is split along K too: a microbatch is of as many fields as stay in cache together. Their
 losses are summed, so that each field's gradient is what it would be alone.
@@ -12,29 +12,27 @@ losses are summed, so that each field's gradient is what it would be alone.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
 from itertools import product
 from types import EllipsisType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from sinefield.core.jet import Jet
 from sinefield.fields.stack import select_fields
-from sinefield.system.malloc import tune_malloc
-from sinefield.training.splitting import Microbatch, split_batch
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.fields.mlp import CoordinateMLP
-    from sinefield.losses.base import Loss
+    from sinefield.losses.base import Group, Loss
     from sinefield.training.data import Batch
 
-_IN_CACHE = (
-    2**18
-)  # numbers in one layer's values of a microbatch, 1 MiB; twice is 5 % faster, in 2 to 4 times the memory
+# Numbers in one layer's values of a microbatch, 1 MiB; twice is 5 % faster, in 2 to 4 times the memory.
+_IN_CACHE = 2**18
 _SHARED = 2**17  # the same in a microbatch of several fields, each of which brings its weights along
 _FEWEST = 2**10  # points of a microbatch: fewer would save next to nothing beside the weights
 _ON_DEVICE = 2**26  # the same on an accelerator, which wants few large microbatches: bounds its memory
@@ -42,12 +40,42 @@ _ON_DEVICE = 2**26  # the same on an accelerator, which wants few large microbat
 Which = int | slice | EllipsisType  # fields of a stack: one, some, or all there are, as those of a single field
 
 
+class Microbatch(NamedTuple):
+    """Consecutive points x (n, D) of a batch, the terms evaluated there, and what these know there.
+
+    `share` is n over the points of the step, on all processes, of the same terms.
+    """
+
+    group: Group
+    x: Tensor
+    known: Jet
+    share: float
+
+
+def split_batch(groups: Sequence[Group], batch: Batch, points: int, least: int = 1) -> list[Microbatch]:
+    """A batch in microbatches of at most `points` points, but for points that are compared together.
+
+    Args:
+        groups: of terms, one for each entry of the batch.
+        points: at most.
+        least: how many microbatches are wanted of the largest entry, so that all threads have one.
+    """
+    microbatches = []
+    for group, samples in zip(groups, batch, strict=True):
+        n = len(samples.x)
+        together = group.size or n
+        size = max(1, min(points, -(-n // least)) // together) * together
+        for start in range(0, n, size):
+            rows = slice(start, start + size)
+            x, known = samples.x[rows], samples.known.map(lambda t, rows=rows: t[rows])  # type: ignore[misc]
+            microbatches.append(Microbatch(group, x, known, samples.share * len(x) / n))
+    return microbatches
+
+
 class Microbatches:
     """Losses, gradients and values of a field in microbatches; inside `thread_pool` on all threads of the CPU.
 
-    Args:
-        field: answers with its jet.
-        points: per microbatch; None for as many as the device does best with.
+    `points` are those of a microbatch, None for as many as the device does best with.
     """
 
     def __init__(self, field: CoordinateMLP, points: int | None = None) -> None:
@@ -60,7 +88,6 @@ class Microbatches:
     @contextmanager
     def thread_pool(self, device: torch.device) -> Iterator[None]:
         """Threads to work with, as many as torch was given; on an accelerator none are needed."""
-        tune_malloc()
         threads = torch.get_num_threads()
         if device.type != "cpu" or threads == 1:
             yield
@@ -79,14 +106,14 @@ class Microbatches:
         loss: Loss,
         batch: Batch,
         mean_squares: Mapping[str, Tensor],
-        backward: Callable[[Tensor], None] = Tensor.backward,
+        scale: Callable[[Tensor], Tensor] = lambda total: total,
     ) -> dict[str, Tensor]:
         """Add the gradient of the loss over the batch to the parameters'; the weighted terms by name.
 
         Args:
             loss: one of its groups of terms for each entry of the batch, which may hold all of them several times.
             mean_squares: what each term is relative to, () each; of K signals for a stack, (K,) each.
-            backward: takes the loss of a microbatch, (), and adds its gradient; without threads, or in anomaly mode.
+            scale: of the loss, where its gradient is in 16 bits.
 
         Returns:
             () each; (K,) for a stack, whose targets are those of K signals with their channels side by side, (N, K C).
@@ -97,34 +124,31 @@ class Microbatches:
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         fields = self._fields(max(len(microbatch.x) for microbatch in microbatches), batch[0].x.device)
         parameters = {field: list(field.parameters()) for _, field in fields}
-        jobs = list(product(fields, microbatches))
-        terms: dict[str, Tensor] = {}
-
-        def add(which: Which, found: dict[str, Tensor]) -> None:
-            for name, value in found.items():
-                terms.setdefault(name, value.new_zeros(self.field.stack))[which] += value.detach()
-
-        # In anomaly mode torch takes Python's lock while it holds a parameter's; a thread that does so the other way
-        # round would wait for ever. So all is done in this one.
-        if self.pool is None or torch.is_anomaly_enabled():
-            for (which, field), microbatch in jobs:
-                found = self._terms(field, which, microbatch, mean_squares)
-                backward(_total(found))
-                add(which, found)
-            return terms
         precision = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
 
         def work(job: tuple[tuple[Which, CoordinateMLP], Microbatch]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
             (which, field), microbatch = job
-            with torch.autocast("cpu", precision, enabled=precision is not None):
+            with torch.autocast("cpu", precision, enabled=precision is not None):  # which belongs to a thread
                 found = self._terms(field, which, microbatch, mean_squares)
-            return found, torch.autograd.grad(_total(found), parameters[field], materialize_grads=True)
+            total = reduce(operator.add, found.values()).sum()  # over all fields of a stack
+            return found, torch.autograd.grad(scale(total), parameters[field], materialize_grads=True)
 
-        for ((which, field), _), (found, gradients) in zip(jobs, self.pool.map(work, jobs), strict=True):
-            add(which, found)
+        jobs = list(product(fields, microbatches))
+        terms: dict[str, Tensor] = {}
+        for ((which, field), _), (found, gradients) in zip(jobs, self._map(work, jobs), strict=True):
+            for name, value in found.items():
+                terms.setdefault(name, value.new_zeros(self.field.stack))[which] += value.detach()
             for parameter, gradient in zip(parameters[field], gradients, strict=True):
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
+
+    def _map(self, work: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+        """The results in the order of the jobs.
+
+        In anomaly mode torch takes Python's lock while it holds a parameter's; a thread that does so the other way
+        round would wait for ever. So all is done in this one.
+        """
+        return map(work, jobs) if self.pool is None or torch.is_anomaly_enabled() else self.pool.map(work, jobs)
 
     def values(self, x: Tensor) -> Tensor:
         """The field's values (N, C) at x (N, D), those of a stack (K, N, C).
@@ -138,7 +162,7 @@ class Microbatches:
 
         points = x.split(self.size(x.device))
         jobs = list(product(self._fields(len(points[0]), x.device), points))
-        found = list(map(work, jobs) if self.pool is None else self.pool.map(work, jobs))
+        found = list(self._map(work, jobs))
         rows = [torch.cat(found[i : i + len(points)], dim=-2) for i in range(0, len(found), len(points))]
         return torch.cat([row.flatten() for row in rows]).reshape(*self.field.stack, len(x), -1)
 
@@ -154,7 +178,7 @@ class Microbatches:
         return True
 
     def _room(self, device: torch.device, in_cache: int) -> int:
-        """How many points times fields a microbatch has room for; twice as many of numbers half as long."""
+        """How many points times fields a microbatch has room for; twice as many where numbers are half as long."""
         room = (in_cache << torch.is_autocast_enabled("cpu")) if device.type == "cpu" else _ON_DEVICE
         return max(1, room // self.field.head.in_features >> self.halvings)
 
@@ -178,8 +202,3 @@ class Microbatches:
             name: microbatch.share * term.weight / mean_squares[name][which] * term(found, known, microbatch.x).mean(-1)
             for name, term in group.terms.items()
         }
-
-
-def _total(terms: dict[str, Tensor]) -> Tensor:
-    """Of all terms, and all fields of a stack, ()."""
-    return reduce(operator.add, terms.values()).sum()

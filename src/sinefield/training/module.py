@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -29,12 +30,9 @@ class FieldModule(pl.LightningModule):
     """Trains a field until its jet equals the signal's, as far as the loss looks.
 
     Args:
-        field: a module that answers with its jet.
-        loss: compares two jets.
         mean_squares: what each term is relative to, by its name; (K,) each for a stack of K fields.
         evaluations: compares the field with its signal; one for each field of a stack, all at the same points.
-        optimizer: takes the parameters, gives the optimizer.
-        scheduler: takes the optimizer, gives the schedule, stepped once per step; None for a constant rate.
+        scheduler: gives the schedule, stepped once per step; None for a constant rate.
         chunk: points per forward and backward pass, which changes the speed alone; None for what the device does best.
         clip: limits gradients in place, given those of all parameters and the field's `stack`; None: none are limited.
     """
@@ -72,30 +70,26 @@ class FieldModule(pl.LightningModule):
         return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
 
     def on_fit_start(self) -> None:
-        """Take the mean squares along to the device, and see how many points fit it."""
+        """Take the mean squares to the device, and see how many points fit it."""
         self.mean_squares = {name: part.to(self.device) for name, part in self.mean_squares.items()}
         self.guard.precision = str(self.trainer.precision)
         if "16" in self.guard.precision and self.trainer.is_global_zero:
+            said = "caps the fit near 38 to 40 dB: omega0 multiplies the rounding of what the sines are taken of"
             log.warning(
-                "trainer.precision=%s caps the fit near 38 to 40 dB: omega0 multiplies the rounding of what the sines "
-                "are taken of; end with 32-true where that is not enough",
-                self.guard.precision,
+                "trainer.precision=%s %s; end with 32-true where that is not enough", self.guard.precision, said
             )
-        self._data.fit_batch_size(lambda batch: self._backward(self.trainer.precision_plugin.convert_input(batch)))
+        self.data.fit_batch_size(lambda batch: self._backward(self.trainer.precision_plugin.convert_input(batch)))
 
     def training_step(self, batch: Batch, index: int) -> None:
         """One optimizer step; L-BFGS asks for the closure several times, the others once."""
         optimizer, scheduler = self.optimizers(), self.lr_schedulers()
         assert not isinstance(optimizer, list)
-
         losses: list[Tensor] = []  # of every field; of a line search all but the first may well be bad
 
         def closure() -> Tensor:
-            if self.trainer.world_size == 1:
-                self.terms = self._backward(batch)
-            else:
-                with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
-                    self.terms = self._summed(self._backward(batch))
+            alone = self.trainer.world_size == 1
+            with nullcontext() if alone else self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
+                self.terms = self._backward(batch) if alone else self._summed(self._backward(batch))
             losses.append(torch.stack(list(self.terms.values())).sum(dim=0))
             return losses[-1].sum()
 
@@ -109,45 +103,34 @@ class FieldModule(pl.LightningModule):
                 raise UserError(f"scheduler ends at step {step} of {self.trainer.max_steps}: {error}") from error
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradients: of all processes together, and as large as they are.
-
-        Precision 16-mixed scales the loss. Lightning has undone that by now, unless the optimizer, a fused one, does so
-        in its step.
-        """
+        """Clip the gradients: of all processes together, and as large as they are."""
         if self.clip is None:
             return
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            scaler.unscale_(optimizer)
+        # Precision 16-mixed scales the loss; Lightning has undone that by now, but for fused optimizers, which do it.
+        if self._scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            self._scaler.unscale_(optimizer)
         self.clip([p.grad for p in self.field.parameters() if p.grad is not None], stack=self.field.stack)
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
-        """The gradient of the loss over this process's points becomes the parameters'; the terms, () each.
-
-        What does not fit the device's memory is done in smaller microbatches from then on.
-        """
+        """The terms, () each; the parameters get the gradient over this process's points, in parts that fit."""
+        scale = [] if self._scaler is None else [self._scaler.scale]
         while True:
             self.field.zero_grad()
             try:
-                return self.microbatches.gradient(self.loss, batch, self.mean_squares, self.manual_backward)
+                return self.microbatches.gradient(self.loss, batch, self.mean_squares, *scale)
             except torch.OutOfMemoryError:
                 if not self.microbatches.halve(self.device):
                     raise
             torch.cuda.empty_cache()
 
     def _summed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The terms of all processes, summed as the gradients are: what one process with all points would have."""
-        parameters = [p for p in self.field.parameters() if p.grad is not None]
-        parts = [*(p.grad for p in parameters if p.grad is not None), *terms.values()]
+        """The terms, and in place the gradients, summed over all processes: as of one process with all points."""
+        parts = [p.grad for p in self.field.parameters() if p.grad is not None] + list(terms.values())
         flat = torch.cat([part.flatten() for part in parts])
         torch.distributed.all_reduce(flat)
-        summed = [
-            microbatch.view_as(part)
-            for microbatch, part in zip(flat.split([p.numel() for p in parts]), parts, strict=True)
-        ]
-        for parameter, gradient in zip(parameters, summed, strict=False):
-            parameter.grad = gradient
-        return dict(zip(terms, summed[len(parameters) :], strict=True))
+        for part, total in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
+            part.copy_(total.view_as(part))
+        return terms
 
     def validation_step(self, x: Tensor, index: int) -> None:
         """The field's values at one block of points."""
@@ -155,9 +138,8 @@ class FieldModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Score the field and log it, with the latest training terms, under the names of metrics.json."""
-        values = torch.cat(self.predicted, dim=-2)
+        values, self.predicted = torch.cat(self.predicted, dim=-2), []
         values = values if self.field.stack else values.unsqueeze(0)  # (K, N, C)
-        self.predicted = []
         self.guard.check()
         step = self.trainer.global_step
         require(bool(values.isfinite().all()), f"the field is not finite at step {step}; {self.guard.advice}")
@@ -166,28 +148,39 @@ class FieldModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the latest step and evaluation found goes along."""
-        found = {"terms": self.terms, "scores": self.each, "first": self.guard.first}
-        checkpoint["found"] = found | {"batch_size": self._data.batch_size, "max_steps": self._data.max_steps}
-        checkpoint["found"]["extended_at"] = self.extended_at
+        checkpoint["found"] = {
+            "terms": self.terms,
+            "scores": self.each,
+            "first": self.guard.first,
+            "batch_size": self.data.batch_size,
+            "max_steps": self.data.max_steps,
+            "extended_at": self.extended_at,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """As if they had just been found."""
         found = checkpoint["found"]
         self.terms = {name: term.reshape(self.field.stack) for name, term in found["terms"].items()}
         self.each = [
-            {name: value if value is None else float(value) for name, value in scores.items()}
+            {name: None if value is None else float(value) for name, value in scores.items()}
             for scores in found["scores"]
         ]
         self.guard.first = [float(loss) for loss in found["first"]]
         self.guard.kept = checkpoint["global_step"]
         self.extended_at = [integer("its extended_at", step, least=1) for step in found.get("extended_at", [])]
-        self._data.batch_size, self._data.auto = integer("its batch_size", found["batch_size"], least=1), False
+        self.data.batch_size, self.data.auto = integer("its batch_size", found["batch_size"], least=1), False
 
     @property
-    def _data(self) -> SignalData:
+    def data(self) -> SignalData:
+        """What the trainer fits it to."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SignalData)
         return data
+
+    @property
+    def _scaler(self) -> Any:
+        """Of the loss, with precision 16-mixed."""
+        return getattr(self.trainer.precision_plugin, "scaler", None)
 
     @property
     def monitor(self) -> Score:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator
 from copy import deepcopy
 from reprlib import repr as brief
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils._pytree import tree_leaves
 
 
 def take_step(optimizer: Optimizer) -> None:
@@ -33,15 +33,13 @@ def take_step(optimizer: Optimizer) -> None:
 def restore_optimizer(
     optimizer: Optimizer, scheduler: LRScheduler | None, trial: Optimizer, steps: int, state: dict[str, Any]
 ) -> None:
-    """Bring an optimizer and its schedule to where a checkpoint stands.
+    """Bring an optimizer and its schedule, before their first step, to where a checkpoint stands.
 
     The configuration and the number of steps determine the schedule and the optimizer's settings: they are not taken
     from the checkpoint. What the optimizer has accumulated is, once it is known to be finite, of the shapes that a step
     makes, since fused kernels do not look, and enough for a further step.
 
     Args:
-        optimizer: before its first step.
-        scheduler: before its first step, of the optimizer; None for a constant rate.
         trial: another one like `optimizer`, over copies of the parameters, which are spoilt.
         steps: that were taken.
         state: the optimizer's `state_dict()` after them.
@@ -64,7 +62,7 @@ def restore_optimizer(
         if key not in known:
             raise ValueError(f"its optimizer has a state of parameter {key}, and there is none")
         for name, value in values.items():
-            shapes = {part.shape for part in _leaves(known[key].get(name)) if isinstance(part, Tensor)}
+            shapes = {part.shape for part in tree_leaves(known[key].get(name)) if isinstance(part, Tensor)}
             _check(f"{name} of its optimizer", value, shapes or {torch.Size(()), torch.Size((total,))})
     trial.load_state_dict(deepcopy({"state": state["state"], "param_groups": groups}))
     take_step(trial)
@@ -84,17 +82,8 @@ def _counters(optimizer: Optimizer, own: dict[str, Any], saved: dict[str, Any]) 
 
 def _check(what: str, value: Any, shapes: set[torch.Size]) -> None:
     """ValueError where a value has numbers that are not finite, or none of these shapes."""
-    for part in _leaves(value):
+    for part in tree_leaves(value):
         if isinstance(part, Tensor) and part.shape not in shapes:
             raise ValueError(f"{what} has shape {tuple(part.shape)} instead of {brief([*map(tuple, shapes)])}")
         if isinstance(part, Tensor | float) and not torch.as_tensor(part).isfinite().all():
             raise ValueError(f"{what} is not finite")
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """What nested tables and lists hold."""
-    if isinstance(value, dict | list | tuple):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(part)
-    else:
-        yield value
