@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from sinefield.errors import UserError, require
-from sinefield.signals.decoding.levels import known_white, warn_unused, white_of
+from sinefield.errors import UserError, positive, require
+from sinefield.signals.decoding.levels import warn_unused, white_of
 from sinefield.signals.decoding.source import locate
 
 _KEPT = 2**28  # bytes of a file that may stay resident; of a larger one, what a call has touched is let go after it
@@ -35,7 +35,7 @@ class Mapped:
     """
 
     def __init__(self, path: str | Path, white: float | None = None) -> None:
-        white = known_white(white)
+        white = None if white is None else positive("signal.white", white)
         file, name = locate(path), repr(str(path))
         try:
             with tifffile.TiffFile(file) as tiff:
@@ -54,18 +54,16 @@ class Mapped:
             reason = " ".join(str(error).split())
             raise UserError(f"{name} is no TIFF that can be mapped into memory ({reason}); {_CURE}") from error
         require(bool(in_order), f"{name} holds its tiles in no order; {_CURE}")
-        values = counts[0] * counts[1] * size // kind.itemsize
-        whole = file.stat().st_size >= start + values * kind.itemsize
-        require(whole, f"{name} is damaged or cut short; get it again")
-        self.peak, self.type = white_of(kind), kind
+        parts = counts[0] * counts[1]
+        require(file.stat().st_size >= start + parts * size, f"{name} is damaged or cut short; get it again")
         if white is not None and kind.itemsize == 1:
             warn_unused(name)
-        elif white is not None:
-            self.peak = white
+            white = None
+        self.peak, self.type = white or white_of(kind), kind
         self._tile, self._across = (height, width), counts[1]
         with file.open("rb") as stream:
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        self._pixels = np.frombuffer(self._map, kind, values, start).reshape(-1, self.shape[2])
+        self._pixels = np.frombuffer(self._map, kind, parts * size // kind.itemsize, start).reshape(-1, self.shape[2])
 
     def __call__(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """(N, a, b, C) stored values, float32, where N times `a` rows (N, a) and `b` columns (N, b) of pixels cross."""
@@ -73,10 +71,10 @@ class Mapped:
         above = rows // height * (self._across * height * width) + rows % height * width
         beside = columns // width * (height * width) + columns % width
         # Nothing is out of range, and with "clip" numpy need not look twice.
-        found = np.take(self._pixels, above[:, :, None] + beside[:, None], axis=0, mode="clip").astype(np.float32)
+        stored = np.take(self._pixels, above[:, :, None] + beside[:, None], axis=0, mode="clip").astype(np.float32)
         if self._pixels.nbytes > _KEPT:  # what was read stays in the system's cache, and is no longer resident here
             self._map.madvise(mmap.MADV_DONTNEED)
-        return found
+        return stored
 
 
 def _plain(page: tifffile.TiffPage, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The files that pictures are read from: where they are, and which of a folder's they are."""
+"""The files that pictures are read from."""
 
 import difflib
 import logging
@@ -21,9 +21,8 @@ class NoPictureError(UserError):
 
 def locate(path: str | Path) -> Path:
     """The readable, non-empty file that `path` names."""
-    text = isinstance(path, str | Path) and str(path).strip() != ""
     require(
-        text,
+        isinstance(path, str | Path) and str(path).strip() != "",
         f"the path of a picture must be a file or a name like skimage:camera, not {path!r}; if it is a name, put it in "
         f"quotes twice: \"signal.path='{path}'\"",
     )
@@ -50,9 +49,7 @@ def locate(path: str | Path) -> Path:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The files in a folder whose names end as those of pictures do, in the order of their names.
-
-    Hidden files are passed over, and others with a warning.
+    """The files in a folder that are pictures by their endings, sorted; a warning names the others but hidden ones.
 
     Raises:
         UserError: there are none.
@@ -61,10 +58,9 @@ def pictures_in(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     pictures = [file for file in files if file.suffix.lower() in endings]
     require(len(pictures) > 0, f"there are no pictures in the folder {folder}; give another signal.paths")
-    others = [file.name for file in files if file.suffix.lower() not in endings]
-    if others:
-        more = ", ..." if len(others) > 3 else ""
-        _log.warning("%s: left out, no pictures by their names: %s%s", folder, ", ".join(others[:3]), more)
+    if others := [file.name for file in files if file.suffix.lower() not in endings]:
+        listed = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        _log.warning("%s: left out, no pictures by their names: %s", folder, listed)
     return pictures
 
 
