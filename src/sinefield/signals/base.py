@@ -62,6 +62,7 @@ class Signal(nn.Module, ABC):
     every: int = 1
     files: tuple[str, ...] = ()
     extent: Tensor
+    fine: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], channels: int, axes: Sequence[Axis] | None = None) -> None:
         super().__init__()
@@ -76,6 +77,7 @@ class Signal(nn.Module, ABC):
         # half the box along (x, y): the outermost samples lie at -extent and +extent
         half = torch.tensor([(n - 1) / 2 * h for (n, _), h in zip(sized, self.spacings, strict=True)])
         self.register_buffer("extent", half)
+        self.register_buffer("fine", None)
 
     @abstractmethod
     def jet(self, x: Tensor, order: int) -> Jet:
@@ -86,7 +88,7 @@ class Signal(nn.Module, ABC):
 
         (2H-1, 2W-1, C) where all points are scored. None where nothing is known between the samples.
         """
-        return None
+        return self.fine
 
     def components(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
         """The signals that lie side by side in this one, with C / K channels each, for a field of their own each.

@@ -54,7 +54,7 @@ class Images(Image):
         self.files = tuple(map(str, [paths, *files] if isinstance(paths, str | Path) else files))
         self.register_buffer("c", torch.cat([own.c for own in pictures], dim=-1))
         fine = [own.fine for own in pictures if own.fine is not None]
-        self.register_buffer("fine", torch.cat(fine, dim=-1) if fine else None)
+        self.fine = torch.cat(fine, dim=-1) if fine else None
         self.pictures = torch.nn.ModuleList(pictures)
         self.arguments = dict(zip(_names(files), arguments, strict=True))
 

@@ -52,7 +52,6 @@ class Large(Signal):
 
     down: Tensor
     across: Tensor
-    fine: Tensor | None
 
     def __init__(
         self,
@@ -79,15 +78,11 @@ class Large(Signal):
         overview = self._read_overview()
         scaled(overview.astype(file.type), repr(str(path)), file.peak)  # says what is out of range, or nearly black
         fine = self._scaled(torch.from_numpy(overview).to(self.extent)) - 1
-        self.register_buffer("fine", fine if holdout else None)
+        self.fine = fine if holdout else None
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
         return joined([self._jet(block, order) for block in x.split(_AT_ONCE)])
-
-    def held_out_grid(self) -> Tensor | None:
-        """The pixels at `evaluation_grid(2)`; None where none are held out."""
-        return self.fine
 
     def _jet(self, x: Tensor, order: int) -> Jet:
         """The jet at a block of points."""

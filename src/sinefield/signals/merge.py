@@ -108,7 +108,7 @@ class Merge(Signal):
             merged = a.of([_times(of_a, p) + _times(of_b, q) for p, q in zip(a.parts, b.parts, strict=True)])
         if self.solution is None:
             return merged
-        reference = spline.evaluate(self.solution, self.pixels(x).flip(-1), self.degree, 0).value
+        reference = spline.evaluate(self.solution, self.pixels(x), self.degree, 0).value
         return merged._replace(value=torch.where(self._counts(x)[:, None], reference, a.value))
 
     def of_a(self, x: Tensor, order: int) -> Jet:

@@ -81,37 +81,37 @@ def weights(t: Tensor, degree: int, derivative: int) -> Tensor:
     return basis
 
 
-def evaluate(c: Tensor, u: Tensor, degree: int, order: int) -> Jet:
-    """The jet of the spline, per unit of u.
+def evaluate(c: Tensor, position: Tensor, degree: int, order: int, spacing: float = 1.0) -> Jet:
+    """The jet of the spline, per unit of coordinate.
 
     Args:
         c: (n_1 + p - 1, ..., n_D + p - 1, C), from `coefficients`.
-        u: (N, D) positions in samples, in the order of c's axes. Outside the samples the border polynomial goes on.
+        position: (N, D) in samples, as `Signal.pixels` has it: along the last axis of c first. Outside the samples the
+            border polynomial goes on.
         degree: p.
         order: 0, 1 or 2.
+        spacing: units of coordinate from sample to sample.
     """
-    dims = u.shape[1]
+    u, dims = position.flip(-1), position.shape[1]
     counts = torch.tensor(c.shape[:-1], device=u.device) - degree + 1
-    cell = u.floor().clamp(min=0).minimum(counts.to(u.dtype) - 2)
-    taps = [[weights(u[:, d] - cell[:, d], degree, k) for k in range(order + 1)] for d in range(dims)]
+    cell = u.detach().floor().clamp(min=0).minimum(counts.to(u.dtype) - 2)
+    t = (u - cell).to(c.dtype).unbind(1)
+    taps = [[weights(t[d], degree, k) / spacing**k for k in range(order + 1)] for d in range(dims)]
     strides = [int(np.prod(c.shape[d + 1 : -1])) for d in range(dims)]
     offsets = [sum(i * s for i, s in zip(k, strides, strict=True)) for k in product(range(degree + 1), repeat=dims)]
     base = (cell.long() * torch.tensor(strides, device=u.device)).sum(1)
     patch = c.flatten(0, -2)[base[:, None] + torch.tensor(offsets, device=u.device)]  # (N, (p+1)^D, C)
 
-    def weighted(*derivatives: int) -> Tensor:
-        """The sum over the patch with the given derivative along each axis, (N, C)."""
-        joint = taps[0][derivatives[0]]
-        for d in range(1, dims):
-            joint = (joint.unsqueeze(2) * taps[d][derivatives[d]].unsqueeze(1)).flatten(1)
+    def derivative(k: int, axis: int) -> Tensor:
+        """The k-th derivative along an axis, (N, C)."""
+        joint = torch.ones_like(taps[0][0][:, :1])
+        for d in range(dims):
+            joint = (joint.unsqueeze(2) * taps[d][k if d == axis else 0].unsqueeze(1)).flatten(1)
         return torch.einsum("nk,nkc->nc", joint, patch)
 
-    def along(k: int) -> list[Tensor]:
-        """The k-th derivative along each axis."""
-        return [weighted(*(k * (d == e) for e in range(dims))) for d in range(dims)]
-
-    return Jet(
-        weighted(*(0,) * dims),
-        torch.stack(along(1), dim=-1) if order >= 1 else None,
-        torch.stack(along(2)).sum(0).unsqueeze(-1) if order >= 2 else None,
-    )
+    parts = [derivative(0, 0)]
+    if order >= 1:
+        parts.append(torch.stack([derivative(1, d) for d in reversed(range(dims))], dim=-1))
+    if order >= 2:
+        parts.append(torch.stack([derivative(2, d) for d in range(dims)]).sum(0).unsqueeze(-1))
+    return Jet(*parts)

@@ -55,7 +55,7 @@ class Stencil(Image):
         jet = super().jet(x, 0)
         if order == 0:
             return jet
-        flat = spline.evaluate(self.derived, self.pixels(x).flip(-1), self.degree, 0).value
+        flat = spline.evaluate(self.derived, self.pixels(x), self.degree, 0).value
         across, down, laplacian = flat.unflatten(1, (3, self.channels)).unbind(1)
         gradient = torch.stack([across, down], dim=-1) / self.spacing
         return Jet(jet.value, gradient, laplacian.unsqueeze(-1) / self.spacing**2 if order >= 2 else None)

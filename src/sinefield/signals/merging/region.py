@@ -82,7 +82,7 @@ class Region(nn.Module):
 
     def contains(self, position: Tensor) -> Tensor:
         """(N,) booleans for positions (N, 2): where the bilinear interpolant of the pixels is positive."""
-        return spline.evaluate(self.pixels, position.flip(-1), 1, 0).value[:, 0] > ROUNDING
+        return spline.evaluate(self.pixels, position, 1, 0).value[:, 0] > ROUNDING
 
     def clearance(self, position: Tensor) -> Tensor:
         """(N, 1): a radius around positions (N, 2) that does not reach the border, at most some 2 pixels too short."""
