@@ -114,7 +114,7 @@ class Audio(Signal):
 
 
 def composed(seconds: float = 3.0, rate: int = _RATE) -> np.ndarray:
-    """(n, 1) samples of a broken chord of plucked strings: harmonics that decay the sooner the higher, and some noise."""
+    """(n, 1) samples of a broken chord of plucked strings: harmonics decay the sooner the higher; and some noise."""
     time = np.arange(round(seconds * rate)) / rate
     sound = 2e-3 * np.random.default_rng(0).standard_normal(len(time))
     for k, pitch in enumerate((146.83, 220.0, 293.66, 349.23, 440.0, 349.23, 293.66, 587.33)):  # Hz: D minor

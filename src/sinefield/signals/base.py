@@ -66,9 +66,7 @@ class Signal(nn.Module, ABC):
 
     def __init__(self, shape: tuple[int, ...], channels: int, axes: Sequence[Axis] | None = None) -> None:
         super().__init__()
-        self.shape = shape
-        self.channels = channels
-        self.dims = len(shape)
+        self.shape, self.channels, self.dims = shape, channels, len(shape)
         self.axes = tuple(SPACE[: self.dims] if axes is None else axes)
         sized = list(zip(reversed(shape), self.axes, strict=True))
         longest = max((n for n, axis in sized if axis.extent is None), default=2)
@@ -84,16 +82,16 @@ class Signal(nn.Module, ABC):
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
 
     def held_out_grid(self) -> Tensor | None:
-        """The truth on a grid twice as fine, whose every second point is a sample, at `evaluation_grid(2)`.
+        """The truth at `evaluation_grid(2)`, (2H-1, 2W-1, C) where all points are scored; None where it is not known.
 
-        (2H-1, 2W-1, C) where all points are scored. None where nothing is known between the samples.
+        Every second point is a sample.
         """
         return self.fine
 
     def components(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
-        """The signals that lie side by side in this one, with C / K channels each, for a field of their own each.
+        """K signals side by side in this one, C / K channels each, for a field of their own each; {} for one field.
 
-        By name, in the order of their channels, with the arguments that make them; {} where one field is fitted to all.
+        By name, in the order of their channels, with the arguments that make them.
         """
         return {}
 
@@ -127,15 +125,13 @@ class Signal(nn.Module, ABC):
         shape = self.fine_shape(upsampling)
         if index is None:
             index = torch.arange(math.prod(shape), device=self.extent.device)
-        return self._placed(torch.unravel_index(index, shape), upsampling)
+        numbers = torch.stack(torch.unravel_index(index, shape), dim=-1)
+        return self.coordinates(numbers.flip(-1).to(self.extent.dtype) / upsampling)
 
     def lattice(self, numbers: Sequence[Tensor], upsampling: int = 1) -> Tensor:
         """(n_1, ..., n_D, D) coordinates of the grid's points with these numbers, (n_d,), along each axis."""
-        return self._placed(torch.meshgrid(*numbers, indexing="ij"), upsampling)
-
-    def _placed(self, numbers: Sequence[Tensor], upsampling: int) -> Tensor:
-        """(..., D) coordinates of the points of the grid with these numbers, (...), along each axis, rows first."""
-        return self.coordinates(torch.stack(tuple(numbers), dim=-1).flip(-1).to(self.extent.dtype) / upsampling)
+        points = torch.stack(torch.meshgrid(*numbers, indexing="ij"), dim=-1)
+        return self.coordinates(points.flip(-1).to(self.extent.dtype) / upsampling)
 
     def evaluation_grid(self, upsampling: int = 1) -> Tensor:
         """(H', W', D) coordinates of what is scored and drawn: the grid of that upsampling, or every n-th point of it.
@@ -173,8 +169,7 @@ class Signal(nn.Module, ABC):
 
     def samples(self, order: int = 0) -> Jet:
         """The jet at the N samples of the overview, rows first; evaluated in blocks of bounded memory."""
-        blocks = self.evaluation_grid().flatten(0, -2).split(BLOCK)
-        return joined([self.jet(x, order) for x in blocks])
+        return joined([self.jet(x, order) for x in self.evaluation_grid().flatten(0, -2).split(BLOCK)])
 
     def mean_squares(self, order: int) -> Jet:
         """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
@@ -182,16 +177,14 @@ class Signal(nn.Module, ABC):
         What an error is divided by must not be rounding noise, as the derivatives of a blank picture are. So each is
         given as (pi/2)^2 of the one before at least: ``E|grad s|^2 >= (pi/2)^2 E|s - E s|^2`` holds on [-1, 1] for all
         s (Poincaré's inequality; equal for half a wave over the box), so what counts is the mean alone. Values within
-        the rounding of [-1, 1] around 0 are nothing, and an error relative to nothing is taken absolutely: their mean
-        square is given as 1.
+        the rounding of [-1, 1] around 0 are nothing: their mean square is given as 1, and their error is absolute.
         """
-        found = [part.square().sum() / len(part) for part in self.samples(order).parts]
-        rounding = _ROUNDING * torch.finfo(found[0].dtype).eps
-        least = torch.where(found[0] > rounding**2, found[0], torch.ones_like(found[0]))
-        floored = [least]
-        for mean_square in found[1:]:
-            floored.append(mean_square.maximum((math.pi / 2) ** 2 * floored[-1]))
-        return Jet(*floored)
+        means = [part.square().sum() / len(part) for part in self.samples(order).parts]
+        rounding = _ROUNDING * torch.finfo(means[0].dtype).eps
+        means[0] = torch.where(means[0] > rounding**2, means[0], 1.0)
+        for k in range(1, len(means)):
+            means[k] = means[k].maximum((math.pi / 2) ** 2 * means[k - 1])
+        return Jet(*means)
 
     def __len__(self) -> int:
         """The number of samples."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,26 +35,25 @@ class Images(Image):
     def __init__(self, paths: str | Path | Sequence[str | Path], *, square: bool = True, **picture: Any) -> None:
         files, pictures, arguments = [], [], []
         for file in _listed(paths):
-            its = {"path": str(file), "square": square, **picture}
+            own = {"path": str(file), "square": square, **picture}
             try:
-                pictures.append(Image(**its))
+                pictures.append(Image(**own))
             except NoPictureError as error:
                 if not isinstance(paths, str | Path):
                     raise
                 log.warning("%s; it is left out", error)
-                continue
-            files.append(file)
-            arguments.append(its)
+            else:
+                files.append(file)
+                arguments.append(own)
         require(len(files) > 0, f"there are no pictures in the folder {paths}; give another signal.paths")
-        first = _kind(pictures[0])
+        first, cure = _kind(pictures[0]), "take a smaller signal.size, signal.holdout=false, or other pictures"
         for path, kind in zip(files, map(_kind, pictures), strict=True):
-            mend = "take a smaller signal.size, signal.holdout=false, or other pictures"
-            require(kind == first, f"signal.paths: {files[0]} is {first}, but {path} {kind}; {mend}")
+            require(kind == first, f"signal.paths: {files[0]} is {first}, but {path} {kind}; {cure}")
         Signal.__init__(self, pictures[0].shape, len(files) * pictures[0].channels)  # past Image, which reads one file
         self.degree = pictures[0].degree
         self.files = tuple(map(str, [paths, *files] if isinstance(paths, str | Path) else files))
-        self.register_buffer("c", torch.cat([own.c for own in pictures], dim=-1))
-        fine = [own.fine for own in pictures if own.fine is not None]
+        self.register_buffer("c", torch.cat([each.c for each in pictures], dim=-1))
+        fine = [each.fine for each in pictures if each.fine is not None]
         self.fine = torch.cat(fine, dim=-1) if fine else None
         self.pictures = torch.nn.ModuleList(pictures)
         self.arguments = dict(zip(_names(files), arguments, strict=True))
@@ -70,15 +70,12 @@ class Images(Image):
 
 def _names(files: Sequence[str | Path]) -> list[str]:
     """The files' names without folders and endings, numbered where one comes again."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for file in files:
-        stem = name = Path(file).stem.removeprefix("skimage:")
-        number = 1
-        while name in names:
-            number += 1
-            name = f"{stem}-{number}"
-        names.append(name)
-    return names
+        stem = Path(file).stem.removeprefix("skimage:")
+        numbered = (f"{stem}-{number}" for number in itertools.count(2))
+        names[next(name for name in itertools.chain([stem], numbered) if name not in names)] = None
+    return list(names)
 
 
 def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

@@ -65,20 +65,19 @@ class Large(Signal):
         height, width = (-(-n // step) for n in file.shape[:2])
         require(min(height, width) > _DEGREE, f"{path} has {width} x {height} samples; take a picture with more")
         super().__init__((height, width), file.shape[2])
-        self.file, self.step = file, step
-        self.files = (str(path),)
+        self.file, self.step, self.files = file, step, (str(path),)
         self.reach = integer("signal.reach", reach, least=_DEGREE)
         integer("signal.scored", scored, least=64)
         while math.prod((n - 1) // self.every * self.step + 1 for n in self.shape) > scored:
             self.every += 2
-        dtype = torch.get_default_dtype()
         for name, n in zip(("down", "across"), self.shape, strict=True):
             inverse = spline.coefficients(np.eye(min(n, 2 * reach)), _DEGREE)
-            self.register_buffer(name, torch.from_numpy(inverse).to(dtype))
-        overview = self._read_overview()
-        scaled(overview.astype(file.type), repr(str(path)), file.peak)  # says what is out of range, or nearly black
-        fine = self._scaled(torch.from_numpy(overview).to(self.extent)) - 1
-        self.fine = fine if holdout else None
+            self.register_buffer(name, torch.from_numpy(inverse).to(self.extent))
+        rows, columns = (self.every * torch.arange((n - 1) // self.every * step + 1)[None] for n in self.shape)
+        overview = np.concatenate([file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)])
+        # (H', W', C); a line says what in it is out of range, or nearly black
+        values = 2 * scaled(overview.astype(file.type), repr(str(path)), file.peak) - 1
+        self.fine = torch.from_numpy(values).to(self.extent) if holdout else None
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
@@ -102,13 +101,12 @@ class Large(Signal):
             """The a-th along x of the b-th along y, per spacing, (N, C)."""
             return torch.einsum("nic,ni->nc", along[a], down[b])
 
-        value, h = derivative(0, 0) - 1, self.spacing
-        if order == 0:
-            return Jet(value)
-        gradient = torch.stack([derivative(1, 0), derivative(0, 1)], dim=-1) / h
-        if order == 1:
-            return Jet(value, gradient)
-        return Jet(value, gradient, ((derivative(2, 0) + derivative(0, 2)) / h**2).unsqueeze(-1))
+        parts, h = [derivative(0, 0) - 1], self.spacing
+        if order >= 1:
+            parts.append(torch.stack([derivative(1, 0), derivative(0, 1)], dim=-1) / h)
+        if order >= 2:
+            parts.append((derivative(2, 0) + derivative(0, 2)).unsqueeze(-1) / h**2)
+        return Jet(*parts)
 
     def _read(self, rows: Tensor, columns: Tensor, like: Tensor) -> Tensor:
         """(N, a, b, C) stored values where rows (N, a) and columns (N, b) of samples cross; on `like`'s device."""
@@ -118,12 +116,6 @@ class Large(Signal):
     def _scaled(self, stored: Tensor) -> Tensor:
         """From black at 0 to white at 2; to be shifted by -1 where it is no derivative."""
         return stored * (2 / self.file.peak)
-
-    def _read_overview(self) -> np.ndarray:
-        """(H', W', C): the stored pixels, float32, at `evaluation_grid(2)`, or at the samples alone."""
-        rows, columns = (self.every * torch.arange((n - 1) // self.every * self.step + 1)[None] for n in self.shape)
-        stored = [self.file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)]
-        return np.concatenate(stored)
 
 
 def _weights(u: Tensor, n: int, inverse: Tensor, reach: int, order: int) -> tuple[Tensor, list[Tensor]]:

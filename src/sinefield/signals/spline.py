@@ -50,13 +50,12 @@ def _interpolation(n: int, degree: int) -> sparse.csc_matrix:
     ends, size = degree // 2, n + degree - 1
     at_integers = weights(torch.zeros(1, dtype=torch.float64), degree, 0)[0, :degree].tolist()
     jumps = [(-1.0) ** j * comb(degree + 1, j) for j in range(degree + 2)]  # of the p-th derivative at a knot
-    system = sparse.lil_matrix((size, size))
-    for i in range(n):
-        system[ends + i, i : i + degree] = at_integers
-    for i in range(ends):
-        system[i, i : i + degree + 2] = jumps
-        system[size - 1 - i, size - 2 - degree - i : size - i] = jumps
-    return system.tocsc()
+
+    def band(values: list[float], rows: int, start: int = 0) -> sparse.dia_array:
+        return sparse.diags_array(values, offsets=start + np.arange(len(values)), shape=(rows, size))
+
+    last = size - ends - degree - 1
+    return sparse.vstack([band(jumps, ends), band(at_integers, n), band(jumps, ends, last)]).tocsc()
 
 
 def weights(t: Tensor, degree: int, derivative: int) -> Tensor:

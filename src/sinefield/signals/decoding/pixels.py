@@ -103,8 +103,8 @@ def _shallow(image: Image.Image) -> np.ndarray:
 def _deep(image: Image.Image, name: str, white: float | None) -> np.ndarray:
     """(H, W, 1) of a grey picture with 16-bit, 32-bit or float values."""
     tags = getattr(image, "tag_v2", {})  # Pillow leaves 12-bit and white-is-zero TIFFs as they are stored
-    signed = tags.get(_FORMAT) == (_SIGNED,)
-    peak = {(12,): 4095.0, (16,): 32767.0 if signed else WIDE_INTEGERS}.get(tags.get(_BITS), _DEEP[image.mode])
+    bits, signed = tags.get(_BITS), tags.get(_FORMAT) == (_SIGNED,)
+    peak = 4095.0 if bits == (12,) else 32767.0 if bits == (16,) and signed else _DEEP[image.mode]
     raw = np.asarray(image)
     values = scaled(raw, name, peak, white)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
