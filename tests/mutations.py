@@ -169,7 +169,7 @@ MISTAKES: dict[str, list[tuple[str, str, list[str]]]] = {
         ("(n * math.pi / 2).cosh()", "(n * math.pi).cosh()", LOSSES),
         ("n = torch.arange(1, 12, 2", "n = torch.arange(1, 2, 2", LOSSES),
         ("x[::2] = near.scatter", "x[::2] = 0 * near.scatter", LOSSES),
-        (".minimum(\n            signal.distance_to_border(x, self.farthest)\n        )", "", LOSSES),
+        ("reach.minimum(signal.distance_to_border(x, self.farthest))", "reach", LOSSES),
         ("farthest = math.sqrt(2)", "farthest = 1.0", ["signals/test_merge.py::TestWeakForms"]),
         ("torch.where((x + step).abs() > box, -step, step)", "step", LOSSES),
     ],

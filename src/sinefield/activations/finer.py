@@ -33,18 +33,14 @@ class Finer(Sine):
     """
 
     def __init__(
-        self,
-        omega0: float = 30.0,
-        hidden_omega0: float | None = None,
-        scale: float = 1.0,
-        first_bias: float = 0.7071,
+        self, omega0: float = 30.0, hidden_omega0: float | None = None, scale: float = 1.0, first_bias: float = 0.7071
     ) -> None:
         super().__init__(omega0, hidden_omega0, scale)
         self.first_bias = positive("activation.first_bias", first_bias)
 
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
         """(s, s', s'')[:order + 1] as in the module's equations, each shaped like z."""
-        w = self.omega0 if first else self.hidden_omega0
+        w = self._frequency(first)
         magnitude = z.abs()
         angle = w * (magnitude + 1) * z
         value = angle.sin()

@@ -115,11 +115,15 @@ class Loss:
 
 
 class Constraint(Term):
-    """A term on values at a few points, which pins what derivatives leave free."""
+    """A term on values at a few points, which pins what derivatives leave free: ``|f - s|^2``, summed over channels."""
 
     @abstractmethod
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(N, D) coordinates of one step."""
+
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N,)."""
+        return (field.value - known.value).square().sum(-1)
 
 
 class Group(NamedTuple):
@@ -157,8 +161,8 @@ def _groups(terms: Mapping[str, Term]) -> list[Group]:
             together.setdefault(id(term.operators), {})[name] = term
         else:
             alone.append({name: term})
-    found = []
+    groups = []
     for members in (*together.values(), *alone):
         deepest = max(members.values(), key=lambda term: term.order)
-        found.append(Group(members, deepest.order, deepest.operators, deepest.group))
-    return found
+        groups.append(Group(members, deepest.order, deepest.operators, deepest.group))
+    return groups
