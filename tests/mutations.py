@@ -65,7 +65,7 @@ MISTAKES: dict[str, list[tuple[str, str, list[str]]]] = {
         ("return rows.sum(-3, keepdim=True)", "return rows.mean(-3, keepdim=True)", JET),
         ('"md,...dnc->...mnc"', '"md,...dnc->...mcn"', JET),
         ("channels = (-1, -2, -2)", "channels = (-1, -2, -1)", JET),
-        ("_partials(partial, x)[:, d]", "_partials(partial, x)[:, 0]", JET),
+        ("_partials(p, x)[:, d]", "_partials(p, x)[:, 0]", JET),
         ("movedim(0, -1), operators)", "movedim(0, -1), None)", JET),
         ("h.to(dtype), weight.to(dtype)).to(h.dtype)", "h.to(dtype), weight.to(dtype))", JET),
         ("return jets[0].of([torch.cat(parts) for", "return jets[0].of([torch.cat(parts[::-1]) for", JET),

@@ -23,8 +23,7 @@ class Score:
     """A number in metrics.json, and how it is shown.
 
     Attributes:
-        key: in metrics.json and history.csv.
-        name: in words.
+        key, name: in metrics.json and history.csv; in words.
         unit: such as dB; "" for none.
         digits: behind the point; e-notation where it is negative.
         direction: whether more is better, less, or neither.
@@ -75,8 +74,7 @@ class Evaluation(ABC):
     shown: ClassVar[Sequence[Score]]
 
     def __init__(self, signal: Signal, loss: Loss) -> None:
-        self.signal = signal
-        self.loss = loss
+        self.signal, self.loss = signal, loss
 
     @property
     def monitor(self) -> Score:
