@@ -30,10 +30,9 @@ class Audio(Signal):
     """A sound file as a continuous function of time, one channel for mono and two for stereo.
 
     Args:
-        path: what libsndfile reads: WAV, FLAC, OGG, MP3 and others; None for a sound that is composed here.
+        path: what libsndfile reads, such as WAV, FLAC, OGG and MP3; None for a sound that is composed here.
         holdout: keep every second sample as the truth to score on, and train on the others.
-        start: of what is taken, in seconds from the beginning.
-        seconds: how much is taken; None for all there is.
+        start, seconds: the part that is taken, from the beginning of the file; None for all the rest.
         mono: take the mean of the channels.
         size: samples to train on at most; a sound of more is resampled. None for all.
         degree: p of the spline, 3 or 5.

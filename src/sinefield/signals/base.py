@@ -23,11 +23,9 @@ _ROUNDING = 16  # units of the last place of 1 that a value of 0 may be off, aft
 
 @dataclass(frozen=True)
 class Axis:
-    """One coordinate.
+    """One coordinate: its name, and the unit of what it stands for, such as s; "" for none.
 
     Attributes:
-        name: such as x or t.
-        unit: of what it stands for, such as s; "" for none.
         extent: half its length in units of coordinate; None for an axis of space, which shares its spacing with others.
         length: what it stands for in all, in `unit`; None where that is not known.
     """
@@ -50,8 +48,9 @@ class Signal(nn.Module, ABC):
         axes: of the coordinates, in their order, which is the reverse of that of `shape`; None for space.
 
     Attributes:
-        spacings: distance of the samples along each axis, in units of coordinate.
-        spacing: the shortest of them.
+        spacings, spacing: distance of the samples along each axis, in units of coordinate, and the shortest of them.
+        extent: (D,), half the box along (x, y): the outermost samples lie at -extent and +extent.
+        fine: the truth between the samples, see `held_out_grid`.
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
@@ -72,7 +71,6 @@ class Signal(nn.Module, ABC):
         longest = max((n for n, axis in sized if axis.extent is None), default=2)
         self.spacings = tuple(2 * (axis.extent or 0) / (n - 1) or 2 / (longest - 1) for n, axis in sized)
         self.spacing = min(self.spacings)
-        # half the box along (x, y): the outermost samples lie at -extent and +extent
         half = torch.tensor([(n - 1) / 2 * h for (n, _), h in zip(sized, self.spacings, strict=True)])
         self.register_buffer("extent", half)
         self.register_buffer("fine", None)
@@ -116,11 +114,9 @@ class Signal(nn.Module, ABC):
         return tuple((n - 1) * upsampling + 1 for n in self.shape)
 
     def grid(self, index: Tensor | None = None, upsampling: int = 1) -> Tensor:
-        """(N, D) coordinates of the samples, rows first.
+        """(N, D) coordinates of the grid that divides every spacing into `upsampling` parts, rows first.
 
-        Args:
-            index: (N,) numbers of the points wanted; all where None.
-            upsampling: 1 gives the samples; f divides every spacing into f parts.
+        Of all its points, or of those with the numbers `index` (N,).
         """
         shape = self.fine_shape(upsampling)
         if index is None:
@@ -155,8 +151,7 @@ class Signal(nn.Module, ABC):
     def distance_to_border(self, x: Tensor, farthest: float) -> Tensor:
         """(N, 1), the reach r around x (N, D) that meets no border: what mean-value formulas hold in.
 
-        Args:
-            farthest: of points within r of x along each axis, how far they are from x at most, over r.
+        `farthest` is how far points within r of x along each axis are from x at most, over r.
         """
         return (self.extent - x.abs()).amin(dim=1, keepdim=True)
 
@@ -168,7 +163,7 @@ class Signal(nn.Module, ABC):
         return self.jet(end, 0).value - self.jet(start, 0).value
 
     def samples(self, order: int = 0) -> Jet:
-        """The jet at the N samples of the overview, rows first; evaluated in blocks of bounded memory."""
+        """The jet at the N samples that are scored, rows first; evaluated in blocks of bounded memory."""
         return joined([self.jet(x, order) for x in self.evaluation_grid().flatten(0, -2).split(BLOCK)])
 
     def mean_squares(self, order: int) -> Jet:

@@ -24,12 +24,10 @@ class Images(Image):
     Args:
         paths: a folder, whose pictures are taken in the order of their names, or a list of files. A file in the folder
             that is no picture is left out, with a warning.
-        square: take the square in the middle of each alone.
-        picture: what else `Image` takes.
+        square, picture: as of `Image`, for each.
 
     Raises:
-        UserError: as `Image`; or there are no pictures, or they differ in shape, in channels or in whether pixels are
-            held out.
+        UserError: as `Image`; or there are no pictures, or they are unlike in shape, channels or pixels held out.
     """
 
     def __init__(self, paths: str | Path | Sequence[str | Path], *, square: bool = True, **picture: Any) -> None:

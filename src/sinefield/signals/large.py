@@ -34,17 +34,17 @@ _AT_ONCE = 4096  # points whose windows are held at a time: 16 x 16 samples each
 class Large(Signal):
     """An uncompressed TIFF as `Image` with all its pixels would show it, which is never read as a whole.
 
-    Scores and pictures look at an overview: every n-th sample along each axis, n odd. Those are true samples, not
-    means over n x n of them, so the PSNR is an estimate of that over all; SSIM is that of the overview as a picture.
+    Scores and pictures look at every n-th sample along each axis, n odd. Those are true samples, not means over n x n
+    of them, so the PSNR is an estimate of that over all; SSIM is that of these samples as a picture.
 
     Args:
-        path: an uncompressed TIFF, in tiles or strips, grey or RGB, of 8 or 16 bits.
+        path: what `Mapped` reads.
         holdout: train on every second pixel and keep those between as the truth to score on.
         reach: samples to each side of a point that its spline sees; at 8 the rest is less than a hundredth of one of
             255 levels. The cost of derivatives and of points between the samples grows as its square.
-        scored: points of the overview, at most.
-        white: the stored value of white where a channel has 16 bits; None for 65535. Values above it are not looked
-            for beyond the overview.
+        scored: points that are scored and drawn, at most.
+        white: the stored value of white where a channel has 16 bits; None for 65535. Values above it are looked for
+            among the points scored alone.
 
     Raises:
         UserError: the file cannot be mapped into memory, or is too small.
@@ -54,12 +54,7 @@ class Large(Signal):
     across: Tensor
 
     def __init__(
-        self,
-        path: str | Path,
-        holdout: bool = True,
-        reach: int = 8,
-        scored: int = 2**18,
-        white: float | None = None,
+        self, path: str | Path, holdout: bool = True, reach: int = 8, scored: int = 2**18, white: float | None = None
     ) -> None:
         file, step = Mapped(path, white), 2 if holdout else 1
         height, width = (-(-n // step) for n in file.shape[:2])

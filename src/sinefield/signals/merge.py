@@ -42,16 +42,14 @@ class Merge(Signal):
     is scored against. Losses on derivatives see v alone, and values where they are a's: see `border`.
 
     Args:
-        paths: two picture files, a and b, each as `Image` takes it. Grey with colour becomes colour.
+        paths: two picture files, a and b. Grey with colour becomes colour.
         rule: what part a and b have in v; the mean where None.
         mask: a picture file of a's size, white where b counts, black where a is to stay; None: all that b covers.
             Omega consists of the squares between four pixel centres that have one of the mask's pixels as a corner,
             so its border runs through the nearest pixels that stay.
         offset: where b's first pixel lies on the canvas, (right, down) in pixels of the canvas.
         scale: b's longest side over the canvas's longest side. b has the canvas's resolution, or its own if less.
-        size: samples along a's longest side, at most what its file has; None for all it has.
-        degree: of the splines, odd, at least 3.
-        allow_huge: read pictures of more than 89 million pixels too.
+        size, degree, allow_huge, white: as of `Image`; the size is a's.
 
     Raises:
         UserError: not two pictures, a file that is no picture, no pixel where b counts, a mask of another size.
@@ -72,8 +70,8 @@ class Merge(Signal):
         allow_huge: bool = False,
         white: float | None = None,
     ) -> None:
-        listed = isinstance(paths, list | tuple)
-        require(listed and len(paths) == 2, f"signal.paths must be two pictures, [a.jpg,b.jpg], not {paths!r}")
+        pair = isinstance(paths, list | tuple) and len(paths) == 2
+        require(pair, f"signal.paths must be two pictures, [a.jpg,b.jpg], not {paths!r}")
         image = partial(Image, holdout=False, degree=degree, allow_huge=allow_huge, white=white)
         a = image(paths[0], size)
         wanted = round(positive("signal.scale", scale) * (max(a.shape) - 1)) + 1
@@ -179,7 +177,6 @@ class Merge(Signal):
         return jet.map(lambda part: part.expand(len(part), self.channels, *part.shape[2:]))
 
     def _counts(self, x: Tensor) -> Tensor:
-        """(N,) booleans: x lies in Omega."""
         return self.region.contains(self.pixels(x))
 
     def _shares(self, x: Tensor, a: Jet, b: Jet) -> tuple[Tensor, Tensor]:
@@ -197,11 +194,11 @@ class Merge(Signal):
             return integrals.unflatten(0, start.shape[:2]).double().numpy()
 
         across, down = edges(grid[:, :-1], grid[:, 1:]), edges(grid[:-1], grid[1:])
-        values = self.of_a(grid.flatten(0, 1), 0).value.unflatten(0, grid.shape[:2]).double().numpy()
+        points, shape = grid.flatten(0, 1), grid.shape[:2]
+        values = self.of_a(points, 0).value.unflatten(0, shape).double().numpy()
         if self.region.whole:
             return poisson.neumann(across, down, values)
-        unknown = self._counts(grid.flatten(0, 1)).unflatten(0, grid.shape[:2]).numpy()
-        return poisson.dirichlet(across, down, values, unknown)
+        return poisson.dirichlet(across, down, values, self._counts(points).unflatten(0, shape).numpy())
 
     def _covered(self, path: str | Path) -> np.ndarray:
         """(H, W) booleans: the pixels with all squares around them on b."""

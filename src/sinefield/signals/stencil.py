@@ -24,14 +24,11 @@ from sinefield.signals.image import Image
 
 
 class Stencil(Image):
-    """A picture file with values in [-1, 1], whose derivatives are differences of its samples.
-
-    Between the samples each of them is the spline through its own values at the samples.
+    """A picture file whose derivatives are differences of its samples; between them, the spline through their values.
 
     Args:
-        path: as `Image` takes it.
+        path, picture: as `Image` takes them.
         across: weights of the three rows that a derivative is averaged over; divided by their sum.
-        picture: what else `Image` takes.
 
     Raises:
         UserError: as `Image`, and for weights that are not three numbers with a positive sum.
@@ -46,8 +43,8 @@ class Stencil(Image):
         valid = numbers and len(across) == 3 and sum(across) > 0
         require(valid, f"signal.across must be three numbers with a positive sum, [1,2,1], not {across!r}")
         samples = super().samples().value.double().numpy().reshape(*self.shape, -1)
-        found = np.stack(differences(samples, across), axis=2)
-        derived = spline.coefficients(found.reshape(*self.shape, -1), self.degree)
+        values = np.concatenate(differences(samples, across), axis=2)
+        derived = spline.coefficients(values, self.degree)
         self.register_buffer("derived", torch.from_numpy(derived).to(self.c.dtype))
 
     def jet(self, x: Tensor, order: int) -> Jet:

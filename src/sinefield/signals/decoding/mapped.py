@@ -21,14 +21,9 @@ _CURE = "rewrite it as grey or RGB of 8 or 16 bits in tiles, as `vips tiffsave F
 class Mapped:
     """The pixels of a TIFF or BigTIFF, grey or RGB, 8 or 16 bits per channel, in tiles or strips, not compressed.
 
-    Args:
-        path: the file.
-        white: the stored value of white where a channel has 16 bits; None for 65535.
-
     Attributes:
         shape: (H, W, C).
-        peak: the stored value of white.
-        type: of the stored values.
+        peak, type: the stored value of white, of 16 bits as it is given or 65535; and the type of stored values.
 
     Raises:
         UserError: the file cannot be read in place.
