@@ -1,7 +1,5 @@
 """What every activation answers: its first derivatives in closed form, and how the layer before it starts."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from functools import partial

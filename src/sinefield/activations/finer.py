@@ -7,8 +7,6 @@ s'' jumps by 4 w0 at z = 0 (sign(0) = 0 there). Source: Liu et al., FINER: Flexi
 Implicit NEural Representation by Variable-periodic Activation Functions, arXiv 2312.02434, eq. 5.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from sinefield.activations.base import uniform_

@@ -7,8 +7,6 @@ sec. 3.2 and its supplement sec. 1; w0 multiplies inside, as in the authors' cod
 sin(w0 W x + b)).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal

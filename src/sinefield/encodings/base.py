@@ -1,7 +1,5 @@
 """What every encoding answers: how many features it gives, and their jet."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from typing import ClassVar

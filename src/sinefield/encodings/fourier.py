@@ -3,8 +3,6 @@
 Source: Tancik et al., Fourier Features Let Networks Learn High Frequency Functions, arXiv 2006.10739, sec. 4.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -5,8 +5,6 @@ as in the SIREN authors' code: with n samples over [-1, 1] the Nyquist rate is n
 L = floor(log2(n / 4)).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -8,8 +8,6 @@ first layer that is not trained. The rows of B are points of a scrambled Sobol s
 points, 1998), of which a few hundred cover the ball more evenly than as many independent ones.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Waveforms and spectrograms of a sound, of the field and of the difference, as PNG."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from typing import Any
 

@@ -5,8 +5,6 @@
 Source: Sitzmann et al., arXiv 2006.09661, eq. 4, where depth = 3 means 3 hidden layers behind the first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import cast
 

@@ -4,8 +4,6 @@ A layer of all K is then one stacked matrix product, ``z_k = W_k h_k + b_k``, an
 (K, N, C), by the rules of jet.py. The networks stay independent of each other, and each can be taken out again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import deepcopy
 

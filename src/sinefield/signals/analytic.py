@@ -5,8 +5,6 @@ Gaussian  g = a exp(-|x - m|^2 / (2 sigma^2))     gradient -g (x - m) / sigma^2 
                                                                  g (|x - m|^2 / sigma^4 - D / sigma^2)
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -6,8 +6,6 @@ they lie in [-1, 1]. The spline is even about the first and the last sample, as 
 Source: Unser, Splines: a perfect fit for signal and image processing (1999).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

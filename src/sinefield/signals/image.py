@@ -1,7 +1,5 @@
 """A picture: the spline through its pixels, with exact derivatives at any coordinate."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Many pictures of one shape, each to be fitted by a field of its own at the same points."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 from collections.abc import Sequence

@@ -11,8 +11,6 @@ At the border of the picture the window ends where the picture does, with the sa
 Source: Unser, Splines: a perfect fit for signal and image processing (1999), box 2 (the pole z).
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

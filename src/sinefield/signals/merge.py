@@ -8,8 +8,6 @@ chain rule its gradient is grad B / s and its Laplacian lap B / s^2. Where Omega
 and u keeps each channel's mean of a. Source: Pérez, Gangnet & Blake, Poisson Image Editing, SIGGRAPH 2003.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

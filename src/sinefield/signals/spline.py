@@ -12,8 +12,6 @@ Source: de Boor, A Practical Guide to Splines (2001), ch. IV (not-a-knot), X (di
 fit for signal and image processing (1999).
 """
 
-from __future__ import annotations
-
 from itertools import product
 from math import comb
 

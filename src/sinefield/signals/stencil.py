@@ -7,8 +7,6 @@ wavenumber k along x are ``i sin(kh) / h`` and ``-4 sin^2(kh / 2) / h^2`` instea
 damped, and Sobel's two components are no picture's gradient. Source: Jähne, Digital Image Processing (2005), ch. 12.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Pixels of an uncompressed TIFF, read where they are looked at through a memory map; the others stay in the file."""
 
-from __future__ import annotations
-
 import mmap
 import struct
 from pathlib import Path

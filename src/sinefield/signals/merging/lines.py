@@ -6,8 +6,6 @@ a = x_0, x_1, ... b at equal distances, m_i halfway between x_i and x_i+1. Exact
 the points; otherwise the error per jump of a weight is at most half a distance times the slope, and vanishes with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -16,8 +16,6 @@ Source: Pérez, Gangnet & Blake, SIGGRAPH 2003, eq. 7; Simchony, Chellappa & Sha
 Poisson equations in computer vision problems, PAMI 1990.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import sparse
 from scipy.fft import dctn, idctn

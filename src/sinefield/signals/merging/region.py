@@ -5,8 +5,6 @@ the given pixels as a corner, so its border runs through the centres of the near
 problem on the grid and the one on the plane both take their values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ Source: Pérez, Gangnet & Blake, Poisson Image Editing, SIGGRAPH 2003 (clone: eq
 arXiv 2006.09661, sec. 4.1 (mean).
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from numbers import Real
 
