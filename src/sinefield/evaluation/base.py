@@ -65,7 +65,7 @@ class Evaluation(ABC):
 
     Args:
         signal: the truth.
-        loss: what the field is fitted by; its scores leave out what the loss cannot see.
+        loss: what the field is fitted by; scores may leave out what it cannot see.
 
     Attributes:
         shown: the scores, in the order in which they are shown; the first is the one a run is judged by.
@@ -100,7 +100,4 @@ class Evaluation(ABC):
 
     @abstractmethod
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
-        """Write what is to be seen or heard of the fit into the run folder; the files by name.
-
-        Pictures (PNG) and sounds (WAV) are shown in the dashboard under their names.
-        """
+        """Write what is to be seen or heard of the fit, PNG and WAV, into the run folder; the files by name."""

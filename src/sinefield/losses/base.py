@@ -31,7 +31,7 @@ class Term(ABC):
     Attributes:
         order: how deep the field's jet must go: 0 value, 1 gradient, 2 second derivatives.
         operators: A, (M, D), of the second derivatives; None for the Laplacian.
-        sees: the lowest derivative that the term sees, `order` where None: what is asked first for what is unseen.
+        sees: the lowest derivative that the term sees, `order` where None.
         group: how many consecutive points are compared together: a pair, a stencil, a ray. A batch may be cut between
             groups. None: all points of a step are one group.
     """
@@ -49,9 +49,8 @@ class Term(ABC):
         """The squared residual of every group, (n,), summed over channels and axes, without weight.
 
         Args:
-            field: the field's jet at N = n times `group` points. For a stack of K fields all parts have K in front, as
-                those of `known` and the result have.
-            known: what `known` gave at the same points.
+            field: the field's jet at N = n times `group` points.
+            known: what `known` gave at the same points; for a stack of K fields both have K in front, as the result.
             x: (N, D) coordinates.
         """
 
@@ -68,11 +67,7 @@ class Term(ABC):
         return signal.mean_squares(self.order).parts[-1]
 
     def unseen(self, error: Tensor) -> Tensor:
-        """The part of an error that this term cannot see, (H, W, C); nothing unless a subclass says otherwise.
-
-        Args:
-            error: (H, W, C), field minus signal at the samples.
-        """
+        """The part that this term cannot see of the error field - signal at the samples, (H, W, C); nothing here."""
         return torch.zeros_like(error)
 
 

@@ -1,16 +1,16 @@
 """Many pictures of one shape, each to be fitted by a field of its own at the same points."""
 
-import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from PIL import Image as Pillow
 
 from sinefield.errors import require
 from sinefield.signals.base import Signal
-from sinefield.signals.decoding.source import NoPictureError, pictures_in
+from sinefield.signals.decoding.source import NoPictureError
 from sinefield.signals.image import Image
 
 log = logging.getLogger(__name__)
@@ -66,24 +66,32 @@ class Images(Image):
 
 def _names(files: Sequence[str | Path]) -> list[str]:
     """The files' names without folders and endings, numbered where one comes again."""
-    names: dict[str, None] = {}
+    names: list[str] = []
     for file in files:
-        stem = Path(file).stem.removeprefix("skimage:")
-        numbered = (f"{stem}-{number}" for number in itertools.count(2))
-        names[next(name for name in itertools.chain([stem], numbered) if name not in names)] = None
-    return list(names)
+        stem = name = Path(file).stem.removeprefix("skimage:")
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names.append(name)
+    return names
 
 
 def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
-    """The files that `paths` means, one at least."""
-    if isinstance(paths, str | Path):
-        folder = Path(paths)
-        require(folder.is_dir(), f"signal.paths must be a folder or a list, [a.jpg,b.jpg]; {str(paths)!r} is neither")
-        paths = pictures_in(folder)
-    listed = isinstance(paths, list | tuple) and len(paths) > 0
-    quoted = f"if it is a name, put it in quotes twice: \"signal.paths='{paths}'\""
-    require(listed, f"signal.paths must be a folder or a list of at least one picture, not {paths!r}; {quoted}")
-    return paths
+    """The files that `paths` means: of a folder all but hidden ones that are pictures by their endings, sorted."""
+    if not isinstance(paths, str | Path):
+        quoted = f"if it is a name, put it in quotes twice: \"signal.paths='{paths}'\""
+        listed = isinstance(paths, list | tuple) and len(paths) > 0
+        require(listed, f"signal.paths must be a folder or a list of at least one picture, not {paths!r}; {quoted}")
+        return paths
+    folder = Path(paths)
+    require(folder.is_dir(), f"signal.paths must be a folder or a list, [a.jpg,b.jpg]; {str(paths)!r} is neither")
+    endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in Pillow.OPEN}
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    if others := [file.name for file in files if file.suffix.lower() not in endings]:
+        some = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        log.warning("%s: left out, no pictures by their names: %s", folder, some)
+    return [file for file in files if file.suffix.lower() in endings]
 
 
 def _kind(picture: Image) -> str:

@@ -1,16 +1,12 @@
 """The files that pictures are read from."""
 
 import difflib
-import logging
 import stat
 from pathlib import Path
 
 import skimage
-from PIL import Image
 
 from sinefield.errors import UserError, require
-
-_log = logging.getLogger(__name__)
 
 _SHIPPED = "skimage:"
 
@@ -46,22 +42,6 @@ def locate(path: str | Path) -> Path:
     if status.st_size == 0:
         raise NoPictureError(f"{name} is empty (0 bytes); get it again")
     return file
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The files in a folder that are pictures by their endings, sorted; a warning names the others but hidden ones.
-
-    Raises:
-        UserError: there are none.
-    """
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    pictures = [file for file in files if file.suffix.lower() in endings]
-    require(len(pictures) > 0, f"there are no pictures in the folder {folder}; give another signal.paths")
-    if others := [file.name for file in files if file.suffix.lower() not in endings]:
-        listed = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        _log.warning("%s: left out, no pictures by their names: %s", folder, listed)
-    return pictures
 
 
 def _shipped(name: str) -> Path:

@@ -41,12 +41,10 @@ def neumann(across: np.ndarray, down: np.ndarray, values: np.ndarray) -> np.ndar
     """The picture with the nearest differences and each channel's mean over the box that of `values`, (H, W, C).
 
     The mean is taken by the trapezoidal rule: m is 1, on the border 1/2 and in the corners 1/4. Solved by cosine
-    transforms (DCT-I) in O(n log n) for n pixels; the eigenvalues are
-    ``4 - 2 cos(pi k / (H - 1)) - 2 cos(pi l / (W - 1))``.
+    transforms (DCT-I) in O(n log n) for n pixels; eigenvalues ``4 - 2 cos(pi k / (H - 1)) - 2 cos(pi l / (W - 1))``.
 
     Args:
-        across: (H, W - 1, C), integrals along the edges to the right.
-        down: (H - 1, W, C), along the edges downwards.
+        across, down: (H, W - 1, C) and (H - 1, W, C), integrals along the edges to the right and downwards.
         values: (H, W, C), of which the means alone matter.
 
     >>> u = np.array([[[1.0], [4.0], [2.0]], [[0.0], [5.0], [3.0]]])

@@ -28,13 +28,7 @@ def rectangle(shape: tuple[int, ...], first: Sequence[float], last: Sequence[flo
 
 
 class Region(nn.Module):
-    """The open set around some pixels.
-
-    Args:
-        pixels: (H, W) booleans, at least one of them True.
-
-    Attributes:
-        whole: there is no pixel that is left out.
+    """The open set around the pixels (H, W) that are True, one at least; `whole` says that none is left out.
 
     Raises:
         UserError: pixels are left out, but no two neighbours, so that the region has no border to speak of.
