@@ -82,7 +82,7 @@ class CoordinateMLP(nn.Module):
             x: (N, D) coordinates.
             order: 0 value, 1 and gradient, 2 and second derivatives, per unit of x.
             operators: A, (M, D), of the sums ``sum_d A[m, d] d2f/dx_d2``; None for the Laplacian, M = 1.
-            parameters: tensors to take in the place of the field's own, by the names of `named_parameters`: from a
+            parameters: tensors in the place of the field's own, by the names of `named_parameters`: from a
                 hypernetwork, an inner loop, or under torch.func.vmap.
 
         Raises:

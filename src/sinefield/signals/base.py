@@ -99,15 +99,11 @@ class Signal(nn.Module, ABC):
 
     def coordinates(self, pixels: Tensor) -> Tensor:
         """(N, D) coordinates of positions (N, D) in pixels, (column, row), the first sample's centre at (0, 0)."""
-        return pixels * self._step(pixels) - self.extent
+        return pixels * pixels.new_tensor(self.spacings) - self.extent
 
     def pixels(self, x: Tensor) -> Tensor:
         """(N, D) positions in pixels, (column, row), of coordinates x (N, D): the inverse of `coordinates`."""
-        return (x + self.extent) / self._step(x)
-
-    def _step(self, like: Tensor) -> float | Tensor:
-        """The spacing, or those of all axes, (D,), where they differ."""
-        return self.spacing if len(set(self.spacings)) == 1 else like.new_tensor(self.spacings)
+        return (x + self.extent) / x.new_tensor(self.spacings)
 
     def fine_shape(self, upsampling: int) -> tuple[int, ...]:
         """Points per axis, rows first, of the grid that divides every spacing into `upsampling` parts."""

@@ -90,8 +90,7 @@ class Large(Signal):
         window = self._read(rows, columns, x)
         along = [self._scaled(torch.einsum("nijc,nj->nic", window, w)) for w in across]
 
-        def derivative(a: int, b: int) -> Tensor:
-            """The a-th along x of the b-th along y, per spacing, (N, C)."""
+        def derivative(a: int, b: int) -> Tensor:  # the a-th along x of the b-th along y, per spacing, (N, C)
             return torch.einsum("nic,ni->nc", along[a], down[b])
 
         parts, h = [derivative(0, 0) - 1], self.spacing
@@ -112,10 +111,9 @@ class Large(Signal):
 
 
 def _weights(u: Tensor, n: int, inverse: Tensor, reach: int, order: int) -> tuple[Tensor, list[Tensor]]:
-    """Which samples count at the positions u (N,) along an axis of n samples, and how much.
+    """The numbers of the L = min(n, 2 reach) samples that count at positions u (N,) along an axis of n, (N, L).
 
-    Returns:
-        Their numbers (N, L), and (N, L) weights for each derivative up to `order`, per spacing; L = min(n, 2 reach).
+    And their weights (N, L) for each derivative up to `order`, per spacing.
     """
     known, seen = inverse.shape
     cell = u.floor().clamp(0, n - 2)

@@ -57,15 +57,9 @@ def _interpolation(n: int, degree: int) -> sparse.csc_matrix:
 
 
 def weights(t: Tensor, degree: int, derivative: int) -> Tensor:
-    """The `derivative`-th derivatives of the degree + 1 B-splines that are not zero at offset t.
+    """The `derivative`-th derivatives of the degree + 1 B-splines that are not zero at offset t, (N, p + 1).
 
-    Args:
-        t: (N,) offsets from the knot to the left, in [0, 1].
-        degree: p.
-        derivative: 0, 1, 2, ...
-
-    Returns:
-        (N, p + 1), left to right, per unit of t.
+    From left to right, per unit of t; t (N,) is counted from the knot to the left, in [0, 1].
     """
     basis = torch.ones(len(t), 1, dtype=t.dtype, device=t.device)
     for q in range(1, degree - derivative + 1):  # Cox-de Boor on uniform knots, from degree q - 1 to q

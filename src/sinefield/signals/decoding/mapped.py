@@ -1,7 +1,6 @@
 """Pixels of an uncompressed TIFF, read where they are looked at through a memory map; the others stay in the file."""
 
 import mmap
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,9 @@ import tifffile
 
 from sinefield.errors import UserError, positive, require
 from sinefield.signals.decoding.levels import warn_unused, white_of
-from sinefield.signals.decoding.source import locate
+from sinefield.signals.decoding.source import DAMAGE, locate
 
 _KEPT = 2**28  # bytes of a file that may stay resident; of a larger one, what a call has touched is let go after it
-_DAMAGE = (tifffile.TiffFileError, struct.error, OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError)
 _CURE = "rewrite it as grey or RGB of 8 or 16 bits in tiles, as `vips tiffsave FILE NEW.tif --tile` does"
 
 
@@ -43,7 +41,7 @@ class Mapped:
                 in_order = page.is_contiguous or np.all(np.diff(page.dataoffsets) == size)
         except UserError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{name} is no TIFF that can be mapped into memory ({reason}); {_CURE}") from error
         require(bool(in_order), f"{name} holds its tiles in no order; {_CURE}")

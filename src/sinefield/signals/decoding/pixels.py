@@ -5,24 +5,20 @@ that `tiff` reads.
 """
 
 import logging
-import lzma
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import tifffile
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import StubImageFile
 
 from sinefield.errors import UserError, positive, require
 from sinefield.signals.decoding import exif, tiff
 from sinefield.signals.decoding.levels import DIM, WIDE_INTEGERS, over_white, scaled, warn_unused
-from sinefield.signals.decoding.source import NoPictureError, locate
+from sinefield.signals.decoding.source import DAMAGE, NoPictureError, locate
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +29,6 @@ _DEEP = dict.fromkeys(("I", "I;16", "I;16L", "I;16B", "I;16N"), WIDE_INTEGERS) |
 # Three TIFF tags, with a value of the second and of the third.
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO, _FORMAT, _SIGNED = 258, 262, 0, 339, 2
 _CUT = "of 16 bits of colour only the upper 8 are read; save it as an uncompressed TIFF, and give signal.white"
-# What Pillow's readers and tifffile let through on damaged bytes, found by damaging files of thirty kinds.
-_DAMAGE = (
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
-    *(struct.error, zlib.error, lzma.LZMAError, tifffile.TiffFileError),
-)
 
 
 def decode(path: str | Path, *, allow_huge: bool = False, white: float | None = None) -> np.ndarray:
@@ -49,9 +40,8 @@ def decode(path: str | Path, *, allow_huge: bool = False, white: float | None = 
     EXIF orientation is applied. Of several frames the first is kept, and a warning logged.
 
     Returns (H, W, C) in [0, 1]: C = 1 for a grey file, 3 for every other (also for a palette of greys).
-    Raises `NoPictureError` for a file that is no picture, `UserError` for all else but a whole, readable picture of
-    at least 4 × 4 pixels; and, unless `allow_huge`, for one beyond `PIL.Image.MAX_IMAGE_PIXELS`, before its pixels
-    take any memory.
+    Raises `NoPictureError` for what is no picture, and `UserError` for a damaged one, for one below 4 × 4 pixels, and,
+    unless `allow_huge`, for one beyond `PIL.Image.MAX_IMAGE_PIXELS`, before its pixels take any memory.
 
     >>> decode("skimage:camera").shape, decode("skimage:astronaut").shape
     ((512, 512, 1), (512, 512, 3))
@@ -134,7 +124,7 @@ def _guarded(name: str, allow_huge: bool) -> Iterator[None]:
             raise NoPictureError(f"{name} is no picture that Pillow can read; save it as PNG") from error
         except MemoryError as error:
             raise UserError(f"{name} does not fit into memory; make it smaller") from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{name} is damaged or cut short ({reason}); get it again") from error
         finally:

@@ -1,13 +1,22 @@
 """The files that pictures are read from."""
 
 import difflib
+import lzma
 import stat
+import struct
+import zlib
 from pathlib import Path
 
 import skimage
+import tifffile
 
 from sinefield.errors import UserError, require
 
+# What Pillow's readers and tifffile let through on damaged bytes, as damaging files of thirty kinds has shown.
+DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
+    *(struct.error, zlib.error, lzma.LZMAError, tifffile.TiffFileError),
+)
 _SHIPPED = "skimage:"
 
 

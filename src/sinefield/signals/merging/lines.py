@@ -26,7 +26,7 @@ def integral(
 
     Args:
         start, end: (N, D) coordinates.
-        parts: (N,) whole numbers of at least 1, how many parts each line has.
+        parts: (N,) how many parts each line has, at least 1.
         weights: maps (M, D) coordinates to one (M,) tensor per function.
         functions: each maps (M, D) coordinates to (M, C).
 
