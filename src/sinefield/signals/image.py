@@ -46,7 +46,7 @@ class Image(Signal):
         square: bool = False,
         white: float | None = None,
     ) -> None:
-        integer("signal.degree", degree, least=3)
+        degree = integer("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
         pixels = decode(path, allow_huge=allow_huge, white=white)
         if square:
