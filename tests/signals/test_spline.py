@@ -15,8 +15,9 @@ DEGREES = (3, 5, 7)
 def jet_of(samples: np.ndarray, u: np.ndarray, degree: int, order: int = 2):
     """The jet of the spline through samples (n_1, ..., n_D, C) at positions u (N, D), as arrays."""
     c = torch.from_numpy(spline.coefficients(samples, degree))
-    jet = spline.evaluate(c, torch.from_numpy(u), degree, order)
-    return [part.numpy() for part in (jet.value, jet.gradient, jet.laplacian)[: order + 1]]
+    jet = spline.evaluate(c, torch.from_numpy(u).flip(-1), degree, order)
+    gradient = None if jet.gradient is None else jet.gradient.flip(-1)
+    return [part.numpy() for part in (jet.value, gradient, jet.laplacian)[: order + 1]]
 
 
 def largest(error: np.ndarray) -> float:

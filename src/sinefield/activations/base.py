@@ -1,7 +1,5 @@
 """What every activation answers: its first derivatives in closed form, and how the layer before it starts."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from functools import partial
@@ -17,8 +15,7 @@ class Activation(nn.Module, ABC):
     """An elementwise function s: R -> R with s' and s'', and the initialisation of the linear map in front of it.
 
     Attributes:
-        max_order: how many derivatives carry information: 2 where s'' does, 1 where s'' vanishes almost
-            everywhere (a Laplacian loss cannot be served then).
+        max_order: how many derivatives carry information: 1 where s'' is 0 almost everywhere, as a Laplacian then is.
     """
 
     max_order: ClassVar[int] = 2

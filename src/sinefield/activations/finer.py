@@ -7,8 +7,6 @@ s'' jumps by 4 w0 at z = 0 (sign(0) = 0 there). Source: Liu et al., FINER: Flexi
 Implicit NEural Representation by Variable-periodic Activation Functions, arXiv 2312.02434, eq. 5.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from sinefield.activations.base import uniform_
@@ -33,18 +31,14 @@ class Finer(Sine):
     """
 
     def __init__(
-        self,
-        omega0: float = 30.0,
-        hidden_omega0: float | None = None,
-        scale: float = 1.0,
-        first_bias: float = 0.7071,
+        self, omega0: float = 30.0, hidden_omega0: float | None = None, scale: float = 1.0, first_bias: float = 0.7071
     ) -> None:
         super().__init__(omega0, hidden_omega0, scale)
         self.first_bias = positive("activation.first_bias", first_bias)
 
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
         """(s, s', s'')[:order + 1] as in the module's equations, each shaped like z."""
-        w = self.omega0 if first else self.hidden_omega0
+        w = self._frequency(first)
         magnitude = z.abs()
         angle = w * (magnitude + 1) * z
         value = angle.sin()

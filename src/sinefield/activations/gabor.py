@@ -7,8 +7,6 @@ Source: Saragadam et al., WIRE: Wavelet Implicit Neural Representations, arXiv 2
 with one linear map for both factors; the authors' RealGaborLayer has a map each.
 """
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

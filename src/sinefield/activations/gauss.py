@@ -4,8 +4,6 @@ Source: Ramasinghe & Lucey, Beyond Periodicity, arXiv 2111.15135, with exp(-z^2 
 a = 1/(sigma sqrt(2)) as WIRE's comparison does (arXiv 2301.05187).
 """
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

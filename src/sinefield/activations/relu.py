@@ -3,8 +3,6 @@
 Source: the baseline of SIREN (arXiv 2006.09661) and, behind a positional encoding, of NeRF (arXiv 2003.08934).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -7,8 +7,6 @@ sec. 3.2 and its supplement sec. 1; w0 multiplies inside, as in the authors' cod
 sin(w0 W x + b)).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -60,9 +58,8 @@ class Sine(Activation):
         require(bool(each), "activation.omega0 must be a number, or a list of one for each axis, not []")
         self.omegas = [positive("activation.omega0", omega) for omega in each]
         self.omega0 = max(self.omegas)
-        self.hidden_omega0 = (
-            self.omega0 if hidden_omega0 is None else positive("activation.hidden_omega0", hidden_omega0)
-        )
+        hidden = self.omega0 if hidden_omega0 is None else hidden_omega0
+        self.hidden_omega0 = positive("activation.hidden_omega0", hidden)
         self.scale = positive("activation.scale", scale)
 
     def forward(self, z: Tensor, order: int = 0, first: bool = False) -> Derivatives:
@@ -90,10 +87,8 @@ class Sine(Activation):
         bound = 1 / n if first else math.sqrt(6 / n) / self.hidden_omega0
         uniform_(layer.weight, bound * self.scale)
         if first and len(self.omegas) > 1:
-            fits = len(self.omegas) == n
-            require(
-                fits, f"activation.omega0 has {len(self.omegas)} frequencies, and there are {n} axes; give one for each"
-            )
+            many = f"activation.omega0 has {len(self.omegas)} frequencies, and there are {n} axes; give one for each"
+            require(len(self.omegas) == n, many)
             with torch.no_grad():
                 layer.weight *= layer.weight.new_tensor(self.omegas) / self.omega0
 

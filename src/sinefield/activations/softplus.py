@@ -3,8 +3,6 @@
 Source: Dugas et al., NIPS 2000; a smooth ReLU, and a baseline of SIREN (arXiv 2006.09661, supplement).
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.nn import functional
 

@@ -3,8 +3,6 @@
 Source: a baseline of SIREN (arXiv 2006.09661, fig. 1); Xavier initialisation as in the authors' code.
 """
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

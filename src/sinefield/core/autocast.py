@@ -1,7 +1,5 @@
 """What torch's autocast may round: the factors of large matrix products, and nothing else."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import torch

@@ -34,7 +34,7 @@ BLOCK = 65_536  # points per evaluation where a whole grid is asked: bounds memo
 
 
 class Jet(NamedTuple):
-    """What a function answers at N points of R^D; derivatives it was not asked for are None.
+    """What a function answers at N points of R^D; derivatives that were not asked for are None.
 
     Attributes:
         value: (N, C), the function, in its own unit.
@@ -163,22 +163,14 @@ def sums(rows: Tensor, operators: Tensor | None) -> Tensor:
 
 
 def concatenate(jets: Sequence[Jet]) -> Jet:
-    """The jet of several functions of the same points side by side: channels are concatenated.
-
-    Args:
-        jets: jets of one order and the same operators at the same N points.
-    """
+    """The jet of several functions side by side, from theirs of one order at the same points: channels join."""
     channels = (-1, -2, -2)
     parts = zip(*(jet.parts for jet in jets), strict=True)
     return jets[0].of([torch.cat(part, dim) for part, dim in zip(parts, channels, strict=False)])
 
 
 def joined(jets: Sequence[Jet]) -> Jet:
-    """The jet of one function at several sets of points, one after the other.
-
-    Args:
-        jets: jets of one order and the same operators.
-    """
+    """The jet of one function at several sets of points, one after the other, from its jets of one order there."""
     return jets[0].of([torch.cat(parts) for parts in zip(*(jet.parts for jet in jets), strict=True)])
 
 
@@ -205,11 +197,9 @@ def autograd_jet(function: Callable[[Tensor], Tensor], x: Tensor, order: int, op
         gradient = torch.stack([_partials(channel, x) for channel in value.unbind(1)], dim=1)
         if order == 1:
             return Jet(value, gradient)
-        pure = [
-            torch.stack([_partials(partial, x)[:, d] for d, partial in enumerate(channel.unbind(1))])
-            for channel in gradient.unbind(1)
-        ]
-        return Jet(value, gradient, sums(torch.stack(pure, dim=-1), operators).movedim(0, -1), operators)
+        partials = enumerate(gradient.unbind(2))
+        pure = [torch.stack([_partials(p, x)[:, d] for p in partial.unbind(1)], dim=1) for d, partial in partials]
+        return Jet(value, gradient, sums(torch.stack(pure), operators).movedim(0, -1), operators)
 
 
 def _partials(y: Tensor, x: Tensor) -> Tensor:

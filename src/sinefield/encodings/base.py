@@ -1,7 +1,5 @@
 """What every encoding answers: how many features it gives, and their jet."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -30,21 +28,27 @@ class Encoding(nn.Module, ABC):
         """The jet of the F features, from the jet of the D coordinates."""
 
 
-def waves(jet: Jet, matrix: Tensor) -> Jet:
-    """The jet of ``(sin(M x), cos(M x))``, from that of x: a layer of sines, half of them a quarter of a wave ahead.
-
-    In the precision of x, whatever autocast wants: 8 bits of a phase of a hundred radians would be none of its angle.
+class Waves(Encoding):
+    """``x -> (sin(M x), cos(M x))``: a layer of sines that is not trained, half of them a quarter of a wave ahead.
 
     Args:
-        jet: of x, D channels.
-        matrix: M, (F, D), or (K, F, D) for K maps at once, in radians per unit of x.
+        matrix: M, (F/2, D), in radians per unit of x; it moves with the module and is saved with it.
     """
-    ahead = matrix.new_full(matrix.shape[:-1], math.pi / 2)
-    weight, bias = torch.cat([matrix, matrix], dim=-2), torch.cat([torch.zeros_like(ahead), ahead], dim=-1)
-    with autocast.off(matrix.device.type):
-        return layer(jet, weight, bias, 1.0)
 
+    matrix: Tensor
 
-def fixed(module: nn.Module, name: str, tensor: Tensor) -> None:
-    """Store a matrix that is part of the map but not trained: it moves with the module and is saved with it."""
-    module.register_buffer(name, tensor.to(torch.get_default_dtype()))
+    @abstractmethod
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.features = 2 * len(matrix)
+        self.register_buffer("matrix", matrix.to(torch.get_default_dtype()))
+
+    def forward(self, jet: Jet) -> Jet:
+        """The jet of the F features, from the jet of the D coordinates; for K fields at once M is (K, F/2, D).
+
+        In the precision of x, whatever autocast wants: 8 bits of a phase of a hundred radians are none of its angle.
+        """
+        ahead = self.matrix.new_full(self.matrix.shape[:-1], math.pi / 2)
+        weight = torch.cat([self.matrix, self.matrix], dim=-2)
+        with autocast.off(weight.device.type):
+            return layer(jet, weight, torch.cat([torch.zeros_like(ahead), ahead], dim=-1), 1.0)

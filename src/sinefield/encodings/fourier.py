@@ -3,19 +3,15 @@
 Source: Tancik et al., Fourier Features Let Networks Learn High Frequency Functions, arXiv 2006.10739, sec. 4.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
-from torch import Tensor
 
-from sinefield.core.jet import Jet
-from sinefield.encodings.base import Encoding, fixed, waves
+from sinefield.encodings.base import Waves
 from sinefield.errors import integer, positive
 
 
-class Fourier(Encoding):
+class Fourier(Waves):
     """``x -> (sin(2 pi B x), cos(2 pi B x))``, F = 2 `frequencies`.
 
     Args:
@@ -28,14 +24,7 @@ class Fourier(Encoding):
     128
     """
 
-    matrix: Tensor
-
     def __init__(self, in_features: int, frequencies: int = 128, sigma: float = 5.0) -> None:
-        super().__init__()
-        self.features = 2 * integer("encoding.frequencies", frequencies, least=1)
+        rows = integer("encoding.frequencies", frequencies, least=1)
         sigma = positive("encoding.sigma", sigma)
-        fixed(self, "matrix", 2 * math.pi * sigma * torch.randn(frequencies, in_features))
-
-    def forward(self, jet: Jet) -> Jet:
-        """The jet of the F features, from the jet of the D coordinates."""
-        return waves(jet, self.matrix)
+        super().__init__(2 * math.pi * sigma * torch.randn(rows, in_features))

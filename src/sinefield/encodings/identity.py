@@ -1,7 +1,5 @@
 """No encoding: the coordinates themselves."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from sinefield.core.jet import Jet

@@ -5,19 +5,16 @@ as in the SIREN authors' code: with n samples over [-1, 1] the Nyquist rate is n
 L = floor(log2(n / 4)).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
-from torch import Tensor
 
 from sinefield.core.jet import Jet, concatenate
-from sinefield.encodings.base import Encoding, fixed, waves
+from sinefield.encodings.base import Waves
 from sinefield.errors import integer, require
 
 
-class Positional(Encoding):
+class Positional(Waves):
     """``x -> (x, sin(2^k pi x), cos(2^k pi x))``, F = D (1 + 2L).
 
     Args:
@@ -29,17 +26,14 @@ class Positional(Encoding):
     26
     """
 
-    matrix: Tensor
-
     def __init__(self, in_features: int, samples: int | None = None, frequencies: int | None = None) -> None:
-        super().__init__()
         if frequencies is None:
             require(samples is not None, "encoding: give either samples or frequencies")
             frequencies = max(1, math.floor(math.log2(integer("encoding.samples", samples, least=2) / 4)))
         octaves = 2.0 ** torch.arange(integer("encoding.frequencies", frequencies, least=1))
-        self.features = in_features * (1 + 2 * frequencies)
-        fixed(self, "matrix", math.pi * torch.kron(octaves[:, None], torch.eye(in_features)))  # (L D, D)
+        super().__init__(math.pi * torch.kron(octaves[:, None], torch.eye(in_features)))  # (L D, D)
+        self.features += in_features
 
     def forward(self, jet: Jet) -> Jet:
         """The jet of the F features, from the jet of the D coordinates."""
-        return concatenate([jet, waves(jet, self.matrix)])
+        return concatenate([jet, super().forward(jet)])

@@ -8,20 +8,16 @@ first layer that is not trained. The rows of B are points of a scrambled Sobol s
 points, 1998), of which a few hundred cover the ball more evenly than as many independent ones.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
-from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from sinefield.core.jet import Jet
-from sinefield.encodings.base import Encoding, fixed, waves
+from sinefield.encodings.base import Waves
 from sinefield.errors import integer, positive
 
 
-class Radial(Encoding):
+class Radial(Waves):
     """``x -> (sin(2 pi B x), cos(2 pi B x))``, F = 2 `frequencies`.
 
     Args:
@@ -33,17 +29,10 @@ class Radial(Encoding):
     384
     """
 
-    matrix: Tensor
-
     def __init__(self, in_features: int, frequencies: int = 192, highest: float = 20.0) -> None:
-        super().__init__()
-        self.features = 2 * integer("encoding.frequencies", frequencies, least=1)
+        rows = integer("encoding.frequencies", frequencies, least=1)
         highest = positive("encoding.highest", highest)
         seed = int(torch.randint(2**31, ()))
-        points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(frequencies, dtype=torch.float64)
+        points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(rows, dtype=torch.float64)
         radius, normal = points[:, :1], torch.special.ndtri(points[:, 1:].clamp(1e-9, 1 - 1e-9))
-        fixed(self, "matrix", 2 * math.pi * highest * radius * normal / normal.norm(dim=1, keepdim=True))
-
-    def forward(self, jet: Jet) -> Jet:
-        """The jet of the F features, from the jet of the D coordinates."""
-        return waves(jet, self.matrix)
+        super().__init__(2 * math.pi * highest * radius * normal / normal.norm(dim=1, keepdim=True))

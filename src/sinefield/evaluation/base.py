@@ -23,8 +23,7 @@ class Score:
     """A number in metrics.json, and how it is shown.
 
     Attributes:
-        key: in metrics.json and history.csv.
-        name: in words.
+        key, name: in metrics.json and history.csv; in words.
         unit: such as dB; "" for none.
         digits: behind the point; e-notation where it is negative.
         direction: whether more is better, less, or neither.
@@ -66,7 +65,7 @@ class Evaluation(ABC):
 
     Args:
         signal: the truth.
-        loss: what the field is fitted by; its scores leave out what the loss cannot see.
+        loss: what the field is fitted by; scores may leave out what it cannot see.
 
     Attributes:
         shown: the scores, in the order in which they are shown; the first is the one a run is judged by.
@@ -75,8 +74,7 @@ class Evaluation(ABC):
     shown: ClassVar[Sequence[Score]]
 
     def __init__(self, signal: Signal, loss: Loss) -> None:
-        self.signal = signal
-        self.loss = loss
+        self.signal, self.loss = signal, loss
 
     @property
     def monitor(self) -> Score:
@@ -102,7 +100,4 @@ class Evaluation(ABC):
 
     @abstractmethod
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
-        """Write what is to be seen or heard of the fit into the run folder; the files by name.
-
-        Pictures (PNG) and sounds (WAV) are shown in the dashboard under their names.
-        """
+        """Write what is to be seen or heard of the fit, PNG and WAV, into the run folder; the files by name."""

@@ -6,8 +6,6 @@ Values lie in [-1, 1] and the data range is 2 (1 for the picture in [0, 1]); pre
     SSIM   Wang et al. 2004, Gaussian window of sigma 1.5 wholly inside the picture, of at least 11 pixels a side
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

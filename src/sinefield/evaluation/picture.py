@@ -48,8 +48,7 @@ class Picture(Evaluation):
         fine = self.signal.held_out_grid()
         if fine is not None:
             return fine, 2
-        shape = self.signal.evaluation_grid().shape[:-1]
-        return self.signal.samples().value.unflatten(0, shape), 1
+        return self.signal.samples().value.unflatten(0, self.signal.evaluation_grid().shape[:-1]), 1
 
     def points(self) -> Sequence[Tensor]:
         """The points of the evaluation grid, (N, 2), in blocks."""
@@ -64,22 +63,21 @@ class Picture(Evaluation):
     def references(self) -> Scores:
         """psnr_off_grid_spline: what the signal's spline makes of the points between; None where none are known."""
         truth, upsampling = self.truth()
-        if upsampling == 1:
-            return {"psnr_off_grid_spline": None}
         values = torch.cat([self.signal.jet(x, 0).value for x in self.points()]).reshape(truth.shape)
-        spline = score(values, truth, upsampling, torch.zeros_like)["psnr_off_grid"]
-        return {"psnr_off_grid_spline": spline}
+        return {"psnr_off_grid_spline": score(values, truth, upsampling, torch.zeros_like)["psnr_off_grid"]}
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
         """Signal and field at the samples scored, the field less what its loss leaves free, and the contact sheet."""
         signal = self.signal
-        truth, found = signal.samples(order=2), sampled(field, signal)
-        shape = (*signal.evaluation_grid().shape[:-1], signal.channels)
-        free = self.loss.unseen((found.value - truth.value).reshape(shape))
-        found = found._replace(value=found.value - free.flatten(0, 1))
+        grid = signal.evaluation_grid()
+        with torch.no_grad():
+            truth = signal.samples(order=2)
+            fitted = joined([field.jet(x, order=2) for x in grid.flatten(0, -2).split(8192)])  # of bounded memory
+        free = self.loss.unseen((fitted.value - truth.value).unflatten(0, grid.shape[:-1]))
+        fitted = fitted._replace(value=fitted.value - free.flatten(0, 1))
         inputs = {name: picture.double().cpu().numpy() for name, picture in signal.extras().items()}
         caption = self._caption(field, scores, bool(free.any()))
-        paths = write_pictures(folder, _view(truth, shape), _view(found, shape), caption, inputs)
+        paths = write_pictures(folder, _view(truth, grid.shape[:-1]), _view(fitted, grid.shape[:-1]), caption, inputs)
         return {path.stem: path for path in paths}
 
     def _caption(self, field: CoordinateMLP, scores: Scores, some_is_free: bool) -> str:
@@ -94,13 +92,9 @@ class Picture(Evaluation):
         return caption
 
 
-@torch.no_grad()
-def sampled(field: CoordinateMLP, signal: Signal) -> Jet:
-    """The field's jet of order 2 at the samples scored, in blocks of bounded memory."""
-    return joined([field.jet(x, order=2) for x in signal.evaluation_grid().flatten(0, -2).split(8192)])
-
-
 def _view(jet: Jet, shape: tuple[int, ...]) -> View:
     """A jet of order 2 at the samples as the arrays that are drawn, (H, W, C) and (H, W, C, D)."""
-    value, gradient, laplacian = (part.double().cpu().numpy() for part in jet.parts)
-    return View(value.reshape(shape), gradient.reshape(*shape, -1), laplacian.reshape(shape))
+    assert jet.gradient is not None
+    assert jet.laplacian is not None
+    parts = (jet.value, jet.gradient, jet.laplacian)
+    return View(*(part.double().unflatten(0, shape).cpu().numpy() for part in parts))

@@ -33,12 +33,8 @@ if TYPE_CHECKING:
 class Sound(Evaluation):
     """Compares a field with a sound at its samples, and between them where every second one is held out.
 
-    Args:
-        signal: an `Audio`.
-        loss: what the field is fitted by.
-
     Raises:
-        UserError: the signal is no sound.
+        UserError: the signal is no `Audio`.
     """
 
     shown = (
@@ -56,23 +52,20 @@ class Sound(Evaluation):
 
     def points(self) -> Sequence[Tensor]:
         """The samples' times, and those between where they are known, in blocks (N, 1)."""
-        return self.signal.grid(upsampling=self._upsampling).split(BLOCK)
+        return self.signal.grid(upsampling=self._step).split(BLOCK)
 
     def scores(self, values: Tensor) -> Scores:
         """snr, snr_off_grid in dB and mse of the field's values (N, C) at all the points."""
-        truth, step = self._truth(), self._upsampling
+        truth, step = self._truth(), self._step
         error = values.to(truth) - truth
-        off = [part[1::2] for part in (truth, error)]
         return {
             "snr": _snr(truth[::step], error[::step]),
-            "snr_off_grid": _snr(*off) if step == 2 else None,
+            "snr_off_grid": _snr(truth[1::2], error[1::2]) if step == 2 else None,
             "mse": error[::step].double().square().mean().item(),
         }
 
     def references(self) -> Scores:
         """How well the spline through the samples meets those between; None where none are held out."""
-        if self._upsampling == 1:
-            return {"snr_off_grid_spline": None}
         values = torch.cat([self.signal.jet(x, 0).value for x in self.points()])
         return {"snr_off_grid_spline": self.scores(values)["snr_off_grid"]}
 
@@ -81,27 +74,22 @@ class Sound(Evaluation):
         field.to(self.signal.extent.device)
         dtype = next(field.parameters()).dtype
         with torch.no_grad():
-            found = torch.cat([field(x.to(dtype)) for block in self.points() for x in block.split(8192)])
-        truth, value = (part.double().cpu().numpy() for part in (self._truth(), found))
-        caption = ", ".join(
-            f"{score.name} {score.text(scores[score.key])}" for score in self.shown if scores.get(score.key) is not None
-        )
-        rate = self.sound.rate
-        pictures = {
-            "waveform": waveforms(truth, value, rate, caption),
-            "spectrogram": spectrograms(truth, value, rate, caption),
-        }
-        files = {}
-        for name, picture in pictures.items():
-            files[name] = folder / f"{name}.png"
-            write_atomically(files[name], picture)
-        for name, sound in (("ground_truth", truth), ("reconstruction", value)):
-            files[name] = folder / f"{name}.wav"
-            write_sound(files[name], sound * self.sound.amplitude, rate)
+            fitted = torch.cat([field(x.to(dtype)) for block in self.points() for x in block.split(8192)])
+        truth, value = (part.double().cpu().numpy() for part in (self._truth(), fitted))
+        known = [score for score in self.shown if scores.get(score.key) is not None]
+        caption = ", ".join(f"{score.name} {score.text(scores[score.key])}" for score in known)
+        sounds = {"ground_truth": truth, "reconstruction": value}
+        files = {name: folder / f"{name}.png" for name in ("waveform", "spectrogram")}
+        files |= {name: folder / f"{name}.wav" for name in sounds}
+        write_atomically(files["waveform"], waveforms(truth, value, self.sound.rate, caption))
+        write_atomically(files["spectrogram"], spectrograms(truth, value, self.sound.rate, caption))
+        for name, sound in sounds.items():
+            write_sound(files[name], sound * self.sound.amplitude, self.sound.rate)
         return files
 
     @property
-    def _upsampling(self) -> int:
+    def _step(self) -> int:
+        """From sample to sample among the points."""
         return 1 if self.signal.held_out_grid() is None else 2
 
     def _truth(self) -> Tensor:
@@ -111,12 +99,9 @@ class Sound(Evaluation):
 
 
 def write_sound(path: Path, samples: np.ndarray, rate: float) -> None:
-    """A WAV file of samples (N, C) in 32-bit floating point, in which nothing is clipped.
+    """A WAV file of samples (N, C), 1 for full scale, in 32-bit floating point, in which nothing is clipped.
 
-    Args:
-        path: appears whole or not at all.
-        samples: amplitudes; 1 is full scale.
-        rate: in Hz; a WAV file has whole ones, so it is rounded.
+    The rate, in Hz, is rounded, as WAV has whole ones.
     """
     with atomic_write(path) as file:
         soundfile.write(file, samples.astype(np.float32), max(1, round(rate)), format="WAV", subtype="FLOAT")

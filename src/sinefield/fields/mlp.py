@@ -5,8 +5,6 @@
 Source: Sitzmann et al., arXiv 2006.09661, eq. 4, where depth = 3 means 3 hidden layers behind the first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import cast
 
@@ -49,19 +47,15 @@ class CoordinateMLP(nn.Module):
         encoding: Encoding | None = None,
     ) -> None:
         super().__init__()
-        for name, part, kind in (
-            ("activation", activation, Activation),
-            ("encoding", encoding or Identity(1), Encoding),
-        ):
+        encoding = Identity(integer("field.in_features", in_features, least=1)) if encoding is None else encoding
+        for name, part, kind in (("activation", activation, Activation), ("encoding", encoding, Encoding)):
             cure = f"with a _target_, such as those in conf/{name}"
             require(isinstance(part, kind), f"field.{name} must be an {kind.__name__} {cure}, not {part!r}")
-        self.encoding = Identity(integer("field.in_features", in_features, least=1)) if encoding is None else encoding
-        self.activation = activation
+        self.encoding, self.activation = encoding, activation
         width, depth = integer("field.width", width, least=1), integer("field.depth", depth, least=0, most=1000)
-        count = (self.encoding.features + width * depth) * width
-        require(
-            count <= MOST, f"field.width={width} and field.depth={depth} make {count:,} weights, of {MOST:,} at most"
-        )
+        count = (encoding.features + width * depth) * width
+        many = f"field.width={width} and field.depth={depth} make {count:,} weights, of {MOST:,} at most"
+        require(count <= MOST, many)
         layers = [nn.Linear(n, width) for n in [self.encoding.features] + [width] * depth]
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(width, integer("field.out_features", out_features, least=1))
@@ -80,11 +74,7 @@ class CoordinateMLP(nn.Module):
         return 2 if self.encoding.has_second_derivative else self.activation.max_order
 
     def jet(
-        self,
-        x: Tensor,
-        order: int,
-        operators: Tensor | None = None,
-        parameters: Mapping[str, Tensor] | None = None,
+        self, x: Tensor, order: int, operators: Tensor | None = None, parameters: Mapping[str, Tensor] | None = None
     ) -> Jet:
         """Value (N, C), gradient (N, C, D) and M sums of second derivatives (N, C, M), as deep as `order` asks.
 
@@ -92,7 +82,7 @@ class CoordinateMLP(nn.Module):
             x: (N, D) coordinates.
             order: 0 value, 1 and gradient, 2 and second derivatives, per unit of x.
             operators: A, (M, D), of the sums ``sum_d A[m, d] d2f/dx_d2``; None for the Laplacian, M = 1.
-            parameters: tensors to take in the place of the field's own, by the names of `named_parameters`: from a
+            parameters: tensors in the place of the field's own, by the names of `named_parameters`: from a
                 hypernetwork, an inner loop, or under torch.func.vmap.
 
         Raises:
@@ -102,7 +92,7 @@ class CoordinateMLP(nn.Module):
             return layerwise.jet_given(self, parameters, x, order, operators)
         if layerwise.wanted(self, x):
             return layerwise.jet(self, x, order, operators)
-        tensors = [part for layer in [*self.linear_maps(), self.head] for part in (layer.weight, layer.bias)]
+        tensors = self._tensors()
         kernels = eager(x, *tensors) and not any(p.requires_grad for p in self.activation.parameters())
         if order == 0 and kernels:
             return Jet(network.value(self._pointwise, self._encoded(x, 0).value, tensors))
@@ -121,14 +111,17 @@ class CoordinateMLP(nn.Module):
         Source: reverse accumulation, Griewank & Walther (2008), sec. 3.2.
         """
         inputs = self._encoded(x, 1)
-        tensors = [part for layer in [*self.linear_maps(), self.head] for part in (layer.weight, layer.bias)]
-        value, gradient = network.reverse_gradient(self._pointwise, inputs.value, tensors)
+        value, gradient = network.reverse_gradient(self._pointwise, inputs.value, self._tensors())
         assert inputs.gradient is not None
         return Jet(value, torch.einsum("...cnf,...nfd->...ncd", gradient, inputs.gradient))
 
     def is_first(self, i: int) -> bool:
         """Whether layer i has the coordinates themselves in front; behind an encoding's waves all layers are hidden."""
         return i == 0 and not self.encoding.has_second_derivative
+
+    def _tensors(self) -> list[Tensor]:
+        """W and b of every layer, in order."""
+        return [part for layer in [*self.linear_maps(), self.head] for part in (layer.weight, layer.bias)]
 
     def _pointwise(self, z: Tensor, order: int, first: bool) -> Derivatives:
         """The activation behind the layer that is `first`, or behind another."""
@@ -157,10 +150,7 @@ class Siren(CoordinateMLP):
     """The sinusoidal representation network of the paper.
 
     Args:
-        in_features: D, the number of coordinates.
-        out_features: C, the number of channels.
-        width: neurons per layer.
-        depth: hidden layers behind the first.
+        in_features, out_features, width, depth: as of `CoordinateMLP`.
         omega0: w0 of every layer, in sin(w0 (W x + b)).
 
     >>> import torch

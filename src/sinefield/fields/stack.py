@@ -1,10 +1,8 @@
 """K networks of one architecture as one: every tensor of the network gets an axis of length K in front.
 
-A layer of all K is then one stacked matrix product, ``z_k = W_k h_k + b_k``, and a jet is (K, N, C), (K, N, C, D) and
-(K, N, C), by the rules of jet.py. The networks stay independent of each other, and each can be taken out again.
+A layer of all K is one stacked matrix product, ``z_k = W_k h_k + b_k``, and a jet is (K, N, C), (K, N, C, D) and
+(K, N, C), by the rules of jet.py. Each network stays independent of the others and can be taken out again.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy

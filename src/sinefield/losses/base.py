@@ -31,7 +31,7 @@ class Term(ABC):
     Attributes:
         order: how deep the field's jet must go: 0 value, 1 gradient, 2 second derivatives.
         operators: A, (M, D), of the second derivatives; None for the Laplacian.
-        sees: the lowest derivative that the term sees, `order` where None: what is asked first for what is unseen.
+        sees: the lowest derivative that the term sees, `order` where None.
         group: how many consecutive points are compared together: a pair, a stencil, a ray. A batch may be cut between
             groups. None: all points of a step are one group.
     """
@@ -49,9 +49,8 @@ class Term(ABC):
         """The squared residual of every group, (n,), summed over channels and axes, without weight.
 
         Args:
-            field: the field's jet at N = n times `group` points. For a stack of K fields all parts have K in front, as
-                those of `known` and the result have.
-            known: what `known` gave at the same points.
+            field: the field's jet at N = n times `group` points.
+            known: what `known` gave at the same points; for a stack of K fields both have K in front, as the result.
             x: (N, D) coordinates.
         """
 
@@ -68,11 +67,7 @@ class Term(ABC):
         return signal.mean_squares(self.order).parts[-1]
 
     def unseen(self, error: Tensor) -> Tensor:
-        """The part of an error that this term cannot see, (H, W, C); nothing unless a subclass says otherwise.
-
-        Args:
-            error: (H, W, C), field minus signal at the samples.
-        """
+        """The part that this term cannot see of the error field - signal at the samples, (H, W, C); nothing here."""
         return torch.zeros_like(error)
 
 
@@ -115,11 +110,15 @@ class Loss:
 
 
 class Constraint(Term):
-    """A term on values at a few points, which pins what derivatives leave free."""
+    """A term on values at a few points, which pins what derivatives leave free: ``|f - s|^2``, summed over channels."""
 
     @abstractmethod
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(N, D) coordinates of one step."""
+
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N,)."""
+        return (field.value - known.value).square().sum(-1)
 
 
 class Group(NamedTuple):
@@ -157,8 +156,8 @@ def _groups(terms: Mapping[str, Term]) -> list[Group]:
             together.setdefault(id(term.operators), {})[name] = term
         else:
             alone.append({name: term})
-    found = []
+    groups = []
     for members in (*together.values(), *alone):
         deepest = max(members.values(), key=lambda term: term.order)
-        found.append(Group(members, deepest.order, deepest.operators, deepest.group))
-    return found
+        groups.append(Group(members, deepest.order, deepest.operators, deepest.group))
+    return groups

@@ -35,10 +35,6 @@ class Border(Constraint):
         """(count, D), where the signal's values are given: uniform on each side of the box, a random side each."""
         return signal.border(self.count, generator)
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(count,)."""
-        return (field.value - known.value).square().sum(-1)
-
 
 class Mean(Constraint):
     """``|E f - E s|^2 / E|s|^2``: each channel's mean, taken over a coarse grid of samples.
@@ -88,7 +84,3 @@ class Pixel(Constraint):
     def unseen(self, error: Tensor) -> Tensor:
         """All of each channel but its value at that sample, (H, W, C)."""
         return error - error[error.shape[0] // 2, error.shape[1] // 2]
-
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(1,)."""
-        return (field.value - known.value).square().sum(-1)

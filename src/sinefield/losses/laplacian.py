@@ -3,8 +3,6 @@
 Source: Sitzmann et al., arXiv 2006.09661, sec. 4.1 (Poisson image reconstruction), eq. 7.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

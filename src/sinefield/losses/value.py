@@ -1,7 +1,5 @@
 """The values: ``E|f - s|^2 / E|s|^2`` (Sitzmann et al., arXiv 2006.09661, eq. 5)."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from sinefield.core.jet import Jet

@@ -27,35 +27,32 @@ if TYPE_CHECKING:
 
 
 class _Weak(Term):
-    """A term on functionals of the derivatives alone, which sees what they see, at distances."""
-
-    def __init__(self, weight: float, count: int) -> None:
-        super().__init__(weight)
-        self.count = integer("the count of a term", count, least=1)
-
-    def known(self, signal: Signal, x: Tensor) -> Jet:
-        """(N, C) values relative to the first point of each group of points: all that derivatives can say of them."""
-        assert self.group is not None
-        groups = x.unflatten(0, (-1, self.group))
-        start = groups[:, :1].expand(-1, self.group - 1, -1)
-        integral = signal.integral(start.flatten(0, 1), groups[:, 1:].flatten(0, 1))
-        integral = integral.unflatten(0, (-1, self.group - 1))
-        return Jet(torch.nn.functional.pad(integral, (0, 0, 1, 0)).flatten(0, 1))
-
-
-class Differences(_Weak):
-    """``E|[f(y) - f(x)] - [s(y) - s(x)]|^2 / 2 E|s|^2`` over pairs at distances of all scales: the gradient's.
+    """A term on functionals of the derivatives alone, which sees what they see, at distances.
 
     Args:
         weight: multiplies the term.
-        count: pairs per step.
+        count: groups of points per step: pairs, or centres with the points around them; None for the class's own.
     """
 
-    group = 2
-    sees = 1
+    group: int
+    count: int
 
-    def __init__(self, weight: float = 1.0, count: int = 2048) -> None:
-        super().__init__(weight, count)
+    def __init__(self, weight: float = 1.0, count: int | None = None) -> None:
+        super().__init__(weight)
+        self.count = integer("the count of a term", self.count if count is None else count, least=1)
+
+    def known(self, signal: Signal, x: Tensor) -> Jet:
+        """(N, C) values relative to the first point of each group of points: all that derivatives can say of them."""
+        groups = x.unflatten(0, (-1, self.group))
+        start = groups[:, :1].expand(-1, self.group - 1, -1)
+        integral = signal.integral(start.flatten(0, 1), groups[:, 1:].flatten(0, 1))
+        return Jet(torch.nn.functional.pad(integral.unflatten(0, (-1, self.group - 1)), (0, 0, 1, 0)).flatten(0, 1))
+
+
+class Differences(_Weak):
+    """``E|[f(y) - f(x)] - [s(y) - s(x)]|^2 / 2 E|s|^2`` over pairs at distances of all scales: the gradient's."""
+
+    group, sees, count = 2, 1, 2048
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
         """(2 count, D): x and y in turn, x where the signal draws its points, y - x in every direction.
@@ -82,25 +79,18 @@ class Differences(_Weak):
 class _Means(_Weak):
     """``E|[m f - f](x) - [m s - s](x)|^2 / E|s|^2``, m a mean around x that harmonic functions pass unchanged.
 
-    Args:
-        weight: multiplies the term.
-        count: centres per step, with a reach from half a spacing to the nearest border, log-uniform.
+    The reach of each mean is log-uniform, from half a spacing to the nearest border.
     """
 
-    sees = 2
-    corners: int  # points around each centre
+    group, sees, count = 9, 2, 1024  # the centre, and eight points around it
     farthest: float  # of them from it, for a reach of 1
-
-    def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
-        super().__init__(weight, count)
-        self.group = self.corners + 1
 
     @abstractmethod
     def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
-        """(count, corners, 2): points around 0, for a reach of 1."""
+        """(count, 8, 2): points around 0, for a reach of 1."""
 
     def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
-        """(count (1 + corners), 2): each centre and the points around it in turn."""
+        """(9 count, 2): each centre and the points around it in turn."""
         x, box = signal.uniform(self.count, generator), signal.extent
         least, most = signal.spacing / 2, float(box.min())
         # Every second centre at a log-uniform distance from a random side: means of all sizes touch the border, or
@@ -109,15 +99,14 @@ class _Means(_Weak):
         axis = torch.randint(signal.dims, (len(near), 1), generator=generator, device=box.device)
         distance = _log_uniform(len(near), least, most, box, generator)
         x[::2] = near.scatter(1, axis, near.gather(1, axis).sign() * (box[axis] - distance))
-        reach = _log_uniform(self.count, least, most, box, generator).minimum(
-            signal.distance_to_border(x, self.farthest)
-        )
+        reach = _log_uniform(self.count, least, most, box, generator)
+        reach = reach.minimum(signal.distance_to_border(x, self.farthest))
         ring = x[:, None] + reach[:, None] * self.around(box, generator)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 
     def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(count,)."""
-        error = (field.value - known.value).unflatten(-2, (-1, self.corners + 1))
+        error = (field.value - known.value).unflatten(-2, (-1, self.group))
         return (error[..., 1:, :].mean(-2) - error[..., 0, :]).square().sum(-1)
 
     def unseen(self, error: Tensor) -> Tensor:
@@ -131,13 +120,12 @@ class Circles(_Means):
     As the mean over all directions of line integrals it is a weak form of a gradient that is no picture's, too.
     """
 
-    corners = 8
     farthest = 1.0
 
     def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
         """(count, 8, 2): the corners of a regular octagon on the unit circle."""
         turn = torch.rand(self.count, 1, generator=generator, device=box.device, dtype=box.dtype)
-        angle = 2 * math.pi * (turn + torch.arange(self.corners, device=box.device) / self.corners)
+        angle = 2 * math.pi * (turn + torch.arange(8, device=box.device) / 8)
         return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 
@@ -152,7 +140,6 @@ class Squares(_Means):
     point: that ties the inside to the border values. Source: separation of variables for the Dirichlet problem.
     """
 
-    corners = 8
     farthest = math.sqrt(2)
 
     def around(self, box: Tensor, generator: torch.Generator) -> Tensor:

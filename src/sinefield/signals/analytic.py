@@ -5,8 +5,6 @@ Gaussian  g = a exp(-|x - m|^2 / (2 sigma^2))     gradient -g (x - m) / sigma^2 
                                                                  g (|x - m|^2 / sigma^4 - D / sigma^2)
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -47,14 +45,14 @@ class Analytic(Signal):
         super().__init__((integer("signal.size", size, least=4),) * 2, integer("signal.channels", channels, least=1))
         vectors = [*(k for _, k, _ in waves), *(m for _, m, _ in gaussians)]
         require(all(len(v) == self.dims for v in vectors), "signal: give wavenumbers and centres as [x, y]")
-        spread = [positive("signal.gaussians' sigma", sigma) for _, _, sigma in gaussians]
-        self.register_buffer("k", torch.tensor([list(k) for _, k, _ in waves]).reshape(-1, 2))
-        self.register_buffer("m", torch.tensor([list(m) for _, m, _ in gaussians]).reshape(-1, 2))
-        self.register_buffer("wave_terms", torch.tensor([(a, phase) for a, _, phase in waves]).reshape(-1, 2))
-        self.register_buffer(
-            "gauss_terms",
-            torch.tensor([(a, s) for (a, _, _), s in zip(gaussians, spread, strict=True)]).reshape(-1, 2),
-        )
+        heights = [(a, positive("signal.gaussians' sigma", sigma)) for a, _, sigma in gaussians]
+        for name, rows in (
+            ("k", [list(k) for _, k, _ in waves]),
+            ("m", [list(m) for _, m, _ in gaussians]),
+            ("wave_terms", [(a, phase) for a, _, phase in waves]),
+            ("gauss_terms", heights),
+        ):
+            self.register_buffer(name, torch.tensor(rows).reshape(-1, 2))
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
@@ -67,15 +65,13 @@ class Analytic(Signal):
         away = x[:, None, None] - self.m.to(x.dtype) - 0.1 * c[..., None]  # (N, C, Gaussians, D)
         square = away.square().sum(-1)
         bell = height * (-square / (2 * sigma**2)).exp()
-        value = wave.sum(-1) + bell.sum(-1)
-        if order == 0:
-            return Jet(value)
-        gradient = slope @ k - (bell / sigma**2).unsqueeze(-2).matmul(away).squeeze(-2)
-        if order == 1:
-            return Jet(value, gradient)
-        curvature = bell * (square / sigma**4 - self.dims / sigma**2)
-        laplacian = curvature.sum(-1) - (wave * k.square().sum(1)).sum(-1)
-        return Jet(value, gradient, laplacian.unsqueeze(-1))
+        parts = [wave.sum(-1) + bell.sum(-1)]
+        if order >= 1:
+            parts.append(slope @ k - (bell / sigma**2).unsqueeze(-2).matmul(away).squeeze(-2))
+        if order >= 2:
+            curvature = bell * (square / sigma**4 - self.dims / sigma**2)
+            parts.append((curvature.sum(-1) - (wave * k.square().sum(1)).sum(-1)).unsqueeze(-1))
+        return Jet(*parts)
 
     def held_out_grid(self) -> Tensor:
         """The closed form on the grid twice as fine, (2H-1, 2W-1, C)."""

@@ -6,8 +6,6 @@ they lie in [-1, 1]. The spline is even about the first and the last sample, as 
 Source: Unser, Splines: a perfect fit for signal and image processing (1999).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +28,9 @@ class Audio(Signal):
     """A sound file as a continuous function of time, one channel for mono and two for stereo.
 
     Args:
-        path: what libsndfile reads: WAV, FLAC, OGG, MP3 and others; None for a sound that is composed here.
+        path: what libsndfile reads, such as WAV, FLAC, OGG and MP3; None for a sound that is composed here.
         holdout: keep every second sample as the truth to score on, and train on the others.
-        start: of what is taken, in seconds from the beginning.
-        seconds: how much is taken; None for all there is.
+        start, seconds: the part that is taken, from the beginning of the file; None for all the rest.
         mono: take the mean of the channels.
         size: samples to train on at most; a sound of more is resampled. None for all.
         degree: p of the spline, 3 or 5.
@@ -48,7 +45,6 @@ class Audio(Signal):
     """
 
     c: Tensor
-    fine: Tensor | None
 
     def __init__(
         self,
@@ -62,39 +58,37 @@ class Audio(Signal):
     ) -> None:
         require(integer("signal.degree", degree, least=3) in (3, 5), f"signal.degree must be 3 or 5, not {degree}")
         name = "the composed sound" if path is None else str(path)
-        samples, rate = _cut(*((composed(), _RATE) if path is None else _read(path)), start, seconds, name)
+        samples, rate = (composed(), float(_RATE)) if path is None else _read(path)
+        samples = _part(samples, rate, start, seconds, name)
         require(bool(np.isfinite(samples).all()), f"{name} holds samples that are not finite numbers; mend the file")
         if mono:
             samples = samples.mean(axis=1, keepdims=True)
+        step = 2 if holdout else 1
         if size is not None:
-            wanted = integer("signal.size", size, least=degree + 1)
-            wanted = 2 * wanted - 1 if holdout else wanted
+            wanted = step * (integer("signal.size", size, least=degree + 1) - 1) + 1
             if wanted < len(samples):
                 samples, rate = _resampled(samples, wanted), rate * wanted / len(samples)
-        least = 2 * degree + 1 if holdout else degree + 1
+        least = step * degree + 1
         cure = "take more of it, signal.start and signal.seconds"
         require(len(samples) >= least, f"{name}: {len(samples)} samples are too few, {least} are needed; {cure}")
-        if holdout:  # an odd number, so that the samples are the first and the last of those between
-            samples = samples[: len(samples) - 1 + len(samples) % 2]
-        count = len(samples[::2]) if holdout else len(samples)
+        # with some held out an odd number, so that the samples are the first and the last of those between
+        samples = samples[: (len(samples) - 1) // step * step + 1]
+        count = len(samples[::step])
         cure = "take a part, signal.start and signal.seconds, or resample it, signal.size"
         require(count <= MOST, f"{name}: {count:,} samples are too many, {MOST:,} at most; {cure}")
         loudest = float(np.abs(samples).max())
         require(loudest > 0, f"{name} is silent throughout; take another part or another file")
         values = samples / loudest
-        known = values[::2] if holdout else values
+        known = values[::step]
         require(bool(known.any()), f"{name} is silent at every second sample; take signal.holdout=false")
-        super().__init__((len(known),), known.shape[1])
-        self.degree = degree
-        self.amplitude, self.rate = loudest, rate
+        super().__init__((count,), known.shape[1])
+        self.degree, self.amplitude, self.rate = degree, loudest, rate
         self.seconds = (len(values) - 1) / rate
         self.files = () if path is None else (str(path),)
         filtered = ndimage.spline_filter1d(known, order=degree, axis=0, mode="mirror")
-        ends = degree // 2
-        filtered = np.pad(filtered, ((ends, ends), (0, 0)), mode="reflect")
-        dtype = torch.get_default_dtype()
-        self.register_buffer("c", torch.from_numpy(filtered).to(dtype))
-        self.register_buffer("fine", torch.from_numpy(values.copy()).to(dtype) if holdout else None)
+        filtered = np.pad(filtered, ((degree // 2, degree // 2), (0, 0)), mode="reflect")
+        self.register_buffer("c", torch.from_numpy(filtered).to(self.extent))
+        self.fine = torch.from_numpy(values.copy()).to(self.extent) if holdout else None
 
     def coordinates(self, pixels: Tensor) -> Tensor:
         """(N, 1) coordinates of positions (N, 1) in samples, rounded once."""
@@ -113,27 +107,11 @@ class Audio(Signal):
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, 1) and Laplacian (N, C) at coordinates x (N, 1), as deep as `order` asks."""
-        u = self.pixels(x).squeeze(1)
-        cell = u.detach().floor().clamp(0, self.shape[0] - 2)
-        t = (u - cell).to(x.dtype)
-        around = self.c.to(x.dtype)[cell.long()[:, None] + torch.arange(self.degree + 1, device=x.device)]
-        found = [
-            torch.einsum("nk,nkc->nc", spline.weights(t, self.degree, k), around) / self.spacing**k
-            for k in range(order + 1)
-        ]
-        return Jet(found[0], *(part.unsqueeze(-1) for part in found[1:]))
-
-    def held_out_grid(self) -> Tensor | None:
-        """The sound whose every second sample was trained on, (2N - 1, C); None where none are held out."""
-        return self.fine
+        return spline.evaluate(self.c, self.pixels(x), self.degree, order, self.spacing)
 
 
 def composed(seconds: float = 3.0, rate: int = _RATE) -> np.ndarray:
-    """(n, 1) samples of a broken chord of plucked strings: harmonics that decay the sooner the higher, and some noise.
-
-    Args:
-        seconds, rate: its length, and samples per second.
-    """
+    """(n, 1) samples of a broken chord of plucked strings: harmonics decay the sooner the higher; and some noise."""
     time = np.arange(round(seconds * rate)) / rate
     sound = 2e-3 * np.random.default_rng(0).standard_normal(len(time))
     for k, pitch in enumerate((146.83, 220.0, 293.66, 349.23, 440.0, 349.23, 293.66, 587.33)):  # Hz: D minor
@@ -145,27 +123,25 @@ def composed(seconds: float = 3.0, rate: int = _RATE) -> np.ndarray:
     return sound[:, None]
 
 
-def _read(path: str | Path) -> tuple[np.ndarray, int]:
+def _read(path: str | Path) -> tuple[np.ndarray, float]:
     """All samples of a file, (n, C) in double precision, and its rate."""
     require(Path(path).exists(), f"there is no {path}; give a sound file, signal.path=x.wav")
     require(Path(path).is_file(), f"{path} is no file; give a sound file, signal.path=x.wav")
     try:
         samples, rate = soundfile.read(str(path), dtype="float64", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
-        told = " ".join(str(error).split()).rpartition(": ")[2]
-        raise UserError(f"{path} cannot be read as a sound ({told}); convert it to WAV, FLAC, OGG or MP3") from error
+        reason = " ".join(str(error).split()).rpartition(": ")[2]
+        raise UserError(f"{path} cannot be read as a sound ({reason}); convert it to WAV, FLAC, OGG or MP3") from error
     require(len(samples) > 0, f"{path} is empty: no samples in it; give another sound")
     return samples, rate
 
 
-def _cut(samples: np.ndarray, rate: float, start: float, seconds: float | None, name: str) -> tuple[np.ndarray, float]:
-    """The samples of a part, and their rate."""
+def _part(samples: np.ndarray, rate: float, start: float, seconds: float | None, name: str) -> np.ndarray:
     length = len(samples) / rate
     start = positive("signal.start", start) if start != 0 else 0.0
     require(start < length, f"signal.start={start:g} is behind the end of {name}, which has {length:.3f} seconds")
     first = round(start * rate)
-    last = None if seconds is None else first + round(positive("signal.seconds", seconds) * rate)
-    return samples[first:last], rate
+    return samples[first : None if seconds is None else first + round(positive("signal.seconds", seconds) * rate)]
 
 
 def _resampled(samples: np.ndarray, count: int) -> np.ndarray:

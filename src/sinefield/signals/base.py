@@ -23,11 +23,9 @@ _ROUNDING = 16  # units of the last place of 1 that a value of 0 may be off, aft
 
 @dataclass(frozen=True)
 class Axis:
-    """One coordinate.
+    """One coordinate: its name, and the unit of what it stands for, such as s; "" for none.
 
     Attributes:
-        name: such as x or t.
-        unit: of what it stands for, such as s; "" for none.
         extent: half its length in units of coordinate; None for an axis of space, which shares its spacing with others.
         length: what it stands for in all, in `unit`; None where that is not known.
     """
@@ -50,8 +48,9 @@ class Signal(nn.Module, ABC):
         axes: of the coordinates, in their order, which is the reverse of that of `shape`; None for space.
 
     Attributes:
-        spacings: distance of the samples along each axis, in units of coordinate.
-        spacing: the shortest of them.
+        spacings, spacing: distance of the samples along each axis, in units of coordinate, and the shortest of them.
+        extent: (D,), half the box along (x, y): the outermost samples lie at -extent and +extent.
+        fine: the truth between the samples, see `held_out_grid`.
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
@@ -62,36 +61,35 @@ class Signal(nn.Module, ABC):
     every: int = 1
     files: tuple[str, ...] = ()
     extent: Tensor
+    fine: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], channels: int, axes: Sequence[Axis] | None = None) -> None:
         super().__init__()
-        self.shape = shape
-        self.channels = channels
-        self.dims = len(shape)
+        self.shape, self.channels, self.dims = shape, channels, len(shape)
         self.axes = tuple(SPACE[: self.dims] if axes is None else axes)
         sized = list(zip(reversed(shape), self.axes, strict=True))
         longest = max((n for n, axis in sized if axis.extent is None), default=2)
         self.spacings = tuple(2 * (axis.extent or 0) / (n - 1) or 2 / (longest - 1) for n, axis in sized)
         self.spacing = min(self.spacings)
-        # half the box along (x, y): the outermost samples lie at -extent and +extent
         half = torch.tensor([(n - 1) / 2 * h for (n, _), h in zip(sized, self.spacings, strict=True)])
         self.register_buffer("extent", half)
+        self.register_buffer("fine", None)
 
     @abstractmethod
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
 
     def held_out_grid(self) -> Tensor | None:
-        """The truth on a grid twice as fine, whose every second point is a sample, at `evaluation_grid(2)`.
+        """The truth at `evaluation_grid(2)`, (2H-1, 2W-1, C) where all points are scored; None where it is not known.
 
-        (2H-1, 2W-1, C) where all points are scored. None where nothing is known between the samples.
+        Every second point is a sample.
         """
-        return None
+        return self.fine
 
     def components(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
-        """The signals that lie side by side in this one, with C / K channels each, for a field of their own each.
+        """K signals side by side in this one, C / K channels each, for a field of their own each; {} for one field.
 
-        By name, in the order of their channels, with the arguments that make them; {} where one field is fitted to all.
+        By name, in the order of their channels, with the arguments that make them.
         """
         return {}
 
@@ -101,39 +99,31 @@ class Signal(nn.Module, ABC):
 
     def coordinates(self, pixels: Tensor) -> Tensor:
         """(N, D) coordinates of positions (N, D) in pixels, (column, row), the first sample's centre at (0, 0)."""
-        return pixels * self._step(pixels) - self.extent
+        return pixels * pixels.new_tensor(self.spacings) - self.extent
 
     def pixels(self, x: Tensor) -> Tensor:
         """(N, D) positions in pixels, (column, row), of coordinates x (N, D): the inverse of `coordinates`."""
-        return (x + self.extent) / self._step(x)
-
-    def _step(self, like: Tensor) -> float | Tensor:
-        """The spacing, or those of all axes, (D,), where they differ."""
-        return self.spacing if len(set(self.spacings)) == 1 else like.new_tensor(self.spacings)
+        return (x + self.extent) / x.new_tensor(self.spacings)
 
     def fine_shape(self, upsampling: int) -> tuple[int, ...]:
         """Points per axis, rows first, of the grid that divides every spacing into `upsampling` parts."""
         return tuple((n - 1) * upsampling + 1 for n in self.shape)
 
     def grid(self, index: Tensor | None = None, upsampling: int = 1) -> Tensor:
-        """(N, D) coordinates of the samples, rows first.
+        """(N, D) coordinates of the grid that divides every spacing into `upsampling` parts, rows first.
 
-        Args:
-            index: (N,) numbers of the points wanted; all where None.
-            upsampling: 1 gives the samples; f divides every spacing into f parts.
+        Of all its points, or of those with the numbers `index` (N,).
         """
         shape = self.fine_shape(upsampling)
         if index is None:
             index = torch.arange(math.prod(shape), device=self.extent.device)
-        return self._placed(torch.unravel_index(index, shape), upsampling)
+        numbers = torch.stack(torch.unravel_index(index, shape), dim=-1)
+        return self.coordinates(numbers.flip(-1).to(self.extent.dtype) / upsampling)
 
     def lattice(self, numbers: Sequence[Tensor], upsampling: int = 1) -> Tensor:
         """(n_1, ..., n_D, D) coordinates of the grid's points with these numbers, (n_d,), along each axis."""
-        return self._placed(torch.meshgrid(*numbers, indexing="ij"), upsampling)
-
-    def _placed(self, numbers: Sequence[Tensor], upsampling: int) -> Tensor:
-        """(..., D) coordinates of the points of the grid with these numbers, (...), along each axis, rows first."""
-        return self.coordinates(torch.stack(tuple(numbers), dim=-1).flip(-1).to(self.extent.dtype) / upsampling)
+        points = torch.stack(torch.meshgrid(*numbers, indexing="ij"), dim=-1)
+        return self.coordinates(points.flip(-1).to(self.extent.dtype) / upsampling)
 
     def evaluation_grid(self, upsampling: int = 1) -> Tensor:
         """(H', W', D) coordinates of what is scored and drawn: the grid of that upsampling, or every n-th point of it.
@@ -157,8 +147,7 @@ class Signal(nn.Module, ABC):
     def distance_to_border(self, x: Tensor, farthest: float) -> Tensor:
         """(N, 1), the reach r around x (N, D) that meets no border: what mean-value formulas hold in.
 
-        Args:
-            farthest: of points within r of x along each axis, how far they are from x at most, over r.
+        `farthest` is how far points within r of x along each axis are from x at most, over r.
         """
         return (self.extent - x.abs()).amin(dim=1, keepdim=True)
 
@@ -170,9 +159,8 @@ class Signal(nn.Module, ABC):
         return self.jet(end, 0).value - self.jet(start, 0).value
 
     def samples(self, order: int = 0) -> Jet:
-        """The jet at the N samples of the overview, rows first; evaluated in blocks of bounded memory."""
-        blocks = self.evaluation_grid().flatten(0, -2).split(BLOCK)
-        return joined([self.jet(x, order) for x in blocks])
+        """The jet at the N samples that are scored, rows first; evaluated in blocks of bounded memory."""
+        return joined([self.jet(x, order) for x in self.evaluation_grid().flatten(0, -2).split(BLOCK)])
 
     def mean_squares(self, order: int) -> Jet:
         """Mean squares over the samples, () each: ``E|s|^2``, ``E|grad s|^2``, ``E|lap s|^2``, summed over channels.
@@ -180,16 +168,14 @@ class Signal(nn.Module, ABC):
         What an error is divided by must not be rounding noise, as the derivatives of a blank picture are. So each is
         given as (pi/2)^2 of the one before at least: ``E|grad s|^2 >= (pi/2)^2 E|s - E s|^2`` holds on [-1, 1] for all
         s (Poincaré's inequality; equal for half a wave over the box), so what counts is the mean alone. Values within
-        the rounding of [-1, 1] around 0 are nothing, and an error relative to nothing is taken absolutely: their mean
-        square is given as 1.
+        the rounding of [-1, 1] around 0 are nothing: their mean square is given as 1, and their error is absolute.
         """
-        found = [part.square().sum() / len(part) for part in self.samples(order).parts]
-        rounding = _ROUNDING * torch.finfo(found[0].dtype).eps
-        least = torch.where(found[0] > rounding**2, found[0], torch.ones_like(found[0]))
-        floored = [least]
-        for mean_square in found[1:]:
-            floored.append(mean_square.maximum((math.pi / 2) ** 2 * floored[-1]))
-        return Jet(*floored)
+        means = [part.square().sum() / len(part) for part in self.samples(order).parts]
+        rounding = _ROUNDING * torch.finfo(means[0].dtype).eps
+        means[0] = torch.where(means[0] > rounding**2, means[0], 1.0)
+        for k in range(1, len(means)):
+            means[k] = means[k].maximum((math.pi / 2) ** 2 * means[k - 1])
+        return Jet(*means)
 
     def __len__(self) -> int:
         """The number of samples."""

@@ -1,7 +1,5 @@
 """A picture: the spline through its pixels, with exact derivatives at any coordinate."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 
@@ -37,7 +35,6 @@ class Image(Signal):
     """
 
     c: Tensor
-    fine: Tensor | None
 
     def __init__(
         self,
@@ -49,7 +46,7 @@ class Image(Signal):
         square: bool = False,
         white: float | None = None,
     ) -> None:
-        integer("signal.degree", degree, least=3)
+        degree = integer("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
         pixels = decode(path, allow_huge=allow_huge, white=white)
         if square:
@@ -65,33 +62,21 @@ class Image(Signal):
             log.warning("%s is %d pixels long: too few to hold some out at signal.size=%d", path, own, wanted)
         target = min(2 * wanted, own) if split else wanted
         height, width = (max(1, round(n * target / own)) for n in pixels.shape[:2])
-        fine = 2 * resize(pixels, height, width) - 1
+        values = 2 * resize(pixels, height, width) - 1
         if split:  # an odd number of pixels per axis, so that the samples are the corners of the picture in between
-            fine = fine[: height - 1 + height % 2, : width - 1 + width % 2]
-        samples = fine[::2, ::2] if split else fine
-        shape = samples.shape[:2]
+            values = values[: height - 1 + height % 2, : width - 1 + width % 2]
+        samples = values[::2, ::2] if split else values
+        height, width, channels = samples.shape
         require(
-            min(shape) > degree,
-            f"{path} has {shape[1]} x {shape[0]} samples; a spline of degree {degree} needs "
-            f"{degree + 1} along each side: choose a larger signal.size or a picture less narrow",
+            min(height, width) > degree,
+            f"{path} has {width} x {height} samples; a spline of degree {degree} needs {degree + 1} along each side: "
+            "choose a larger signal.size or a picture less narrow",
         )
-        super().__init__((shape[0], shape[1]), samples.shape[2])
-        self.degree = degree
-        self.files = (str(path),)
-        dtype = torch.get_default_dtype()
-        self.register_buffer("c", torch.from_numpy(spline.coefficients(samples, degree)).to(dtype))
-        self.register_buffer("fine", torch.from_numpy(fine.copy()).to(dtype) if split else None)
+        super().__init__((height, width), channels)
+        self.degree, self.files = degree, (str(path),)
+        self.register_buffer("c", torch.from_numpy(spline.coefficients(samples, degree)).to(self.extent))
+        self.fine = torch.from_numpy(values.copy()).to(self.extent) if split else None
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
-        h = self.spacing
-        jet = spline.evaluate(self.c, self.pixels(x).flip(-1), self.degree, order)
-        return Jet(
-            jet.value,
-            None if jet.gradient is None else jet.gradient.flip(-1) / h,
-            None if jet.second is None else jet.second / h**2,
-        )
-
-    def held_out_grid(self) -> Tensor | None:
-        """The picture whose every second pixel was trained on, (2H-1, 2W-1, C); None where none are held out."""
-        return self.fine
+        return spline.evaluate(self.c, self.pixels(x), self.degree, order, self.spacing)

@@ -11,8 +11,6 @@ At the border of the picture the window ends where the picture does, with the sa
 Source: Unser, Splines: a perfect fit for signal and image processing (1999), box 2 (the pole z).
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
@@ -34,17 +32,17 @@ _AT_ONCE = 4096  # points whose windows are held at a time: 16 x 16 samples each
 class Large(Signal):
     """An uncompressed TIFF as `Image` with all its pixels would show it, which is never read as a whole.
 
-    Scores and pictures look at an overview: every n-th sample along each axis, n odd. Those are true samples, not
-    means over n x n of them, so the PSNR is an estimate of that over all; SSIM is that of the overview as a picture.
+    Scores and pictures look at every n-th sample along each axis, n odd. Those are true samples, not means over n x n
+    of them, so the PSNR is an estimate of that over all; SSIM is that of these samples as a picture.
 
     Args:
-        path: an uncompressed TIFF, in tiles or strips, grey or RGB, of 8 or 16 bits.
+        path: what `Mapped` reads.
         holdout: train on every second pixel and keep those between as the truth to score on.
         reach: samples to each side of a point that its spline sees; at 8 the rest is less than a hundredth of one of
             255 levels. The cost of derivatives and of points between the samples grows as its square.
-        scored: points of the overview, at most.
-        white: the stored value of white where a channel has 16 bits; None for 65535. Values above it are not looked
-            for beyond the overview.
+        scored: points that are scored and drawn, at most.
+        white: the stored value of white where a channel has 16 bits; None for 65535. Values above it are looked for
+            among the points scored alone.
 
     Raises:
         UserError: the file cannot be mapped into memory, or is too small.
@@ -52,42 +50,31 @@ class Large(Signal):
 
     down: Tensor
     across: Tensor
-    fine: Tensor | None
 
     def __init__(
-        self,
-        path: str | Path,
-        holdout: bool = True,
-        reach: int = 8,
-        scored: int = 2**18,
-        white: float | None = None,
+        self, path: str | Path, holdout: bool = True, reach: int = 8, scored: int = 2**18, white: float | None = None
     ) -> None:
         file, step = Mapped(path, white), 2 if holdout else 1
         height, width = (-(-n // step) for n in file.shape[:2])
         require(min(height, width) > _DEGREE, f"{path} has {width} x {height} samples; take a picture with more")
         super().__init__((height, width), file.shape[2])
-        self.file, self.step = file, step
-        self.files = (str(path),)
+        self.file, self.step, self.files = file, step, (str(path),)
         self.reach = integer("signal.reach", reach, least=_DEGREE)
         integer("signal.scored", scored, least=64)
         while math.prod((n - 1) // self.every * self.step + 1 for n in self.shape) > scored:
             self.every += 2
-        dtype = torch.get_default_dtype()
         for name, n in zip(("down", "across"), self.shape, strict=True):
             inverse = spline.coefficients(np.eye(min(n, 2 * reach)), _DEGREE)
-            self.register_buffer(name, torch.from_numpy(inverse).to(dtype))
-        overview = self._read_overview()
-        scaled(overview.astype(file.type), repr(str(path)), file.peak)  # says what is out of range, or nearly black
-        fine = self._scaled(torch.from_numpy(overview).to(self.extent)) - 1
-        self.register_buffer("fine", fine if holdout else None)
+            self.register_buffer(name, torch.from_numpy(inverse).to(self.extent))
+        rows, columns = (self.every * torch.arange((n - 1) // self.every * step + 1)[None] for n in self.shape)
+        overview = np.concatenate([file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)])
+        # (H', W', C); a line says what in it is out of range, or nearly black
+        values = 2 * scaled(overview.astype(file.type), repr(str(path)), file.peak) - 1
+        self.fine = torch.from_numpy(values).to(self.extent) if holdout else None
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
         return joined([self._jet(block, order) for block in x.split(_AT_ONCE)])
-
-    def held_out_grid(self) -> Tensor | None:
-        """The pixels at `evaluation_grid(2)`; None where none are held out."""
-        return self.fine
 
     def _jet(self, x: Tensor, order: int) -> Jet:
         """The jet at a block of points."""
@@ -103,17 +90,15 @@ class Large(Signal):
         window = self._read(rows, columns, x)
         along = [self._scaled(torch.einsum("nijc,nj->nic", window, w)) for w in across]
 
-        def derivative(a: int, b: int) -> Tensor:
-            """The a-th along x of the b-th along y, per spacing, (N, C)."""
+        def derivative(a: int, b: int) -> Tensor:  # the a-th along x of the b-th along y, per spacing, (N, C)
             return torch.einsum("nic,ni->nc", along[a], down[b])
 
-        value, h = derivative(0, 0) - 1, self.spacing
-        if order == 0:
-            return Jet(value)
-        gradient = torch.stack([derivative(1, 0), derivative(0, 1)], dim=-1) / h
-        if order == 1:
-            return Jet(value, gradient)
-        return Jet(value, gradient, ((derivative(2, 0) + derivative(0, 2)) / h**2).unsqueeze(-1))
+        parts, h = [derivative(0, 0) - 1], self.spacing
+        if order >= 1:
+            parts.append(torch.stack([derivative(1, 0), derivative(0, 1)], dim=-1) / h)
+        if order >= 2:
+            parts.append((derivative(2, 0) + derivative(0, 2)).unsqueeze(-1) / h**2)
+        return Jet(*parts)
 
     def _read(self, rows: Tensor, columns: Tensor, like: Tensor) -> Tensor:
         """(N, a, b, C) stored values where rows (N, a) and columns (N, b) of samples cross; on `like`'s device."""
@@ -124,18 +109,11 @@ class Large(Signal):
         """From black at 0 to white at 2; to be shifted by -1 where it is no derivative."""
         return stored * (2 / self.file.peak)
 
-    def _read_overview(self) -> np.ndarray:
-        """(H', W', C): the stored pixels, float32, at `evaluation_grid(2)`, or at the samples alone."""
-        rows, columns = (self.every * torch.arange((n - 1) // self.every * self.step + 1)[None] for n in self.shape)
-        stored = [self.file(row.numpy(), columns.numpy())[0] for row in rows.split(1, dim=1)]
-        return np.concatenate(stored)
-
 
 def _weights(u: Tensor, n: int, inverse: Tensor, reach: int, order: int) -> tuple[Tensor, list[Tensor]]:
-    """Which samples count at the positions u (N,) along an axis of n samples, and how much.
+    """The numbers of the L = min(n, 2 reach) samples that count at positions u (N,) along an axis of n, (N, L).
 
-    Returns:
-        Their numbers (N, L), and (N, L) weights for each derivative up to `order`, per spacing; L = min(n, 2 reach).
+    And their weights (N, L) for each derivative up to `order`, per spacing.
     """
     known, seen = inverse.shape
     cell = u.floor().clamp(0, n - 2)

@@ -8,9 +8,8 @@ chain rule its gradient is grad B / s and its Laplacian lap B / s^2. Where Omega
 and u keeps each channel's mean of a. Source: Pérez, Gangnet & Blake, Poisson Image Editing, SIGGRAPH 2003.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +40,14 @@ class Merge(Signal):
     is scored against. Losses on derivatives see v alone, and values where they are a's: see `border`.
 
     Args:
-        paths: two picture files, a and b, each as `Image` takes it. Grey with colour becomes colour.
+        paths: two picture files, a and b. Grey with colour becomes colour.
         rule: what part a and b have in v; the mean where None.
         mask: a picture file of a's size, white where b counts, black where a is to stay; None: all that b covers.
             Omega consists of the squares between four pixel centres that have one of the mask's pixels as a corner,
             so its border runs through the nearest pixels that stay.
         offset: where b's first pixel lies on the canvas, (right, down) in pixels of the canvas.
         scale: b's longest side over the canvas's longest side. b has the canvas's resolution, or its own if less.
-        size: samples along a's longest side, at most what its file has; None for all it has.
-        degree: of the splines, odd, at least 3.
-        allow_huge: read pictures of more than 89 million pixels too.
+        size, degree, allow_huge, white: as of `Image`; the size is a's.
 
     Raises:
         UserError: not two pictures, a file that is no picture, no pixel where b counts, a mask of another size.
@@ -71,12 +68,13 @@ class Merge(Signal):
         allow_huge: bool = False,
         white: float | None = None,
     ) -> None:
-        listed = isinstance(paths, list | tuple)
-        require(listed and len(paths) == 2, f"signal.paths must be two pictures, [a.jpg,b.jpg], not {paths!r}")
-        a = Image(paths[0], size, False, degree, allow_huge, white=white)
+        pair = isinstance(paths, list | tuple) and len(paths) == 2
+        require(pair, f"signal.paths must be two pictures, [a.jpg,b.jpg], not {paths!r}")
+        image = partial(Image, holdout=False, degree=degree, allow_huge=allow_huge, white=white)
+        a = image(paths[0], size)
         wanted = round(positive("signal.scale", scale) * (max(a.shape) - 1)) + 1
         require(wanted > degree, f"signal.scale={scale} leaves {wanted} pixels of {paths[1]}; take a larger one")
-        b = Image(paths[1], wanted, False, degree, allow_huge, white=white)
+        b = image(paths[1], wanted)
         super().__init__(a.shape, max(a.channels, b.channels))
         pair = isinstance(offset, list | tuple) and len(offset) == 2
         require(pair, f"signal.offset must be [right, down] in pixels of the merged picture, not {offset!r}")
@@ -96,19 +94,21 @@ class Merge(Signal):
         self.region = Region(counts)
         self.register_buffer("solution", None)
         if not (self.region.whole and self.rule.constant):
-            solved = spline.coefficients(self._solve(), degree)
-            self.register_buffer("solution", torch.from_numpy(solved).to(a.c))
+            self.solution = torch.from_numpy(spline.coefficients(self._solve(), degree)).to(a.c)
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """The reference value (N, C), v (N, C, 2) and its divergence (N, C) at coordinates x (N, 2)."""
         a, b = self.of_a(x, order), self.of_b(x, order)
         merged = a
         if order > 0 or self.solution is None:
-            of_a, of_b = self._shares(x, a, b)
-            merged = a.of([_times(of_a, p) + _times(of_b, q) for p, q in zip(a.parts, b.parts, strict=True)])
+            w_a, w_b = self._shares(x, a, b)
+            parts = zip(a.parts, b.parts, strict=True)
+            merged = a.of(
+                [torch.einsum("n,n...->n...", w_a, p) + torch.einsum("n,n...->n...", w_b, q) for p, q in parts]
+            )
         if self.solution is None:
             return merged
-        reference = spline.evaluate(self.solution, self.pixels(x).flip(-1), self.degree, 0).value
+        reference = spline.evaluate(self.solution, self.pixels(x), self.degree, 0).value
         return merged._replace(value=torch.where(self._counts(x)[:, None], reference, a.value))
 
     def of_a(self, x: Tensor, order: int) -> Jet:
@@ -121,13 +121,22 @@ class Merge(Signal):
         jet = self.b.jet(((x - self.corner) / self.scale - box).clamp(-box, box), order)
         return self._promoted(jet.of([part / self.scale**k for k, part in enumerate(jet.parts)]))
 
-    def integral(self, start: Tensor, end: Tensor) -> Tensor:
+    def integral(self, start: Tensor, end: Tensor, step: float = _STEP) -> Tensor:
         """(N, C), the integral of v along the straight lines from start (N, 2) to end (N, 2).
 
         Exact where the shares do not change along the line: there it is the pictures' differences. Elsewhere the
-        shares are looked up in the middle of parts one spacing long.
+        shares are looked up in the middle of parts at most `step` spacings long.
         """
-        return self._integral(start, end, _STEP)
+        spacings = (end - start).norm(dim=1) / self.spacing
+        parts = (spacings / step).ceil().clamp(min=1) if self.solution is not None else torch.ones_like(spacings)
+
+        def shares(x: Tensor) -> tuple[Tensor, Tensor]:
+            blank = Jet(x[:, :1])
+            jets = (blank, blank) if self.rule.constant else (self.of_a(x, 1), self.of_b(x, 1))
+            return self._shares(x, *jets)
+
+        pictures = [lambda x, jet=jet: jet(x, 0).value for jet in (self.of_a, self.of_b)]
+        return lines.integral(start, end, parts.long(), shares, pictures)
 
     def uniform(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 2) random coordinates; every second one in Omega, however small, where alone there is work to do."""
@@ -166,7 +175,6 @@ class Merge(Signal):
         return jet.map(lambda part: part.expand(len(part), self.channels, *part.shape[2:]))
 
     def _counts(self, x: Tensor) -> Tensor:
-        """(N,) booleans: x lies in Omega."""
         return self.region.contains(self.pixels(x))
 
     def _shares(self, x: Tensor, a: Jet, b: Jet) -> tuple[Tensor, Tensor]:
@@ -174,46 +182,28 @@ class Merge(Signal):
         counts, (of_a, of_b) = self._counts(x), self.rule(a, b)
         return torch.where(counts, of_a, 1.0), torch.where(counts, of_b, 0.0)
 
-    def _integral(self, start: Tensor, end: Tensor, step: float) -> Tensor:
-        """`integral` with parts at most `step` spacings long."""
-        spacings = (end - start).norm(dim=1) / self.spacing
-        parts = (spacings / step).ceil().clamp(min=1) if self.solution is not None else torch.ones_like(spacings)
-
-        def shares(x: Tensor) -> tuple[Tensor, Tensor]:
-            blank = Jet(x[:, :1])
-            jets = (blank, blank) if self.rule.constant else (self.of_a(x, 1), self.of_b(x, 1))
-            return self._shares(x, *jets)
-
-        pictures = [lambda x, jet=jet: jet(x, 0).value for jet in (self.of_a, self.of_b)]
-        return lines.integral(start, end, parts.long(), shares, pictures)
-
     def _solve(self, upsampling: int = 1) -> np.ndarray:
         """(H', W', C), the classical solution on the samples, or on a grid that divides each spacing further."""
         grid = self.grid(upsampling=upsampling).unflatten(0, self.fine_shape(upsampling))
 
         def edges(start: Tensor, end: Tensor) -> np.ndarray:
             pieces = zip(start.flatten(0, 1).split(BLOCK // 16), end.flatten(0, 1).split(BLOCK // 16), strict=True)
-            integrals = torch.cat([self._integral(*piece, step=_EDGE_STEP) for piece in pieces])
+            integrals = torch.cat([self.integral(*piece, step=_EDGE_STEP) for piece in pieces])
             return integrals.unflatten(0, start.shape[:2]).double().numpy()
 
         across, down = edges(grid[:, :-1], grid[:, 1:]), edges(grid[:-1], grid[1:])
-        values = self.of_a(grid.flatten(0, 1), 0).value.unflatten(0, grid.shape[:2]).double().numpy()
+        points, shape = grid.flatten(0, 1), grid.shape[:2]
+        values = self.of_a(points, 0).value.unflatten(0, shape).double().numpy()
         if self.region.whole:
             return poisson.neumann(across, down, values)
-        unknown = self._counts(grid.flatten(0, 1)).unflatten(0, grid.shape[:2]).numpy()
-        return poisson.dirichlet(across, down, values, unknown)
+        return poisson.dirichlet(across, down, values, self._counts(points).unflatten(0, shape).numpy())
 
     def _covered(self, path: str | Path) -> np.ndarray:
         """(H, W) booleans: the pixels with all squares around them on b."""
         first, last = self.pixels(torch.stack([self.corner, self.corner + 2 * self.scale * self.b.extent])).tolist()
         counts = rectangle(self.shape, first, last)
         columns, rows = (f"{low:.4g} to {high:.4g}" for low, high in zip(first, last, strict=True))
-        size = f"{self.shape[1]} x {self.shape[0]} pixels"
-        there = f"{path} would fill columns {columns}, rows {rows} of the merged picture of {size}"
-        require(bool(counts.any()), f"{there}: no pixel of it; change signal.offset or signal.scale")
+        place = f"columns {columns}, rows {rows} of the merged picture of {self.shape[1]} x {self.shape[0]} pixels"
+        cure = "no pixel of it; change signal.offset or signal.scale"
+        require(bool(counts.any()), f"{path} would fill {place}: {cure}")
         return counts
-
-
-def _times(weight: Tensor, part: Tensor) -> Tensor:
-    """weight (N,) times part (N, ...)."""
-    return torch.einsum("n,n...->n...", weight, part)

@@ -12,8 +12,6 @@ Source: de Boor, A Practical Guide to Splines (2001), ch. IV (not-a-knot), X (di
 fit for signal and image processing (1999).
 """
 
-from __future__ import annotations
-
 from itertools import product
 from math import comb
 
@@ -50,25 +48,18 @@ def _interpolation(n: int, degree: int) -> sparse.csc_matrix:
     ends, size = degree // 2, n + degree - 1
     at_integers = weights(torch.zeros(1, dtype=torch.float64), degree, 0)[0, :degree].tolist()
     jumps = [(-1.0) ** j * comb(degree + 1, j) for j in range(degree + 2)]  # of the p-th derivative at a knot
-    system = sparse.lil_matrix((size, size))
-    for i in range(n):
-        system[ends + i, i : i + degree] = at_integers
-    for i in range(ends):
-        system[i, i : i + degree + 2] = jumps
-        system[size - 1 - i, size - 2 - degree - i : size - i] = jumps
-    return system.tocsc()
+
+    def band(values: list[float], rows: int, start: int = 0) -> sparse.dia_array:
+        return sparse.diags_array(values, offsets=start + np.arange(len(values)), shape=(rows, size))
+
+    last = size - ends - degree - 1
+    return sparse.vstack([band(jumps, ends), band(at_integers, n), band(jumps, ends, last)]).tocsc()
 
 
 def weights(t: Tensor, degree: int, derivative: int) -> Tensor:
-    """The `derivative`-th derivatives of the degree + 1 B-splines that are not zero at offset t.
+    """The `derivative`-th derivatives of the degree + 1 B-splines that are not zero at offset t, (N, p + 1).
 
-    Args:
-        t: (N,) offsets from the knot to the left, in [0, 1].
-        degree: p.
-        derivative: 0, 1, 2, ...
-
-    Returns:
-        (N, p + 1), left to right, per unit of t.
+    From left to right, per unit of t; t (N,) is counted from the knot to the left, in [0, 1].
     """
     basis = torch.ones(len(t), 1, dtype=t.dtype, device=t.device)
     for q in range(1, degree - derivative + 1):  # Cox-de Boor on uniform knots, from degree q - 1 to q
@@ -81,37 +72,37 @@ def weights(t: Tensor, degree: int, derivative: int) -> Tensor:
     return basis
 
 
-def evaluate(c: Tensor, u: Tensor, degree: int, order: int) -> Jet:
-    """The jet of the spline, per unit of u.
+def evaluate(c: Tensor, position: Tensor, degree: int, order: int, spacing: float = 1.0) -> Jet:
+    """The jet of the spline, per unit of coordinate.
 
     Args:
         c: (n_1 + p - 1, ..., n_D + p - 1, C), from `coefficients`.
-        u: (N, D) positions in samples, in the order of c's axes. Outside the samples the border polynomial goes on.
+        position: (N, D) in samples, as `Signal.pixels` has it: along the last axis of c first. Outside the samples the
+            border polynomial goes on.
         degree: p.
         order: 0, 1 or 2.
+        spacing: units of coordinate from sample to sample.
     """
-    dims = u.shape[1]
+    u, dims = position.flip(-1), position.shape[1]
     counts = torch.tensor(c.shape[:-1], device=u.device) - degree + 1
-    cell = u.floor().clamp(min=0).minimum(counts.to(u.dtype) - 2)
-    taps = [[weights(u[:, d] - cell[:, d], degree, k) for k in range(order + 1)] for d in range(dims)]
+    cell = u.detach().floor().clamp(min=0).minimum(counts.to(u.dtype) - 2)
+    t = (u - cell).to(c.dtype).unbind(1)
+    taps = [[weights(t[d], degree, k) / spacing**k for k in range(order + 1)] for d in range(dims)]
     strides = [int(np.prod(c.shape[d + 1 : -1])) for d in range(dims)]
     offsets = [sum(i * s for i, s in zip(k, strides, strict=True)) for k in product(range(degree + 1), repeat=dims)]
     base = (cell.long() * torch.tensor(strides, device=u.device)).sum(1)
     patch = c.flatten(0, -2)[base[:, None] + torch.tensor(offsets, device=u.device)]  # (N, (p+1)^D, C)
 
-    def weighted(*derivatives: int) -> Tensor:
-        """The sum over the patch with the given derivative along each axis, (N, C)."""
-        joint = taps[0][derivatives[0]]
-        for d in range(1, dims):
-            joint = (joint.unsqueeze(2) * taps[d][derivatives[d]].unsqueeze(1)).flatten(1)
+    def derivative(k: int, axis: int) -> Tensor:
+        """The k-th derivative along an axis, (N, C)."""
+        joint = torch.ones_like(taps[0][0][:, :1])
+        for d in range(dims):
+            joint = (joint.unsqueeze(2) * taps[d][k if d == axis else 0].unsqueeze(1)).flatten(1)
         return torch.einsum("nk,nkc->nc", joint, patch)
 
-    def along(k: int) -> list[Tensor]:
-        """The k-th derivative along each axis."""
-        return [weighted(*(k * (d == e) for e in range(dims))) for d in range(dims)]
-
-    return Jet(
-        weighted(*(0,) * dims),
-        torch.stack(along(1), dim=-1) if order >= 1 else None,
-        torch.stack(along(2)).sum(0).unsqueeze(-1) if order >= 2 else None,
-    )
+    parts = [derivative(0, 0)]
+    if order >= 1:
+        parts.append(torch.stack([derivative(1, d) for d in reversed(range(dims))], dim=-1))
+    if order >= 2:
+        parts.append(torch.stack([derivative(2, d) for d in range(dims)]).sum(0).unsqueeze(-1))
+    return Jet(*parts)

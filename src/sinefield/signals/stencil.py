@@ -7,8 +7,6 @@ wavenumber k along x are ``i sin(kh) / h`` and ``-4 sin^2(kh / 2) / h^2`` instea
 damped, and Sobel's two components are no picture's gradient. Source: Jähne, Digital Image Processing (2005), ch. 12.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,14 +22,11 @@ from sinefield.signals.image import Image
 
 
 class Stencil(Image):
-    """A picture file with values in [-1, 1], whose derivatives are differences of its samples.
-
-    Between the samples each of them is the spline through its own values at the samples.
+    """A picture file whose derivatives are differences of its samples; between them, the spline through their values.
 
     Args:
-        path: as `Image` takes it.
+        path, picture: as `Image` takes them.
         across: weights of the three rows that a derivative is averaged over; divided by their sum.
-        picture: what else `Image` takes.
 
     Raises:
         UserError: as `Image`, and for weights that are not three numbers with a positive sum.
@@ -46,8 +41,8 @@ class Stencil(Image):
         valid = numbers and len(across) == 3 and sum(across) > 0
         require(valid, f"signal.across must be three numbers with a positive sum, [1,2,1], not {across!r}")
         samples = super().samples().value.double().numpy().reshape(*self.shape, -1)
-        found = np.stack(differences(samples, across), axis=2)
-        derived = spline.coefficients(found.reshape(*self.shape, -1), self.degree)
+        values = np.concatenate(differences(samples, across), axis=2)
+        derived = spline.coefficients(values, self.degree)
         self.register_buffer("derived", torch.from_numpy(derived).to(self.c.dtype))
 
     def jet(self, x: Tensor, order: int) -> Jet:
@@ -55,7 +50,7 @@ class Stencil(Image):
         jet = super().jet(x, 0)
         if order == 0:
             return jet
-        flat = spline.evaluate(self.derived, self.pixels(x).flip(-1), self.degree, 0).value
+        flat = spline.evaluate(self.derived, self.pixels(x), self.degree, 0).value
         across, down, laplacian = flat.unflatten(1, (3, self.channels)).unbind(1)
         gradient = torch.stack([across, down], dim=-1) / self.spacing
         return Jet(jet.value, gradient, laplacian.unsqueeze(-1) / self.spacing**2 if order >= 2 else None)

@@ -1,12 +1,13 @@
 """The EXIF orientation: how the stored rows and columns are to be turned for the picture to stand upright.
 
-Nothing else of EXIF is looked at, so that what else is wrong in it does no harm.
+Read here, as Pillow gives up on an entry that is wrong and on those behind it. Nothing else of EXIF is looked at.
 Source: EXIF 2.32, 4.6.4.A (orientation); TIFF 6.0, section 2 (a directory of 12-byte entries).
 """
 
 import re
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,18 @@ _XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])")
 
 
 def orientation(info: Mapping[Any, Any]) -> int:
-    """1 to 8, by what Pillow has found in a file beside the pixels, `Image.info`; 1, upright, where nothing says so.
+    """1 to 8, by what Pillow has read of a file beside the pixels, `Image.info`; 1, upright, where nothing says so.
 
     >>> orientation({"exif": b"II*" + struct.pack("<xIHHHIHxx", 8, 1, 0x0112, 3, 1, 6)})
     6
     """
-    found = _of_exif(info.get("exif") or _profile(info.get("Raw profile type exif")))
-    if found is None:
-        packet = info.get("XML:com.adobe.xmp") or info.get("xmp") or b""
-        match = _XMP.search(packet.encode() if isinstance(packet, str) else packet)
-        found = int(match[1]) if match else 1
-    return found
+    data, text = info.get("exif") or b"", info.get("Raw profile type exif")
+    if not data and isinstance(text, str):  # hexadecimal digits after three lines, as older programs write into a PNG
+        with suppress(ValueError):
+            data = bytes.fromhex("".join(text.split("\n")[3:]))
+    packet = info.get("XML:com.adobe.xmp") or info.get("xmp") or b""
+    match = _XMP.search(packet.encode() if isinstance(packet, str) else packet)
+    return _of_exif(data) or (int(match[1]) if match else 1)
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -42,17 +44,8 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def _profile(text: Any) -> bytes:
-    """The bytes that older programs write into a PNG as hexadecimal digits, after three lines."""
-    digits = "".join(text.split("\n")[3:]) if isinstance(text, str) else ""
-    try:
-        return bytes.fromhex(digits)
-    except ValueError:
-        return b""
-
-
 def _of_exif(data: bytes) -> int | None:
-    """The orientation in a block of EXIF; None where there is none that can be read."""
+    """The orientation in a block of EXIF; None where none can be read."""
     data = re.sub(rb"^(Exif\0\0)+", b"", data)
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None or len(data) < 8:

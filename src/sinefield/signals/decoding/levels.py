@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from sinefield.errors import positive, require
+from sinefield.errors import require
 
 _log = logging.getLogger(__name__)
 
@@ -24,59 +24,28 @@ def white_of(dtype: np.dtype, bits: int | None = None) -> float:
     return WIDE_INTEGERS if bits > 16 else float(2 ** (bits - (dtype.kind == "i")) - 1)
 
 
-def known_white(white: object) -> float | None:
-    """`signal.white` as it was given, a number above 0; None where it is left to the file's type."""
-    return None if white is None else positive("signal.white", white)
-
-
 def scaled(stored: np.ndarray, name: str, peak: float, white: float | None = None) -> np.ndarray:
-    """`stored` over its white, float64, in [0, 1]; a warning says where that is nearly black.
-
-    Args:
-        stored: values, of any shape.
-        name: of the file.
-        peak: the white of its type.
-        white: `signal.white`, which comes before that.
+    """`stored` over `white`, or over `peak`, the white of its type: float64 in [0, 1]; warns where it is nearly black.
 
     Raises:
         UserError: a value is below 0, above white, or not finite.
     """
     white = white or peak
     least, most = float(stored.min()), float(stored.max())  # NaN where there is one, which fails the test below
-    span = f"{least:.10g} to {most:.10g}"
-    other = f", or give signal.white={likely_white(stored.dtype, most):g}" if most > white and least >= 0 else ""
-    cure = f"rescale them to 0 (black) to {white:g} (white){other}"
-    require(least >= 0 and most <= white, f"{name} holds values from {span}; {cure}")
-    if stored.dtype.itemsize > 1:  # of 8 bits, dark is dark
-        warn_if_dim(name, stored.dtype, least, most, white)
+    whole = stored.dtype.kind != "f" and np.isfinite(most)
+    likely = 2 ** int(most).bit_length() - 1 if whole else most  # the least number of bits that holds the values
+    cure = f"rescale them to 0 (black) to {white:g} (white)"
+    cure += f", or give signal.white={likely:g}" if most > white and least >= 0 else ""
+    require(least >= 0 and most <= white, f"{name} holds values from {least:.10g} to {most:.10g}; {cure}")
+    if stored.dtype.itemsize > 1 and 0 < most < white / DIM:  # of 8 bits, dark is dark
+        dim = "%s holds values from %g to %g, and white is %g: nearly black; signal.white=%g makes it bright"
+        _log.warning(dim, name, least, most, white, likely)
     return stored.astype(np.float64) / white
 
 
-def warn_if_dim(name: str, dtype: np.dtype, least: float, most: float, white: float) -> None:
-    """Warn where values from `least` to `most` are nearly black by this white."""
-    if 0 < most < white / DIM:
-        _log.warning(
-            "%s holds values from %g to %g, and white is %g: nearly black; signal.white=%g makes it bright",
-            name,
-            least,
-            most,
-            white,
-            likely_white(dtype, most),
-        )
-
-
 def warn_unused(name: str) -> None:
-    """Warn that the knob does nothing for this file."""
+    """Warn that `signal.white` does nothing for this file."""
     _log.warning("signal.white has no effect on %s, of which 8 bits per channel are read", name)
-
-
-def likely_white(dtype: np.dtype, most: float) -> float:
-    """The least number of whole bits that holds the value `most`; of floats `most` itself.
-
-    >>> likely_white(np.dtype("u2"), 4000.0), likely_white(np.dtype("f4"), 0.2)
-    (4095.0, 0.2)
-    """
-    return most if dtype.kind == "f" or not np.isfinite(most) else float(2 ** int(most).bit_length() - 1)
 
 
 def over_white(value: np.ndarray, alpha: np.ndarray, premultiplied: bool = False) -> np.ndarray:

@@ -1,41 +1,32 @@
 """Pixels of an uncompressed TIFF, read where they are looked at through a memory map; the others stay in the file."""
 
-from __future__ import annotations
-
 import mmap
-import struct
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
-from sinefield.errors import UserError, require
-from sinefield.signals.decoding.levels import known_white, warn_unused, white_of
-from sinefield.signals.decoding.source import locate
+from sinefield.errors import UserError, positive, require
+from sinefield.signals.decoding.levels import warn_unused, white_of
+from sinefield.signals.decoding.source import DAMAGE, locate
 
 _KEPT = 2**28  # bytes of a file that may stay resident; of a larger one, what a call has touched is let go after it
-_DAMAGE = (tifffile.TiffFileError, struct.error, OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError)
 _CURE = "rewrite it as grey or RGB of 8 or 16 bits in tiles, as `vips tiffsave FILE NEW.tif --tile` does"
 
 
 class Mapped:
     """The pixels of a TIFF or BigTIFF, grey or RGB, 8 or 16 bits per channel, in tiles or strips, not compressed.
 
-    Args:
-        path: the file.
-        white: the stored value of white where a channel has 16 bits; None for 65535.
-
     Attributes:
         shape: (H, W, C).
-        peak: the stored value of white.
-        type: of the stored values.
+        peak, type: the stored value of white, of 16 bits as it is given or 65535; and the type of stored values.
 
     Raises:
         UserError: the file cannot be read in place.
     """
 
     def __init__(self, path: str | Path, white: float | None = None) -> None:
-        white = known_white(white)
+        white = None if white is None else positive("signal.white", white)
         file, name = locate(path), repr(str(path))
         try:
             with tifffile.TiffFile(file) as tiff:
@@ -50,22 +41,20 @@ class Mapped:
                 in_order = page.is_contiguous or np.all(np.diff(page.dataoffsets) == size)
         except UserError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{name} is no TIFF that can be mapped into memory ({reason}); {_CURE}") from error
         require(bool(in_order), f"{name} holds its tiles in no order; {_CURE}")
-        values = counts[0] * counts[1] * size // kind.itemsize
-        whole = file.stat().st_size >= start + values * kind.itemsize
-        require(whole, f"{name} is damaged or cut short; get it again")
-        self.peak, self.type = white_of(kind), kind
+        parts = counts[0] * counts[1]
+        require(file.stat().st_size >= start + parts * size, f"{name} is damaged or cut short; get it again")
         if white is not None and kind.itemsize == 1:
             warn_unused(name)
-        elif white is not None:
-            self.peak = white
+            white = None
+        self.peak, self.type = white or white_of(kind), kind
         self._tile, self._across = (height, width), counts[1]
         with file.open("rb") as stream:
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        self._pixels = np.frombuffer(self._map, kind, values, start).reshape(-1, self.shape[2])
+        self._pixels = np.frombuffer(self._map, kind, parts * size // kind.itemsize, start).reshape(-1, self.shape[2])
 
     def __call__(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """(N, a, b, C) stored values, float32, where N times `a` rows (N, a) and `b` columns (N, b) of pixels cross."""
@@ -73,10 +62,10 @@ class Mapped:
         above = rows // height * (self._across * height * width) + rows % height * width
         beside = columns // width * (height * width) + columns % width
         # Nothing is out of range, and with "clip" numpy need not look twice.
-        found = np.take(self._pixels, above[:, :, None] + beside[:, None], axis=0, mode="clip").astype(np.float32)
+        stored = np.take(self._pixels, above[:, :, None] + beside[:, None], axis=0, mode="clip").astype(np.float32)
         if self._pixels.nbytes > _KEPT:  # what was read stays in the system's cache, and is no longer resident here
             self._map.madvise(mmap.MADV_DONTNEED)
-        return found
+        return stored
 
 
 def _plain(page: tifffile.TiffPage, name: str) -> None:

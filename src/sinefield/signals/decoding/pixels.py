@@ -5,24 +5,20 @@ that `tiff` reads.
 """
 
 import logging
-import lzma
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import tifffile
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import StubImageFile
 
-from sinefield.errors import UserError, integer, require
+from sinefield.errors import UserError, positive, require
 from sinefield.signals.decoding import exif, tiff
-from sinefield.signals.decoding.levels import DIM, WIDE_INTEGERS, known_white, over_white, scaled, warn_unused
-from sinefield.signals.decoding.source import NoPictureError, locate
+from sinefield.signals.decoding.levels import DIM, WIDE_INTEGERS, over_white, scaled, warn_unused
+from sinefield.signals.decoding.source import DAMAGE, NoPictureError, locate
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +29,6 @@ _DEEP = dict.fromkeys(("I", "I;16", "I;16L", "I;16B", "I;16N"), WIDE_INTEGERS) |
 # Three TIFF tags, with a value of the second and of the third.
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO, _FORMAT, _SIGNED = 258, 262, 0, 339, 2
 _CUT = "of 16 bits of colour only the upper 8 are read; save it as an uncompressed TIFF, and give signal.white"
-# What Pillow's readers and tifffile let through on damaged bytes, found by damaging files of thirty kinds.
-_DAMAGE = (
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
-    *(struct.error, zlib.error, lzma.LZMAError, tifffile.TiffFileError),
-)
 
 
 def decode(path: str | Path, *, allow_huge: bool = False, white: float | None = None) -> np.ndarray:
@@ -49,22 +40,23 @@ def decode(path: str | Path, *, allow_huge: bool = False, white: float | None = 
     EXIF orientation is applied. Of several frames the first is kept, and a warning logged.
 
     Returns (H, W, C) in [0, 1]: C = 1 for a grey file, 3 for every other (also for a palette of greys).
-    Raises `NoPictureError` for a file that is no picture, `UserError` for all else but a whole, readable picture of
-    at least 4 × 4 pixels; and, unless `allow_huge`, for one beyond `PIL.Image.MAX_IMAGE_PIXELS`, before its pixels
-    take any memory.
+    Raises `NoPictureError` for what is no picture, and `UserError` for a damaged one, for one below 4 × 4 pixels, and,
+    unless `allow_huge`, for one beyond `PIL.Image.MAX_IMAGE_PIXELS`, before its pixels take any memory.
 
     >>> decode("skimage:camera").shape, decode("skimage:astronaut").shape
     ((512, 512, 1), (512, 512, 3))
     """
-    white = known_white(white)
+    white = None if white is None else positive("signal.white", white)
     file, name = locate(path), repr(str(path))
     # A stream, not the path: Pillow 13 maps a path into memory and then scrambles a raw TIFF on its side.
     with _guarded(name, allow_huge), file.open("rb") as stream:
-        pixels = tiff.decode(file, name, allow_huge=allow_huge, white=white) if tiff.is_tiff(stream.read(4)) else None
+        pixels = tiff.decode(file, name, white) if stream.read(4) in tiff.MAGIC else None
         if pixels is None:
             stream.seek(0)
             pixels = _by_pillow(stream, name, white)
-    _check_sides(pixels.shape[0], pixels.shape[1], name)
+    height, width = pixels.shape[:2]
+    cure = f"take one of at least {_LEAST_SIDE} on each side"
+    require(min(height, width) >= _LEAST_SIDE, f"{name} is {width} × {height} pixels; {cure}")
     return pixels
 
 
@@ -73,7 +65,6 @@ def _by_pillow(stream: BinaryIO, name: str, white: float | None) -> np.ndarray:
     with Image.open(stream) as image:
         if isinstance(image, StubImageFile):  # Pillow knows the kind, and has no reader for it
             raise UnidentifiedImageError
-        _check_sides(image.height, image.width, name)
         if getattr(image, "is_animated", False):
             _log.warning("%s holds several frames; only the first is used", name)
         cut = any(";16" in str(tile[3]) for tile in image.tile)  # of more bits than Pillow keeps, unless they are grey
@@ -86,28 +77,8 @@ def _by_pillow(stream: BinaryIO, name: str, white: float | None) -> np.ndarray:
                 _log.warning("%s is nearly black: %s", name, _CUT)
             elif white is not None:
                 warn_unused(name)
-        return pixels if image.format == "TIFF" else exif.upright(pixels, exif.orientation(image.info))  # that stands
-
-
-def _check_sides(height: int, width: int, name: str) -> None:
-    fits = min(width, height) >= _LEAST_SIDE
-    require(fits, f"{name} is {width} × {height} pixels; take one of at least {_LEAST_SIDE} on each side")
-
-
-def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """`pixels`, (H, W, C), resampled to (height, width, C) by an anti-aliased Lanczos filter.
-
-    Returns float64 with float32 precision, or `pixels` itself when its shape fits already.
-    A constant stays constant; beside sharp edges the filter overshoots [0, 1], which is not clipped.
-    """
-    good = pixels.ndim == 3 and pixels.size > 0
-    require(good, f"resize needs an array (height, width, channels) with pixels in it, not {pixels.shape}")
-    size = integer("the new width", width, least=1), integer("the new height", height, least=1)
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    planes = (Image.fromarray(plane) for plane in np.moveaxis(pixels, -1, 0).astype(np.float32, order="C"))
-    resized = [np.asarray(plane.resize(size, Image.Resampling.LANCZOS)) for plane in planes]
-    return np.stack(resized, axis=-1).astype(np.float64)
+        # Pillow turns a TIFF upright itself.
+        return pixels if image.format == "TIFF" else exif.upright(pixels, exif.orientation(image.info))
 
 
 def _shallow(image: Image.Image) -> np.ndarray:
@@ -122,9 +93,8 @@ def _shallow(image: Image.Image) -> np.ndarray:
 def _deep(image: Image.Image, name: str, white: float | None) -> np.ndarray:
     """(H, W, 1) of a grey picture with 16-bit, 32-bit or float values."""
     tags = getattr(image, "tag_v2", {})  # Pillow leaves 12-bit and white-is-zero TIFFs as they are stored
-    peak = 4095.0 if tags.get(_BITS) == (12,) else _DEEP[image.mode]
-    if tags.get(_BITS) == (16,) and tags.get(_FORMAT) == (_SIGNED,):
-        peak = 32767.0
+    bits, signed = tags.get(_BITS), tags.get(_FORMAT) == (_SIGNED,)
+    peak = 4095.0 if bits == (12,) else 32767.0 if bits == (16,) and signed else _DEEP[image.mode]
     raw = np.asarray(image)
     values = scaled(raw, name, peak, white)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
@@ -154,10 +124,23 @@ def _guarded(name: str, allow_huge: bool) -> Iterator[None]:
             raise NoPictureError(f"{name} is no picture that Pillow can read; save it as PNG") from error
         except MemoryError as error:
             raise UserError(f"{name} does not fit into memory; make it smaller") from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{name} is damaged or cut short ({reason}); get it again") from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     for warning in caught:
         _log.warning("%s: %s", name, warning.message)
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`pixels`, (H, W, C), resampled to (height, width, C) by an anti-aliased Lanczos filter.
+
+    Returns float64 with float32 precision, or `pixels` itself when its shape fits already.
+    A constant stays constant; beside sharp edges the filter overshoots [0, 1], which is not clipped.
+    """
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    planes = (Image.fromarray(plane) for plane in np.moveaxis(pixels, -1, 0).astype(np.float32, order="C"))
+    resized = [np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS)) for plane in planes]
+    return np.stack(resized, axis=-1).astype(np.float64)

@@ -13,6 +13,7 @@ Source: TIFF 6.0; Adobe, TIFF Technical Notes 1 to 3.
 import logging
 import math
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from reprlib import repr as brief
 
@@ -28,7 +29,7 @@ from sinefield.signals.decoding.levels import over_white, scaled, warn_unused, w
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said by one error
 _log = logging.getLogger(__name__)
 
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # that a file begins with; the last two of BigTIFF
 _COLOURS: dict[int, int] = {PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.RGB: 3}
 _PILLOWS_COLOURS = {*_COLOURS, PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED, PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB}
 # What tifffile decodes without imagecodecs, so that the same files are read everywhere; LZMA could take any memory.
@@ -40,19 +41,8 @@ _SMALL = 2**26  # bytes that one part of a picture may always have
 _CURE = "save it as PNG, or as a TIFF without compression, grey or RGB, of 8 or 16 bits"
 
 
-def is_tiff(start: bytes) -> bool:
-    """Whether a file that begins with these four bytes is a TIFF."""
-    return start in _MAGIC
-
-
-def decode(file: Path, name: str, *, allow_huge: bool, white: float | None) -> np.ndarray | None:
-    """The first picture of a TIFF as float64 (H, W, C) in [0, 1], upright; None where Pillow is to read it.
-
-    Args:
-        file: there is one.
-        name: what messages call it.
-        allow_huge: read more than `PIL.Image.MAX_IMAGE_PIXELS` pixels too.
-        white: the stored value of white in a file of more than 8 bits; None for its type's.
+def decode(file: Path, name: str, white: float | None) -> np.ndarray | None:
+    """The first picture of a TIFF, which messages call `name`; None where Pillow is to read it. See `pixels.decode`.
 
     Raises:
         UserError: neither tifffile nor Pillow reads this layout right; or a value is out of range.
@@ -64,23 +54,23 @@ def decode(file: Path, name: str, *, allow_huge: bool, white: float | None) -> n
             readable = _by_pillow(page, tiff.byteorder)
             require(readable, f"{name} is a TIFF of a kind that is not read ({_kind(page)}); {_CURE}")
             return None
-        _check_size(page, name, allow_huge, tiff.filehandle)
-        if _has_more(tiff):
+        _check_size(page, name, tiff.filehandle)
+        with suppress(IndexError, tifffile.TiffFileError):
+            tiff.pages[1]
             _log.warning("%s holds several frames; only the first is used", name)
         stored = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, H, W, samples): planes or samples is 1
-        orientation = page.tags.valueof("Orientation", 1)
-        colours, extra = _COLOURS[page.photometric], _extra(page)
-        alpha = next((n for n, kind in enumerate(extra) if kind in _ALPHA), None)
-        premultiplied = alpha is not None and extra[alpha] == EXTRASAMPLE.ASSOCALPHA
-        peak, inverted = white_of(stored.dtype, page.bitspersample), page.photometric == PHOTOMETRIC.MINISWHITE
-        deep = page.bitspersample > 8
+        orientation, deep = page.tags.valueof("Orientation", 1), page.bitspersample > 8
     if white is not None and not deep:
         warn_unused(name)
     samples = np.moveaxis(stored[:, 0], 0, -1).reshape(*stored.shape[2:4], -1)
+    colours, peak = _COLOURS[page.photometric], white_of(stored.dtype, page.bitspersample)
     value = scaled(samples[..., :colours], name, peak, white if deep else None)
-    value = 1 - value if inverted else value
-    if alpha is not None:
-        value = over_white(value, samples[..., [colours + alpha]] / peak, premultiplied)
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        value = 1 - value
+    for number, kind in enumerate(_extra(page), start=colours):
+        if kind in _ALPHA:
+            value = over_white(value, samples[..., [number]] / peak, premultiplied=kind == EXTRASAMPLE.ASSOCALPHA)
+            break
     return exif.upright(value, orientation if orientation in range(1, 9) else 1)
 
 
@@ -123,38 +113,27 @@ def _extra(page: tifffile.TiffPage) -> tuple[int, ...]:
     return (EXTRASAMPLE.UNASSALPHA,) if unsaid else page.extrasamples
 
 
-def _check_size(page: tifffile.TiffPage, name: str, allow_huge: bool, file: tifffile.FileHandle) -> None:
+def _check_size(page: tifffile.TiffPage, name: str, file: tifffile.FileHandle) -> None:
     """Refuse what would take much memory or is not all there, before any pixel is read."""
     pixels, limit = page.imagewidth * page.imagelength, Image.MAX_IMAGE_PIXELS
-    if limit is not None and pixels > limit and not allow_huge:
+    if limit is not None and pixels > limit:
         raise Image.DecompressionBombError(f"Image size ({pixels} pixels) exceeds limit of {limit} pixels")
     assert page.dtype is not None  # of what `_by_tifffile` lets through
-    whole = pixels * page.samplesperpixel * page.dtype.itemsize
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    whole, cut = pixels * page.samplesperpixel * page.dtype.itemsize, f"{name} is damaged or cut short; get it again"
     if page.is_contiguous:
-        complete = 0 < page.dataoffsets[0] <= file.size - whole * page.bitspersample // (8 * page.dtype.itemsize)
-        require(complete, f"{name} is damaged or cut short; get it again")
+        size = whole * page.bitspersample // (8 * page.dtype.itemsize)
+        require(0 < page.dataoffsets[0] <= file.size - size, cut)
         return
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     inside = len(places) == math.prod(page.chunked) and all(n > 0 and 0 < at <= file.size - n for at, n in places)
     part = math.prod(page.chunks) * page.dtype.itemsize
-    require(inside and part <= max(_SMALL, 4 * whole), f"{name} is damaged or cut short; get it again")
-    if page.compression in _DEFLATE:  # tifffile lets a part grow to whatever size it says
-        for at, length in places:
-            file.seek(at)
-            inflated = zlib.decompressobj()
-            inflated.decompress(file.read(length), part)
-            require(
-                not inflated.unconsumed_tail, f"{name} is damaged (a part is larger inside than it says); get it again"
-            )
-
-
-def _has_more(tiff: tifffile.TiffFile) -> bool:
-    """Whether another picture follows the first."""
-    try:
-        tiff.pages[1]
-    except (IndexError, tifffile.TiffFileError):
-        return False
-    return True
+    require(inside and part <= max(_SMALL, 4 * whole), cut)
+    for at, length in places if page.compression in _DEFLATE else ():  # tifffile lets a part grow to what it says
+        file.seek(at)
+        inflated = zlib.decompressobj()
+        inflated.decompress(file.read(length), part)
+        larger = f"{name} is damaged (a part is larger inside than it says); get it again"
+        require(not inflated.unconsumed_tail, larger)
 
 
 def _kind(page: tifffile.TiffPage) -> str:

@@ -6,8 +6,6 @@ a = x_0, x_1, ... b at equal distances, m_i halfway between x_i and x_i+1. Exact
 the points; otherwise the error per jump of a weight is at most half a distance times the slope, and vanishes with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch
@@ -28,7 +26,7 @@ def integral(
 
     Args:
         start, end: (N, D) coordinates.
-        parts: (N,) whole numbers of at least 1, how many parts each line has.
+        parts: (N,) how many parts each line has, at least 1.
         weights: maps (M, D) coordinates to one (M,) tensor per function.
         functions: each maps (M, D) coordinates to (M, C).
 

@@ -16,8 +16,6 @@ Source: Pérez, Gangnet & Blake, SIGGRAPH 2003, eq. 7; Simchony, Chellappa & Sha
 Poisson equations in computer vision problems, PAMI 1990.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import sparse
 from scipy.fft import dctn, idctn
@@ -33,32 +31,21 @@ def shares(n: int) -> np.ndarray:
 
 
 def divergence(across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """What flows out of each pixel along its two to four edges, less what flows in, weighted by c, (H, W, C).
-
-    Args:
-        across: (H, W - 1, C), integrals along the edges to the right.
-        down: (H - 1, W, C), along the edges downwards.
-    """
+    """What flows out of each pixel along its edges, less what flows in, weighted by c, (H, W, C); as of `neumann`."""
     right = np.pad(across * shares(len(across))[:, None, None], ((0, 0), (1, 1), (0, 0)))
     below = np.pad(down * shares(down.shape[1])[:, None], ((1, 1), (0, 0), (0, 0)))
     return np.diff(right, axis=1) + np.diff(below, axis=0)
 
 
-def neumann(across: np.ndarray, down: np.ndarray, values: np.ndarray, strength: float = 0.0) -> np.ndarray:
+def neumann(across: np.ndarray, down: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The picture with the nearest differences and each channel's mean over the box that of `values`, (H, W, C).
 
-        min_u  sum over edges c (u_q - u_p - int v . dl)^2 + strength sum over pixels m (u - values)^2
-
-    m is 1, on the border 1/2 and in the corners 1/4 (the trapezoidal rule, by which the mean is taken too). Solved by
-    cosine transforms (DCT-I) in O(n log n) for n pixels; the eigenvalues are
-    ``4 - 2 cos(pi k / (H - 1)) - 2 cos(pi l / (W - 1))``.
+    The mean is taken by the trapezoidal rule: m is 1, on the border 1/2 and in the corners 1/4. Solved by cosine
+    transforms (DCT-I) in O(n log n) for n pixels; eigenvalues ``4 - 2 cos(pi k / (H - 1)) - 2 cos(pi l / (W - 1))``.
 
     Args:
-        across: (H, W - 1, C), integrals along the edges to the right.
-        down: (H - 1, W, C), along the edges downwards.
-        values: (H, W, C), of which at strength 0 the means alone matter.
-        strength: per pixel^2; above 0 a screened Poisson equation, ``strength u - lap u = strength values - div v``
-            (Bhat et al., Fourier Analysis of the 2D Screened Poisson Equation, ECCV 2008).
+        across, down: (H, W - 1, C) and (H - 1, W, C), integrals along the edges to the right and downwards.
+        values: (H, W, C), of which the means alone matter.
 
     >>> u = np.array([[[1.0], [4.0], [2.0]], [[0.0], [5.0], [3.0]]])
     >>> np.allclose(neumann(np.diff(u, axis=1), np.diff(u, axis=0), u), u)
@@ -66,11 +53,11 @@ def neumann(across: np.ndarray, down: np.ndarray, values: np.ndarray, strength: 
     """
     height, width, _ = values.shape
     rows, columns = (2 - 2 * np.cos(np.pi * np.arange(n) / (n - 1)) for n in (height, width))
-    eigenvalues = rows[:, None, None] + columns[:, None] + strength
-    eigenvalues[0, 0] = 1.0  # the means are those of `values`
+    eigenvalues = rows[:, None, None] + columns[:, None]
+    eigenvalues[0, 0] = 1.0  # of the means, which are those of `values`
     m = (shares(height)[:, None] * shares(width))[..., None]
     wanted, flow = (dctn(part, type=1, axes=(0, 1)) for part in (values, divergence(across, down) / m))
-    spectrum = (strength * wanted - flow) / eigenvalues
+    spectrum = -flow / eigenvalues
     spectrum[0, 0] = wanted[0, 0]
     return idctn(spectrum, type=1, axes=(0, 1))
 
@@ -81,8 +68,7 @@ def dirichlet(across: np.ndarray, down: np.ndarray, values: np.ndarray, unknown:
     A sparse LU factorisation serves all channels. On the picture's own border the region is free, as in `neumann`.
 
     Args:
-        across: (H, W - 1, C), integrals along the edges to the right; those with an end in the region count.
-        down: (H - 1, W, C), along the edges downwards.
+        across, down: as of `neumann`; those with an end in the region count.
         values: (H, W, C), kept outside the region.
         unknown: (H, W) booleans, True in the region.
 
@@ -107,9 +93,8 @@ def dirichlet(across: np.ndarray, down: np.ndarray, values: np.ndarray, unknown:
     given = np.asarray(towards.sum(axis=1)).ravel()
     parts, part = connected_components(among, directed=False)
     held = np.bincount(part, weights=given, minlength=parts) > 0
-    require(
-        bool(held.all()), "a region to be filled in has no neighbour with a given value; leave some pixel out of it"
-    )
+    cure = "leave some pixel out of it"
+    require(bool(held.all()), f"a region to be filled in has no neighbour with a given value; {cure}")
     flat = values.reshape(unknown.size, -1)
     load = towards @ flat[~inside] - divergence(across, down).reshape(unknown.size, -1)[inside]
     system = sparse.diags(given + np.asarray(among.sum(axis=1)).ravel()) - among

@@ -5,8 +5,6 @@ the given pixels as a corner, so its border runs through the centres of the near
 problem on the grid and the one on the plane both take their values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,12 +19,7 @@ ROUNDING = 1e-3  # pixels: float32 puts a point that near to where it is, on gri
 
 
 def rectangle(shape: tuple[int, ...], first: Sequence[float], last: Sequence[float]) -> np.ndarray:
-    """(H, W) booleans: the pixels whose squares all lie between the corners `first` and `last` of a rectangle.
-
-    Args:
-        shape: (H, W) of the grid.
-        first, last: positions (column, row).
-    """
+    """(H, W) booleans: the pixels whose squares all lie in the rectangle with these corners (column, row)."""
     inside = []
     for n, low, high in zip(reversed(shape), first, last, strict=True):
         i = np.arange(n)
@@ -35,13 +28,7 @@ def rectangle(shape: tuple[int, ...], first: Sequence[float], last: Sequence[flo
 
 
 class Region(nn.Module):
-    """The open set around some pixels.
-
-    Args:
-        pixels: (H, W) booleans, at least one of them True.
-
-    Attributes:
-        whole: there is no pixel that is left out.
+    """The open set around the pixels (H, W) that are True, one at least; `whole` says that none is left out.
 
     Raises:
         UserError: pixels are left out, but no two neighbours, so that the region has no border to speak of.
@@ -68,21 +55,22 @@ class Region(nn.Module):
         ways = [np.broadcast_to(way, start.shape) for way, start in zip(((1, 0), (0, 1)), starts, strict=True)]
         rim = np.stack([np.concatenate(starts), np.concatenate(ways)], axis=1)
         require(self.whole or len(rim) > 0, "a mask must leave out at least two neighbouring pixels, or none")
-        dtype = torch.get_default_dtype()
-        self.register_buffer("pixels", torch.from_numpy(pixels[..., None]).to(dtype))
         # Of each pixel: at least how far any point that is nearest to it is from the border, which runs through the
         # nearest pixels outside and is up to sqrt(2) from the nearest inside; points are up to 0.71 from their pixel.
         within, beyond = (distance_transform_edt(part) if part.any() else 0 for part in (pixels, ~pixels))
         clear = np.where(pixels, within - 0.85, beyond - 2.2) if len(rim) else np.full(pixels.shape, np.inf)
-        self.register_buffer("clear", torch.from_numpy(clear).clamp(min=0).to(dtype))
-        # pixel edges on the border, (K, 2, 2) start and direction; squares, (L, 2) their upper left corners
-        self.register_buffer("rim", torch.from_numpy(rim).to(dtype))
-        self.register_buffer("inside", torch.from_numpy(np.argwhere(squares)[:, ::-1].copy()).to(dtype))
-        self.register_buffer("outside", torch.from_numpy(np.argwhere(~squares)[:, ::-1].copy()).to(dtype))
+        for name, table in (
+            ("pixels", pixels[..., None]),
+            ("clear", clear.clip(min=0)),
+            ("rim", rim),  # pixel edges on the border, (K, 2, 2) start and direction
+            ("inside", np.argwhere(squares)[:, ::-1]),  # squares, (L, 2) their upper left corners
+            ("outside", np.argwhere(~squares)[:, ::-1]),
+        ):
+            self.register_buffer(name, torch.from_numpy(table.astype(np.float64)).to(torch.get_default_dtype()))
 
     def contains(self, position: Tensor) -> Tensor:
         """(N,) booleans for positions (N, 2): where the bilinear interpolant of the pixels is positive."""
-        return spline.evaluate(self.pixels, position.flip(-1), 1, 0).value[:, 0] > ROUNDING
+        return spline.evaluate(self.pixels, position, 1, 0).value[:, 0] > ROUNDING
 
     def clearance(self, position: Tensor) -> Tensor:
         """(N, 1): a radius around positions (N, 2) that does not reach the border, at most some 2 pixels too short."""

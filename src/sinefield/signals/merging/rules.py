@@ -6,8 +6,6 @@ Source: Pérez, Gangnet & Blake, Poisson Image Editing, SIGGRAPH 2003 (clone: eq
 arXiv 2006.09661, sec. 4.1 (mean).
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from numbers import Real
 
@@ -40,21 +38,16 @@ class Rule(ABC):
 class _Constant(Rule):
     """A rule with the same shares at all points."""
 
-    def __init__(self, of_a: float, of_b: float) -> None:
-        self.constant = of_a, of_b
+    constant: tuple[float, float]
 
     def __call__(self, a: Jet, b: Jet) -> tuple[Tensor, Tensor]:
         """(w_a, w_b) everywhere, (N,) each."""
-        assert self.constant is not None
-        one = torch.ones_like(a.value[:, 0])
-        return self.constant[0] * one, self.constant[1] * one
+        of_a, of_b = (torch.full_like(a.value[:, 0], share) for share in self.constant)
+        return of_a, of_b
 
 
 class Mean(_Constant):
-    """``v = (1 - weight) grad a + weight grad b``.
-
-    Args:
-        weight: of b, from 0 to 1.
+    """``v = (1 - weight) grad a + weight grad b``, the weight of b from 0 to 1.
 
     >>> Mean(weight=0.25)(Jet(torch.zeros(1, 3)), Jet(torch.ones(1, 3)))
     (tensor([0.7500]), tensor([0.2500]))
@@ -63,21 +56,19 @@ class Mean(_Constant):
     def __init__(self, weight: float = 0.5) -> None:
         valid = isinstance(weight, Real) and not isinstance(weight, bool) and 0 <= weight <= 1
         require(valid, f"signal.rule.weight must be a number from 0 (a alone) to 1 (b alone), not {weight!r}")
-        super().__init__(1.0 - float(weight), float(weight))
+        self.constant = 1.0 - float(weight), float(weight)
 
 
 class Sum(_Constant):
     """``v = grad a + grad b``, the gradient of a + b, whose values may leave [-1, 1]."""
 
-    def __init__(self) -> None:
-        super().__init__(1.0, 1.0)
+    constant = 1.0, 1.0
 
 
 class Clone(_Constant):
     """``v = grad b``: seamless cloning of b into a, where it covers a or where the mask says."""
 
-    def __init__(self) -> None:
-        super().__init__(0.0, 1.0)
+    constant = 0.0, 1.0
 
 
 class Mixed(Rule):
