@@ -53,8 +53,7 @@ def write_pictures(
     written as `input_<name>.png`, and all of them beside signal and field in `merge.png`. Equal input gives equal
     bytes; every file appears whole or not at all.
     """
-    from sinefield.report.beside import side_by_side  # noqa: PLC0415  matplotlib takes half a second to load, and
-    from sinefield.report.sheet import contact_sheet  # noqa: PLC0415  no step of a fit waits for it
+    from sinefield.report.sheet import contact_sheet, side_by_side  # noqa: PLC0415  no step waits for matplotlib
 
     if signal.value.shape != field.value.shape:
         raise ValueError(f"signal {signal.value.shape} and field {field.value.shape} must have one shape")
