@@ -15,21 +15,13 @@ from sinefield.report.runs import RunFolder
 
 
 class Score(NamedTuple):
-    """A number in metrics.json and history.csv.
-
-    Attributes:
-        key: its name there.
-        name: in words.
-        unit: such as dB; "" for none.
-        digits: behind the point; -1 for exponent notation, None for as many as it takes.
-        direction: "max" or "min", whichever is better; "" for neither.
-    """
+    """A number in metrics.json and history.csv."""
 
     key: str
     name: str
     unit: str = ""
-    digits: int | None = None
-    direction: str = ""
+    digits: int | None = None  # behind the point; -1 for exponent notation, None for as many as it takes
+    direction: str = ""  # "max" or "min", whichever is better; "" for neither
 
 
 SCORES = (
