@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # handed in
 History = list[dict[str, Any]]  # rows with step, seconds, psnr, psnr_off_grid
 
 
+SHOWN = ("step", "psnr_off_grid")
+
+
 def rows(
     picture: str,
     signal: Signal,
@@ -33,7 +36,7 @@ def rows(
     repeats: int,
     thresholds: Sequence[float],
 ) -> Iterator[dict[str, Any]]:
-    """One row per recipe and threshold (dB); seconds, steps and the PSNR between are None where it was not reached.
+    """One row per threshold (dB): seconds, step and PSNR between of the default and, named paper_, of the paper's.
 
     How soon a PSNR is reached depends on the schedule, which ends where the run ends: the default recipe is tried with
     several budgets of steps, repeatedly, and the soonest by the median of its seconds counts. The paper's is stopped
@@ -50,36 +53,28 @@ def rows(
             fits[steps].append(default(steps))
         if done:
             break
-    longest = max(history[-1]["seconds"] for histories in fits.values() for history in histories)
     for threshold in thresholds:
-        about = {"picture": picture, "threshold_db": threshold}
-        hits = [hit for histories in fits.values() for hit in _median_hit(histories, threshold)]
-        soonest = min(hits, key=lambda hit: hit["seconds"], default=NOT_REACHED)
-        (rival,) = _median_hit([slow], threshold) or [NOT_REACHED]
+        hits = [hit for histories in fits.values() if (hit := _median_hit(histories, threshold))]
+        own, rival = min(hits, key=lambda hit: hit["seconds"], default={}), _median_hit([slow], threshold)
+        least = rival.get("seconds", slow[-1]["seconds"])  # that the paper's takes
         yield {
-            **about,
-            "recipe": "default",
-            **soonest,
-            "stopped_after": longest,
-            "psnr_end": None,
-            "times_sooner": None,
+            "picture": picture,
+            "threshold_db": threshold,
+            **own,
+            **{f"paper_{name}": value for name, value in rival.items()},
+            "paper_stopped_after": slow[-1]["seconds"],
+            "paper_psnr_end": slow[-1]["psnr"],
+            "times_sooner": least / own["seconds"] if own else None,
         }
-        least, own = rival["seconds"] or slow[-1]["seconds"], soonest["seconds"]  # the least that the paper's takes
-        ending = {"stopped_after": slow[-1]["seconds"], "psnr_end": slow[-1]["psnr"]}
-        yield {**about, "recipe": "paper", **rival, "budget": None, **ending, "times_sooner": own and least / own}
 
 
-NOT_REACHED = dict.fromkeys(("seconds", "steps", "psnr_off_grid", "budget"))
-
-
-def _median_hit(histories: list[History], threshold: float) -> list[dict[str, Any]]:
-    """The first row at or above the threshold, with the median of the seconds; [] unless every run got there."""
-    found = [next((row for row in history if row["psnr"] >= threshold), None) for history in histories]
-    hits = [row for row in found if row is not None]
-    if len(hits) < len(histories):
-        return []
-    first = {"steps": hits[0]["step"], "psnr_off_grid": hits[0]["psnr_off_grid"], "budget": histories[0][-1]["step"]}
-    return [{"seconds": median(hit["seconds"] for hit in hits), **first}]
+def _median_hit(histories: list[History], threshold: float) -> dict[str, Any]:
+    """The first row at or above the threshold, with the median of the seconds; {} unless every run got there."""
+    hits = [[row for row in history if row["psnr"] >= threshold][:1] for history in histories]
+    if [] in hits:
+        return {}
+    ((first,), *_), seconds = hits, median(row["seconds"] for (row,) in hits)
+    return {"seconds": seconds, "of_steps": histories[0][-1]["step"]} | {key: first[key] for key in SHOWN}
 
 
 def paper(signal: Signal, every: int = 25) -> Iterator[dict[str, Any]]:

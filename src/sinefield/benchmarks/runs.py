@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -103,40 +103,28 @@ def watched(script: Path, *overrides: str, bare: bool = False) -> dict[str, Any]
     return dict(found)
 
 
-def overhead_rows(script: Path, overrides: list[str], steps: int, repeats: int) -> list[dict[str, Any]]:
+def overhead_rows(script: Path, overrides: list[str], steps: int, repeats: int) -> Iterator[dict[str, Any]]:
     """What surrounds a step: seconds of start-up, with the CPU's, and of Lightning's loop, beside those of a bare one.
 
     The run is of so many steps, all taken by both loops; the start is the median of repeats.
     """
     run = watched(script, *overrides, f"trainer.max_steps={steps}", bare=True)
     short = [*overrides, "trainer.max_steps=1"]
-    starts = [run["first_step"], *(watched(script, *short)["first_step"] for _ in range(repeats - 1))]
+    first = [run["first_step"], *(watched(script, *short)["first_step"] for _ in range(repeats - 1))]
+    for what, times in (("train.py --help", [_help(script) for _ in range(repeats)]), ("the first step's end", first)):
+        yield {"what": what, **{name: median(its[name] for its in times) for name in times[0]}}
     step, bare_step = median(run["steps"]), median(run["bare_steps"][1:])
-    found = [
-        _median("train.py --help", [_help(script) for _ in range(repeats)]),
-        _median("to the end of the first step", starts),
-        _compared("step", step, bare_step),
-    ]
+    pairs = {"step": (step, bare_step)}
     if run["evaluations"]:  # each of them with the step after it
         every, evaluation, bare = run["every"], median(run["evaluations"]) - step, median(run["bare_evaluations"])
-        found += [
-            _compared("evaluation, checkpoint and history", evaluation, bare),
-            _compared(f"{every} steps and an evaluation", every * step + evaluation, every * bare_step + bare),
-        ]
-    return found
+        pairs["evaluation, checkpoint and history"] = (evaluation, bare)
+        pairs[f"{every} steps and an evaluation"] = (every * step + evaluation, every * bare_step + bare)
+    for what, (seconds, alone) in pairs.items():
+        yield {"what": what, "time": seconds, "bare_loop": alone, "overhead": seconds / alone - 1}
 
 
 def _help(script: Path) -> dict[str, float]:
-    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    start, before = time.perf_counter(), os.times()
     subprocess.run([sys.executable, str(script), "--help"], capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_time = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"time": time.perf_counter() - start, "cpu_time": cpu_time}
-
-
-def _median(what: str, times: list[dict[str, float]]) -> dict[str, Any]:
-    return {"what": what, **{name: median(its[name] for its in times) for name in times[0]}}
-
-
-def _compared(what: str, seconds: float, bare: float) -> dict[str, Any]:
-    return {"what": what, "time": seconds, "bare_loop": bare, "overhead": seconds / bare - 1}
+    spent = [then - now for now, then in zip(before, os.times(), strict=True)]
+    return {"time": time.perf_counter() - start, "cpu_time": spent[2] + spent[3]}  # the children's, user and system

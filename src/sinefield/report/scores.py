@@ -70,10 +70,10 @@ def scores(runs: Sequence[RunFolder]) -> tuple[list[Score], list[str]]:
     First come those that runs say they show, in the order of the runs. A run that does not say what it is judged by is
     judged by its first number that has a direction. A run whose metrics.json describes them wrongly is damaged.
     """
-    said = [_described(run) for run in runs]
+    described = [_described(run) for run in runs]
     values = [numbers(run.metrics) for run in runs]
     found: dict[str, Score] = {}
-    for score in (*(score for own, _ in said for score in own), *SCORES):
+    for score in (*(score for own, _ in described for score in own), *SCORES):
         found.setdefault(score.key, score)
     for score in list(found.values()):
         gain, spline = f"{score.key}_gain", f"{score.key}_spline"
@@ -85,7 +85,7 @@ def scores(runs: Sequence[RunFolder]) -> tuple[list[Score], list[str]]:
         found.setdefault(score.key, score)
     present = [score for score in found.values() if any(score.key in own for own in values)] or [COSTS[0]]
     votes = Counter[str]()
-    for (_, monitor), own in zip(said, values, strict=True):
+    for (_, monitor), own in zip(described, values, strict=True):
         rated = [monitor, *(score.key for score in present if score.direction)]
         votes.update([key for key in rated if key in own][:1])
     return present, [key for key, _ in votes.most_common()] or [present[0].key]

@@ -17,12 +17,10 @@ Crop = tuple[int, int, int, int]  # left, top, right, bottom in pixels as areas 
 
 
 def place(shape: tuple[int, int], zoom: Sequence[float], every: int = 1) -> Crop:
-    """The square of whole pixels drawn around a position, moved to lie inside a picture.
+    """The square of drawn pixels around a position, moved to lie inside a picture of (H, W) samples.
 
-    Args:
-        shape: (H, W), its samples.
-        zoom: x, y and size: the column and row in the middle, and the pixels along a side, 2 at least.
-        every: n, where only every n-th sample is drawn; the square is of those that fit into the size.
+    zoom is x, y and size: the column and row in the middle, and the pixels along a side, 2 at least. Where only every
+    n-th sample is drawn, the square is of those that fit into the size.
 
     >>> place((48, 64), [10, 20, 8]), place((48, 64), [0, 47, 8]), place((48, 64), [10, 20, 8], every=3)
     ((6, 16, 14, 24), (0, 40, 8, 48), (3, 6, 5, 8))
@@ -63,11 +61,11 @@ def zoom_figure(
     All three are drawn on the same points, a whole number s of them per pixel along each side; ticks count samples.
 
     Args:
-        pixels: (H, W, 3) uint8, the samples that are drawn.
-        crop: the place, n × n pixels.
-        field: gives the field there, (s n, s n, 3) uint8 for s.
+        pixels: (H, W, 3) uint8, the samples that are drawn, every n-th along each axis.
+        crop: the place, m × m pixels.
+        field: gives the field there, (s m, s m, 3) uint8 for s.
         caption: a line above.
-        every: n, where those are every n-th along each axis.
+        every: n.
     """
     (height, width), (left, _, right, _) = pixels.shape[:2], crop
     s = PANEL // (right - left)
