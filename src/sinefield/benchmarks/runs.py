@@ -23,9 +23,7 @@ from sinefield.training.environment import resident
 class Stopwatch(pl.Callback):
     """Writes how long the steps and evaluations of a fit took, as JSON, at its end.
 
-    Args:
-        path: of the file.
-        bare: take every step and evaluation a second time, in turn with the fit's, by a loop without Lightning.
+    With `bare` every step and evaluation is taken a second time, in turn, by a loop as one would write it by hand.
     """
 
     def __init__(self, path: str, bare: bool = False) -> None:
@@ -34,7 +32,7 @@ class Stopwatch(pl.Callback):
         self._left, self._kind = 0.0, "steps"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prepare the bare loop: the field, loss, points and optimizer of the fit, as one would write it by hand."""
+        """Prepare the bare loop: the field, loss, points and optimizer of the fit."""
         module: Any = pl_module
         self.data: Any = copy.copy(trainer.datamodule)  # type: ignore[attr-defined]
         self.evaluation, self.loss, self.mean_squares = module.evaluations[0], module.loss, module.mean_squares
@@ -85,10 +83,9 @@ class Stopwatch(pl.Callback):
 def watched(script: Path, *overrides: str, bare: bool = False) -> dict[str, Any]:
     """What a run of train.py, the script, leaves in metrics.json, and the seconds of its parts.
 
-    Those are steps and evaluations but the first, an evaluation with the step after it, its checkpoint and its row in
-    history.csv; bare_steps and bare_evaluations without any of these; first_step, from the command to its end, with the
-    CPU's. `every` is the number of steps between evaluations, anonymous_mb what is resident at the last step, but for
-    what is mapped from files.
+    These are first_step from the command to its end, with the CPU's, the other steps, evaluations with the step after
+    each, and bare_steps and bare_evaluations. `every` is the number of steps between evaluations, anonymous_mb what is
+    resident at the last step without what is mapped from files.
     """
     with tempfile.TemporaryDirectory() as scratch:
         path, folder = Path(scratch) / "watch.json", Path(scratch) / "run"

@@ -54,15 +54,15 @@ class Problem:
     device: str = "cpu"
 
     @property
-    def order(self) -> int:
-        """Of the jets."""
-        return CASES[self.case]().order
+    def loss(self) -> Loss:
+        """Of the case."""
+        return CASES[self.case]()
 
     @property
     def gflop(self) -> float:
         """10^9 floating-point operations in the matrix products of a step, in the cheapest way that is known."""
         # 3 times the forward pass, which is 1 pass for the value, 1 + min(C, 2) for the gradient, 4 for the Laplacian
-        passes = (1, 1 + min(self.channels, 2), 4)[self.order]
+        passes = (1, 1 + min(self.channels, 2), 4)[self.loss.order]
         weights = self.width * (2 + self.depth * self.width + self.channels)
         return 3 * passes * 2 * self.points * weights / 1e9
 
@@ -71,7 +71,7 @@ class Problem:
         generator = torch.Generator().manual_seed(0)
         x = 2 * torch.rand(self.points, 2, generator=generator) - 1
         shapes = [(self.points, self.channels), (self.points, self.channels, 2), (self.points, self.channels, 1)]
-        parts = [torch.randn(shape, generator=generator).to(self.device) for shape in shapes[: self.order + 1]]
+        parts = [torch.randn(shape, generator=generator).to(self.device) for shape in shapes[: self.loss.order + 1]]
         return Samples(x.to(self.device), Jet(*parts))
 
     def field(self) -> Siren:
@@ -84,7 +84,7 @@ class Problem:
 def default(problem: Problem, count: int | None = None) -> Step:
     """This project's; with a count, that of a stack of so many fields at the same points."""
     field: CoordinateMLP = problem.field()
-    loss, samples = CASES[problem.case](), problem.samples()
+    loss, samples = problem.loss, problem.samples()
     mean_squares = {name: torch.ones((), device=problem.device) for name in loss.terms}
     if count is not None:
         field = stack_fields([field] * count)
@@ -105,12 +105,12 @@ def default(problem: Problem, count: int | None = None) -> Step:
 def nested_autograd(problem: Problem, net: nn.Module | None = None) -> Step:
     """The whole batch at once through a plain network; derivatives by reverse-mode autograd of autograd."""
     net = sequence(problem.field()) if net is None else net.to(problem.device)
-    samples, loss = problem.samples(), CASES[problem.case]()
+    loss, samples = problem.loss, problem.samples()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        jet = autograd_jet(net, samples.x, problem.order)
+        jet = autograd_jet(net, samples.x, loss.order)
         residuals = [term.weight * term(jet, samples.known, samples.x).mean() for term in loss.terms.values()]
         total = torch.stack(residuals).sum()
         total.backward()

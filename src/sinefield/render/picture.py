@@ -144,8 +144,7 @@ def render(
         bits: 8 or 16, of the values in a PNG.
         limit: the derivative that a PNG shows in full colour; None for `Picture.limit`.
         units: of float32 and of the limit: colour, byte or field, see `Picture.jet`.
-        tile: points evaluated at once.
-        progress: show a bar.
+        tile, progress: points evaluated at once; whether to show a bar.
 
     Raises UserError for what makes no sense among these; then nothing is written.
     """

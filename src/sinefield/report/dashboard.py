@@ -79,7 +79,7 @@ def _entry(run: RunFolder, media: Media, base: str, home: Path, points: int) -> 
         paths = []
         if not run.problems:  # else they have said it
             run.damage(line(error))
-    seen = {}
+    seen, config = {}, {}
     for path in paths:
         try:
             if (found := media.add(path)) is not None:
@@ -91,7 +91,6 @@ def _entry(run: RunFolder, media: Media, base: str, home: Path, points: int) -> 
     try:
         config = knobs.flat(run.config)
     except ValueError as error:
-        config = {}
         run.damage(str(error))
     about = {k: v for k, v in run.metrics.items() if k in ("device", "versions", "git_commit", "seed")}
     return {

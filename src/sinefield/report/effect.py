@@ -45,11 +45,7 @@ class Run(NamedTuple):
 
 
 def read(folder: str | Path) -> list[Run]:
-    """The finished runs of a sweep's folder, each a folder in it.
-
-    Raises:
-        UserError: none is there, one cannot be read, or one has no PSNR between its samples.
-    """
+    """The finished runs in a sweep's folder; UserError: none is there, or one lacks what is compared."""
     folders = [parsed(file.parent) for file in sorted(Path(folder).glob("*/metrics.json"))]
     require(bool(folders), f"{folder} holds no finished runs; give the folder of a sweep")
     for one in folders:
@@ -76,11 +72,7 @@ def read(folder: str | Path) -> list[Run]:
 
 
 def table(runs: list[Run], baseline: str) -> str:
-    """The differences of all cases and lengths in Markdown.
-
-    Raises:
-        UserError: no run is of the baseline.
-    """
+    """The differences of all cases and lengths in Markdown; UserError where no run is of the baseline."""
     cases = list(dict.fromkeys(run.case for run in runs))
     require(baseline in cases, f"there is no case {baseline!r}; choose the baseline from: {'; '.join(cases)}")
     groups: dict[tuple[str, int], list[Run]] = defaultdict(list)

@@ -55,11 +55,8 @@ def numbers(metrics: dict[str, Any]) -> dict[str, int | float]:
     >>> numbers({"snr": 30.0, "snr_spline": 28.5, "device": "cpu", "converged": True, "mse": None})
     {'snr': 30.0, 'snr_spline': 28.5, 'snr_gain': 1.5}
     """
-    found = {
-        key: value
-        for key, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # nor NaN
-    }
+    numeric = {key: value for key, value in metrics.items() if type(value) in (int, float)}
+    found = {key: value for key, value in numeric.items() if abs(value) < 1e300}  # nor NaN
     gains = {f"{key}_gain": found[key] - found[f"{key}_spline"] for key in found if f"{key}_spline" in found}
     return found | {key: gain for key, gain in gains.items() if key not in found}
 
