@@ -63,7 +63,7 @@ def write_pictures(
     pictures |= {f"input_{name}": (value_picture(value), values) for name, value in (inputs or {}).items()}
     folder.mkdir(parents=True, exist_ok=True)
     paths = [_write(folder / f"{name}.png", picture, words) for name, (picture, words) in pictures.items()]
-    if broken := sum(_broken(view) for view in (signal, field)):
+    if broken := _broken(signal) + _broken(field):
         caption += f"\nmagenta: not finite ({broken:,} pixels of signal and field together)"
     panels = {name: picture for name, (picture, _) in pictures.items()}
     if inputs:
@@ -92,9 +92,7 @@ def grid(folder: Path) -> tuple[tuple[int, int], int]:
     except (OSError, ValueError, TypeError, LookupError, Image.DecompressionBombError) as error:
         raise UserError(f"{folder} is not the run of a picture: {error}") from error
     fits = tuple((n - 1) // every + 1 for n in (height, width)) == drawn
-    require(
-        fits, f"{file} does not show every {every}-th of {height} × {width} samples, as metrics.json says; get it again"
-    )
+    require(fits, f"{file} does not show every {every}-th of {height} × {width} samples (metrics.json); get it again")
     return (height, width), every
 
 
