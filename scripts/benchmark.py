@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from importlib import import_module
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from sinefield.errors import integer, require
+from sinefield.report.markdown import table
 from sinefield.system.script import parse, run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,9 +29,8 @@ quality, scale and overhead run train.py, and take its knobs as well: field.widt
 """
 OPTIONS = {
     "steps": """\
-# What an optimiser step costs, against nested autograd and other packages.
+# What an optimiser step costs, against nested autograd and another package.
 cases: [value, gradient, laplacian, sobolev]
-precisions: [fp32, bf16]
 channels: [1, 3]      # 1 for grey, 3 for RGB
 points: 65536
 width: 256
@@ -77,11 +77,7 @@ repeats: 3            # starts, of which the median counts
 out: null
 """,
 }
-CHOICES = {
-    "cases": ("value", "gradient", "laplacian", "sobolev"),
-    "precisions": ("fp32", "bf16"),
-    "device": ("cpu", "cuda"),
-}
+CHOICES = {"cases": ("value", "gradient", "laplacian", "sobolev"), "device": ("cpu", "cuda")}
 
 
 def main(arguments: list[str]) -> None:
@@ -95,12 +91,13 @@ def main(arguments: list[str]) -> None:
             if isinstance(number, int):
                 integer(name, number, least=0 if name in ("depth", "depths") else 1)
     out = options.pop("out")
-    if runs:
-        options["overrides"] = overrides
-    else:
-        options["module"] = f"sinefield.benchmarks.{command}"
-    measure: Any = {"quality": measure_quality, "scale": measure_scale, "overhead": measure_overhead}
-    found = measure.get(command, measure_steps)(**options)
+    measure: dict[str, Callable[..., Iterable[dict[str, Any]]]] = {
+        "quality": measure_quality,
+        "scale": measure_scale,
+        "overhead": measure_overhead,
+    }
+    found = list(measure.get(command, measure_steps)(**options, **({"overrides": overrides} if runs else {})))
+    print(table(found))
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(json.dumps(found, indent=2) + "\n")
@@ -113,33 +110,20 @@ def _is_knob(argument: str) -> bool:
     return "." in key or "/" in key or key in entries or (CONF / key).is_dir()
 
 
-def measure_steps(
-    module: str, points: int, width: int, depth: int, device: str, repeats: int, **chosen: list[Any]
-) -> list[dict[str, Any]]:
-    """The rows of a module that measures steps."""
+def measure_steps(**options: Any) -> Iterable[dict[str, Any]]:
+    """A row per case, channels and path, or of many fields where `counts` are given."""
     import torch  # noqa: PLC0415  --help needs none of these
 
-    from sinefield.benchmarks import paths  # noqa: PLC0415
+    from sinefield.benchmarks import steps  # noqa: PLC0415
     from sinefield.training.environment import environment  # noqa: PLC0415
 
-    problem = paths.Problem("value", points=points, width=width, depth=depth, device=device)
-    print(environment(torch.device(device))["device"], flush=True)
-    given: dict[str, Any] = {name: tuple(value) for name, value in chosen.items()}
-    measuring = import_module(module)
-    found = list(measuring.rows(problem, **given, repeats=repeats))
-    print(measuring.table(found))
-    return found
+    network = {name: options.pop(name) for name in ("points", "width", "depth", "device")}
+    print(environment(torch.device(network["device"]))["device"], flush=True)
+    return (steps.stack_rows if "counts" in options else steps.rows)(steps.Problem("value", **network), **options)
 
 
-def measure_quality(
-    pictures: list[str],
-    budgets: list[int],
-    bound: float,
-    repeats: int,
-    thresholds: list[float],
-    overrides: list[str],
-) -> list[dict[str, Any]]:
-    """The rows of `sinefield.benchmarks.quality`, with train.py's own configuration for the default tuned."""
+def measure_quality(pictures: list[str], overrides: list[str], **options: Any) -> Iterable[dict[str, Any]]:
+    """The rows of all pictures, with train.py's own configuration for the default."""
     import torch  # noqa: PLC0415
     from hydra import compose, initialize_config_dir  # noqa: PLC0415
 
@@ -149,7 +133,7 @@ def measure_quality(
     from sinefield.training.environment import environment  # noqa: PLC0415
 
     print(environment(torch.device("cpu"))["device"], flush=True)
-    found = []
+    options["thresholds"].sort()
     with initialize_config_dir(str(CONF), version_base="1.3"), tempfile.TemporaryDirectory() as scratch:
         for picture in pictures:
             chosen = [*overrides, f"signal.path='{picture}'", "logger=none", "trainer.accelerator=cpu"]
@@ -163,41 +147,28 @@ def measure_quality(
 
             config = compose("train", chosen)
             normalise_config(config)
-            marks = sorted(thresholds)
-            found += quality.rows(picture, build(config.signal), default, budgets, bound, repeats, marks)
-            print(quality.table(found), flush=True)
-    return found
+            yield from quality.rows(Path(picture).name, build(config.signal), default, **options)
 
 
 def measure_scale(
-    sides: list[int],
-    widths: list[int],
-    depths: list[int],
-    points: list[int],
-    losses: list[str],
-    steps: int,
-    plot: str | None,
-    overrides: list[str],
-) -> list[dict[str, Any]]:
-    """The rows of `sinefield.benchmarks.scale`."""
+    sides: list[int], widths: list[int], depths: list[int], points: list[int], plot: str | None, **options: Any
+) -> Iterable[dict[str, Any]]:
+    """A row per knob, value and loss, and a plot of them."""
     from sinefield.benchmarks import scale  # noqa: PLC0415
 
     grown = {scale.SIDE: sides, "width": widths, "depth": depths, "points": points}
     with tempfile.TemporaryDirectory() as scratch:
-        found = list(scale.rows(TRAIN, Path(scratch), grown, losses, overrides, steps))
-    print(scale.table(found))
+        found = list(scale.rows(TRAIN, Path(scratch), grown, **options))
     if plot is not None:
         scale.plot(found, Path(plot))
     return found
 
 
-def measure_overhead(steps: int, repeats: int, overrides: list[str]) -> list[dict[str, Any]]:
-    """The rows of `sinefield.benchmarks.overhead`."""
-    from sinefield.benchmarks import overhead  # noqa: PLC0415
+def measure_overhead(**options: Any) -> Iterable[dict[str, Any]]:
+    """A row for the start, the steps and the evaluations."""
+    from sinefield.benchmarks.runs import overhead_rows  # noqa: PLC0415
 
-    found = overhead.rows(TRAIN, overrides, steps, repeats)
-    print(overhead.table(found))
-    return found
+    return overhead_rows(TRAIN, **options)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,7 @@ CHOICES = {"order": (0, 1, 2), "checkpoint": ("last", "best")}
 
 def main(arguments: list[str]) -> None:
     """Write the file, and say how far its answers are from the field's."""
-    options, _ = parse(
-        arguments, OPTIONS, ("run", "out", "trust"), {"order": (0, 1, 2), "checkpoint": ("last", "best")}
-    )
+    options, _ = parse(arguments, OPTIONS, ("run", "out", "trust"), CHOICES)
     require(options["run"] not in (None, "???"), "say which run: run=outputs/…")
     from sinefield.render.export import export  # noqa: PLC0415  a typo needs no torch
     from sinefield.runs.loading import load  # noqa: PLC0415

@@ -214,13 +214,3 @@ def test_the_pictures_keep_every_bit(tmp_path: Path) -> None:
     field = View(np.random.default_rng(0).uniform(-1, 1, (64, 64, 3)), np.zeros((64, 64, 3, 2)), np.zeros((64, 64, 3)))
     write_pictures(tmp_path, hill(64, 64, 3), field, "noise")
     np.testing.assert_array_equal(read(tmp_path / "reconstruction.png"), value_picture(field.value))
-
-
-def test_shapes_that_disagree_are_named() -> None:
-    good = hill(4, 5)
-    with pytest.raises(ValueError, match=r"C = 1 or 3, not \(4, 5, 2\)"):
-        View(np.zeros((4, 5, 2)), np.zeros((4, 5, 2, 2)), np.zeros((4, 5, 2)))
-    with pytest.raises(ValueError, match=r"needs gradient \(4, 5, 1, 2\)"):
-        View(good.value, good.laplacian, good.gradient)
-    with pytest.raises(ValueError, match="must have one shape"):
-        write_pictures(Path("never"), good, hill(5, 4), "")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +21,12 @@ from sinefield.errors import UserError, integer, require
 from sinefield.fields.mlp import CoordinateMLP
 from sinefield.system.files import write_atomically
 
+ANY_NUMBER = ({0: torch.export.Dim("points")},)
 OUTPUTS = ("value", "gradient", "laplacian")
 TOLERANCE = 1e-3  # of a part's largest number: float32 in another order of operations stays well below
 
 
 class _Program(nn.Module):
-    """The parts of a field's jet as a tuple."""
-
     def __init__(self, field: CoordinateMLP, order: int) -> None:
         super().__init__()
         self.field, self.order = field, order
@@ -80,15 +79,8 @@ def _onnx(program: _Program, x: Tensor) -> Exported:
         import onnxscript  # noqa: F401, PLC0415
     except ImportError as error:
         raise UserError(f"{error.name} is missing, which ONNX needs: pip install -e '.[export]'") from error
-    made = torch.onnx.export(
-        program,
-        (x[:7],),
-        input_names=["coordinates"],
-        output_names=OUTPUTS[: program.order + 1],
-        dynamic_shapes=_any_number(),
-        dynamo=True,
-        verbose=False,
-    )
+    names: Any = {"input_names": ["coordinates"], "output_names": OUTPUTS[: program.order + 1]}
+    made = torch.onnx.export(program, (x[:7],), dynamic_shapes=ANY_NUMBER, dynamo=True, verbose=False, **names)
     assert made is not None
     content = made.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -97,27 +89,23 @@ def _onnx(program: _Program, x: Tensor) -> Exported:
 
 def _pt2(program: _Program, x: Tensor) -> Exported:
     file = BytesIO()
-    torch.export.save(torch.export.export(program, (x[:7],), dynamic_shapes=_any_number()), file)
+    torch.export.save(torch.export.export(program, (x[:7],), dynamic_shapes=ANY_NUMBER), file)
     content = file.getvalue()
     return content, torch.export.load(BytesIO(content)).module()(x)
 
 
-def _any_number() -> tuple[dict[int, torch.export.Dim]]:
-    return ({0: torch.export.Dim("points")},)
-
-
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Have loggers say nothing below an error, nor Python any warning: those of the exporters are of their own code."""
-    loggers = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    """Hide what is no error of loggers, and Python's warnings: the exporters' are about their own code."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        for logger, level in loggers.items():
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from sinefield.core.jet import Jet
 from sinefield.errors import UserError, integer, positive, require
-from sinefield.render.raster import WRITERS, shades, target, write_png
+from sinefield.render.raster import WRITERS, target, write_png
 from sinefield.report.colours import gradient_picture, laplacian_picture, mean, value_picture
 from sinefield.report.pictures import grid
 from sinefield.report.zoom import busiest, place, zoom_figure
@@ -49,11 +49,8 @@ def unit(part: str, units: str) -> str:
 class Picture:
     """The field of a finished run over its (H, W) = `shape` samples, with C `channels`; its pictures show every n-th.
 
-    Args:
-        folder: the run folder; UserError where it holds no finished run of a picture.
-        device: cpu, cuda, or auto for cuda where there is one.
-        checkpoint: last or best.
-        trust: packages beside this one whose classes the folder's configuration may ask for.
+    The device is cpu, cuda or auto, the checkpoint last or best; the classes of `trust`ed packages beside this one may
+    be in the configuration. UserError where the folder holds no finished run of a picture.
     """
 
     def __init__(
@@ -90,7 +87,10 @@ class Picture:
         return Jet(value + (black + half), *derivatives)
 
     def axes(self, scale: float, crop: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """The positions of a rendering's rows (H',) and columns (W',): p_j above, H' = s (bottom - top), rounded."""
+        """The positions of a rendering's rows (H',) and columns (W',): p_j above, H' = s (bottom - top), rounded.
+
+        crop is [left, top, right, bottom] in pixels as areas: [0, 0, W, H], or None, is everything.
+        """
         scale, (height, width) = positive("scale", scale), self.shape
         left, top, right, bottom = _rows("crop", [0, 0, width, height] if crop is None else crop, 4, most=1)[0]
         inside = 0 <= left < right <= width and 0 <= top < bottom <= height
@@ -107,11 +107,9 @@ class Picture:
         order, (rows, columns) = PARTS.index(part), axes
         high, often = max(1, tile // len(columns)), 0.1 if sys.stderr.isatty() else 10  # s; a log wants few lines
         for start in tqdm(range(0, len(rows), high), unit="band", disable=not progress, mininterval=often):
-            grid = np.stack(np.meshgrid(columns, rows[start : start + high]), axis=-1)
-            points = grid.reshape(-1, 2)
+            points = np.stack(np.meshgrid(columns, rows[start : start + high]), axis=-1).reshape(-1, 2)
             jets = (self.jet(points[i : i + tile], order, units) for i in range(0, len(points), tile))
-            found = torch.cat([getattr(jet, part) for jet in jets])
-            yield found.unflatten(0, grid.shape[:2]).numpy()
+            yield torch.cat([getattr(jet, part) for jet in jets]).unflatten(0, (-1, len(columns))).numpy()
 
     def limit(self, part: str, units: str) -> float:
         """The 98th percentile of |∇| or |Δ|, of the channels' mean, on some 128 × 128 points over the whole picture."""
@@ -122,11 +120,7 @@ class Picture:
 
 
 def at(run: str | Path | Picture, positions: Any, part: str = "value", units: str = "colour") -> Jet:
-    """The jet at sub-pixel positions [[column, row], ...], from [0, 0] to [W - 1, H - 1], up to `part`.
-
-    at("outputs/fit/…", [[3.5, 2.5], [10.25, 7]], "gradient") has a value (2, C) and a gradient (2, C, 2); see
-    `Picture.jet` for the units.
-    """
+    """The jet at sub-pixel positions [[column, row], ...], from [0, 0] to [W - 1, H - 1], up to `part`."""
     points, order = _rows("at", positions, 2), PARTS.index(_among("part", part, PARTS))
     picture = run if isinstance(run, Picture) else Picture(run)
     last = np.array(picture.shape[::-1]) - 1
@@ -146,13 +140,11 @@ def render(
         path: .npy or .tif for float32, (H', W', C) or for the gradient (H', W', C, 2), in a TIFF (H', W', 2C); .png for
             colours: values of -1 to 1 as black to white, clipped; derivatives as `report.colours` draws them.
         part: value, gradient or laplacian.
-        scale: s, pixels of the rendering per pixel of the picture.
-        crop: [left, top, right, bottom] in pixels as areas: [0, 0, W, H] is everything.
+        scale, crop: as `Picture.axes` takes them.
         bits: 8 or 16, of the values in a PNG.
         limit: the derivative that a PNG shows in full colour; None for `Picture.limit`.
         units: of float32 and of the limit: colour, byte or field, see `Picture.jet`.
-        tile: points evaluated at once.
-        progress: show a bar.
+        tile, progress: points evaluated at once; whether to show a bar.
 
     Raises UserError for what makes no sense among these; then nothing is written.
     """
@@ -174,10 +166,7 @@ def render(
 
 
 def zoom(run: str | Path | Picture, path: str | Path, where: Any = None) -> str:
-    """Write the zoom figure, a PNG: nearest and bicubic of the samples drawn, and the field; what it shows, in words.
-
-    `where` is [column, row, size], a position and the pixels along a side; None for the busiest place.
-    """
+    """Write the zoom figure, a PNG, of [column, row, size] or None for the busiest place; what it shows, in words."""
     path = target(path, (".png",))
     picture = run if isinstance(run, Picture) else Picture(run)
     with Image.open(picture.folder / "ground_truth.png") as truth:
@@ -196,8 +185,13 @@ def zoom(run: str | Path | Picture, path: str | Path, where: Any = None) -> str:
     return f"{path}: {words}"
 
 
+def _shades(value: np.ndarray, limit: float, bits: int) -> np.ndarray:
+    level = np.clip((value.astype(float) + 1) / 2, 0, 1)
+    return np.rint((2**bits - 1) * level).astype(f"u{bits // 8}")
+
+
 _DRAWN: dict[str, tuple[Callable[..., np.ndarray], str]] = {  # how a PNG shows a part, and what its colours say
-    "value": (lambda band, limit, bits: shades((band.astype(float) + 1) / 2, bits), ", black to white"),
+    "value": (_shades, ", black to white"),
     "gradient": (lambda band, limit, bits: gradient_picture(band, limit), "; hue: uphill, full colour: {:g}"),
     "laplacian": (lambda band, limit, bits: laplacian_picture(band, limit), "; blue: -{0:g}, white: 0, red: {0:g}"),
 }

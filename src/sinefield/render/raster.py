@@ -1,7 +1,7 @@
 """Picture files written from top to bottom, in memory that does not grow with the picture: PNG, TIFF and NPY.
 
-Pillow holds a whole picture to save it, 768 MB for 16k × 16k pixels in colour, and writes no PNG with 16 bits of
-colour; here only the rows at hand are held.
+The PNG encoder is its own because Pillow holds a whole picture to save it, 768 MB for 16k × 16k pixels in colour, and
+writes no PNG with 16 bits of colour; np.lib.format.open_memmap would leave the whole array resident.
 Every writer takes the file, the picture as bands (rows, W, ...) of `dtype`, its shape (H, W, ...), and words about it.
 """
 
@@ -23,24 +23,6 @@ Bands = Iterable[np.ndarray]
 Shape = tuple[int, ...]
 
 
-def target(path: str | Path, endings: Collection[str] = ()) -> Path:
-    """`path`, as that of a file that can be written; its name ends as `endings` or any writer's, else UserError."""
-    path, endings = Path(path), endings or WRITERS
-    require(path.suffix.lower() in endings, f"{str(path)!r} must end in {', '.join(endings)}")
-    require(path.parent.is_dir(), f"there is no folder {path.parent}; make it first")
-    require(not path.is_dir(), f"{path} is a folder; give the name of a file")
-    return path
-
-
-def shades(level: np.ndarray, bits: int) -> np.ndarray:
-    """Levels as whole numbers of 8 or 16 bits: 0 is black, 1 white; rounded, and clipped beyond.
-
-    >>> shades(np.array([-7, 0, 0.5, 1]), 8), shades(np.array([0.25]), 16)
-    (array([  0,   0, 128, 255], dtype=uint8), array([16384], dtype=uint16))
-    """
-    return np.rint((2**bits - 1) * np.clip(np.asarray(level, dtype=float), 0, 1)).astype(f"u{bits // 8}")
-
-
 def write_png(file: BinaryIO, bands: Bands, shape: Shape, dtype: np.dtype, about: str) -> None:
     """A PNG of uint8 or uint16: (H, W, 1) is grey, (H, W, 3) colour; `about` becomes its text chunk `Description`.
 
@@ -52,28 +34,27 @@ def write_png(file: BinaryIO, bands: Bands, shape: Shape, dtype: np.dtype, about
         file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
 
     height, width, channels = shape
-    colour = {1: 0, 3: 2}[channels]
     file.write(b"\x89PNG\r\n\x1a\n")
-    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, colour, 0, 0, 0))
+    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, {1: 0, 3: 2}[channels], 0, 0, 0))
     chunk(b"tEXt", b"Description\0" + about.encode("latin-1", "replace"))
     deflate, above = zlib.compressobj(), np.zeros((1, width * channels * dtype.itemsize), np.uint8)
     for band in bands:
         rows = band.astype(dtype.newbyteorder(">")).view(np.uint8).reshape(len(band), -1)
-        less_above = rows - np.concatenate([above, rows[:-1]])
+        less_above = np.diff(rows, axis=0, prepend=above)
         above = rows[-1:]
-        if data := deflate.compress(np.insert(less_above, 0, 2, axis=1)):  # each row starts with its filter: 2 is Up
-            chunk(b"IDAT", data)
+        filtered = np.insert(less_above, 0, 2, axis=1).data  # each row starts with its filter: 2 is Up
+        chunk(b"IDAT", deflate.compress(filtered))
     chunk(b"IDAT", deflate.flush())
     chunk(b"IEND", b"")
 
 
 def write_tiff(file: BinaryIO, bands: Bands, shape: Shape, dtype: np.dtype, about: str) -> None:
     """A TIFF of (H, W, C), RGB where C = 3; axes behind the second become one. A BigTIFF from 4 GB on."""
-    height, width, channels = *shape[:2], prod(shape[2:])
+    channels = prod(shape[2:])
     tifffile.imwrite(
         file,
         (row.tobytes() for band in bands for row in band),
-        shape=(height, width, channels) if channels > 1 else (height, width),
+        shape=(*shape[:2], channels) if channels > 1 else shape[:2],
         dtype=dtype,
         rowsperstrip=1,
         photometric="rgb" if channels == 3 else "minisblack",
@@ -94,3 +75,12 @@ def write_npy(file: BinaryIO, bands: Bands, shape: Shape, dtype: np.dtype, about
 
 # By the ending of a file's name: who writes it.
 WRITERS = {".png": write_png, ".tif": write_tiff, ".tiff": write_tiff, ".npy": write_npy}
+
+
+def target(path: str | Path, endings: Collection[str] = WRITERS) -> Path:
+    """`path`, which must be that of a file that can be written."""
+    path = Path(path)
+    require(path.suffix.lower() in endings, f"{str(path)!r} must end in {', '.join(endings)}")
+    require(path.parent.is_dir(), f"there is no folder {path.parent}; make it first")
+    require(not path.is_dir(), f"{path} is a folder; give the name of a file")
+    return path

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import resources
@@ -32,15 +33,12 @@ PANELS = ("table", "curves", "parallel", "effects", "heatmap", "pictures", "deta
 
 
 def build(folders: str | Path | Sequence[str | Path], out: str | Path | None = None, budget: int = BUDGET) -> Path:
-    """Write the comparison of all runs in some folders and below.
+    """Write the comparison of all runs in some folders and below; the file.
 
     Args:
         folders: one or more; searched recursively.
         out: the HTML file; default: dashboard.html in the first folder. Pictures and sounds are linked relative to it.
         budget: bytes of pictures and sounds inside the file; those beyond are linked.
-
-    Returns:
-        The file.
 
     Raises:
         UserError: a folder does not exist, or none holds a run.
@@ -53,10 +51,9 @@ def build(folders: str | Path | Sequence[str | Path], out: str | Path | None = N
     runs = list(find(paths))
     require(bool(runs), f"{', '.join(map(str, paths))}: no run folder in it; give the folder of a run or of a sweep")
     base = os.path.commonpath([os.path.abspath(folder) for folder in paths])
-    media = Media(budget)
+    media, points = Media(budget), max(20, MOST_POINTS // len(runs))
     names, values = knobs.swept(runs)
     shown, monitors = scores(runs)
-    points = max(20, MOST_POINTS // len(runs))
     entries = [_entry(run, media, base, out.parent, points) for run in runs]
     found = {Path(name) for entry in entries for name in entry["media"]}
     page = {
@@ -82,7 +79,7 @@ def _entry(run: RunFolder, media: Media, base: str, home: Path, points: int) -> 
         paths = []
         if not run.problems:  # else they have said it
             run.damage(line(error))
-    seen = {}
+    seen, config = {}, {}
     for path in paths:
         try:
             if (found := media.add(path)) is not None:
@@ -94,7 +91,6 @@ def _entry(run: RunFolder, media: Media, base: str, home: Path, points: int) -> 
     try:
         config = knobs.flat(run.config)
     except ValueError as error:
-        config = {}
         run.damage(str(error))
     about = {k: v for k, v in run.metrics.items() if k in ("device", "versions", "git_commit", "seed")}
     return {
@@ -106,7 +102,7 @@ def _entry(run: RunFolder, media: Media, base: str, home: Path, points: int) -> 
         "history": _thinned(run.history, points),
         "config": config,
         "command": knobs.command(run),
-        "environment": knobs.flat(about | run.where) if about or run.where else {},
+        "environment": knobs.flat(about | run.where),
         "media": seen,
         "sheet": SHEET if (run.folder / SHEET).is_file() else None,
     }
@@ -126,19 +122,15 @@ def _page(page: dict[str, Any], pictures: dict[str, str]) -> str:
     style = (assets / "page.css").read_text("utf-8")
     parts = "\n".join((assets / f"{name}.js").read_text("utf-8") for name in SHARED + PANELS)
     script = f'"use strict";\n(() => {{\n{parts}\n}})();\n'
-    html = (assets / "page.html").read_text("utf-8")
-    for name, text in {
+    texts = {
         "style-hash": _hash(style),
         "script-hash": _hash(script),
         "style": style,
         "script": script,
         "pictures": _json(pictures),
-        "runs": _json(page),  # last: what stands in it is not looked at again
-    }.items():
-        before, mark, after = html.partition(f"%%{name}%%")
-        assert mark, name
-        html = before + text + after
-    return html
+        "runs": _json(page),
+    }
+    return re.sub("%%([a-z-]+)%%", lambda mark: texts[mark[1]], (assets / "page.html").read_text("utf-8"))
 
 
 def _json(value: Any) -> str:

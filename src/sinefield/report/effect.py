@@ -4,28 +4,24 @@
     at equal time    P(case, t) - P(baseline, t), interpolated in log t between the baseline's runs of several lengths
     to the spline    P(case) - P(spline)
 
-P is `psnr_off_grid` in dB, t the seconds spent in optimizer steps, the median over all runs of a case and length, which
-cost the same but for what else the machine did. Every difference is taken within one picture and one seed, averaged
-over seeds, and given as mean and standard deviation over pictures.
+P is `psnr_off_grid` in dB, t the seconds spent in optimizer steps, the median over all runs of a case and length.
+Every difference is taken within one picture and one seed, averaged over seeds, and given as mean and standard deviation
+over pictures.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median, stdev
-from typing import Any
+from typing import NamedTuple
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from sinefield.errors import UserError, require
 from sinefield.report import markdown
+from sinefield.report.figures import chart
 from sinefield.report.knobs import overridden
 from sinefield.report.runs import read as parsed
 
@@ -36,16 +32,8 @@ COLOURS = ("#000000", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d
 SLACK = 1.1  # the times that are known are extended by this factor at both ends before another counts as outside
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run of a sweep: what was chosen, on what, and what came of it.
-
-    Attributes:
-        case: the overrides that are compared, "loss=value data.continuous=false".
-        picture, seed, steps: of the run.
-        seconds: in optimizer steps.
-        psnr, spline: dB between the samples, of the field and of the spline.
-    """
+class Run(NamedTuple):
+    """A finished run: the overrides compared, picture, seed, steps, their seconds; dB between of field and spline."""
 
     case: str
     picture: str
@@ -57,11 +45,7 @@ class Run:
 
 
 def read(folder: str | Path) -> list[Run]:
-    """The finished runs of a sweep's folder, each a folder in it.
-
-    Raises:
-        UserError: none is there, one cannot be read, or one has no PSNR between its samples.
-    """
+    """The finished runs in a sweep's folder; UserError: none is there, or one lacks what is compared."""
     folders = [parsed(file.parent) for file in sorted(Path(folder).glob("*/metrics.json"))]
     require(bool(folders), f"{folder} holds no finished runs; give the folder of a sweep")
     for one in folders:
@@ -70,61 +54,53 @@ def read(folder: str | Path) -> list[Run]:
             raise UserError(f"{one.folder} cannot be read: {wrong}; remove it, or run it again")
         scored = all(isinstance(one.metrics.get(name), int | float) for name in SCORES)
         require(scored, f"{one.folder} has no PSNR between its samples; sweep over pictures with signal.holdout=true")
-    found, chosen = [one.metrics for one in folders], [_texts(overridden(one)) for one in folders]
+    chosen = [
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in overridden(one).items()}
+        for one in folders
+    ]
     keys = list(dict.fromkeys(key for options in chosen for key in options if key not in (*PAIRED, LENGTH)))
     compared = [key for key in keys if len({options.get(key) for options in chosen}) > 1]
     return [
         Run(
-            case=" ".join(f"{key}={options.get(key, '-')}" for key in compared),
-            picture=options.get("signal.path", "").rpartition(":")[2],
-            seed=options.get("seed", ""),
-            steps=metrics["steps"],
-            seconds=metrics["fit_seconds"],
-            psnr=metrics["psnr_off_grid"],
-            spline=metrics["psnr_off_grid_spline"],
+            " ".join(f"{key}={options.get(key, '-')}" for key in compared),
+            options.get("signal.path", "").rpartition(":")[2],
+            options.get("seed", ""),
+            *(one.metrics[name] for name in (*COSTS, *SCORES)),
         )
-        for metrics, options in zip(found, chosen, strict=True)
+        for one, options in zip(folders, chosen, strict=True)
     ]
 
 
-def _texts(options: dict[str, Any]) -> dict[str, str]:
-    """Overrides as one would type them."""
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
-
-
 def table(runs: list[Run], baseline: str) -> str:
-    """The differences of all cases and lengths in Markdown.
-
-    Raises:
-        UserError: no run is of the baseline.
-    """
+    """The differences of all cases and lengths in Markdown; UserError where no run is of the baseline."""
     cases = list(dict.fromkeys(run.case for run in runs))
-    if baseline not in cases:
-        raise UserError(f"there is no case {baseline!r}; choose the baseline from: {'; '.join(cases)}")
+    require(baseline in cases, f"there is no case {baseline!r}; choose the baseline from: {'; '.join(cases)}")
     groups: dict[tuple[str, int], list[Run]] = defaultdict(list)
-    for run in runs:
-        groups[run.case, run.steps].append(run)
-    seconds = {key: median(run.seconds for run in group) for key, group in groups.items()}
     base: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for run in runs:
+        groups[run.case, run.steps].append(run)
         if run.case == baseline:
             base[run.picture, run.seed][run.steps] = run.psnr
-    lines = []
+    seconds = {key: median(run.seconds for run in group) for key, group in groups.items()}
+    rows = []
     for case, steps in sorted(groups, key=lambda key: (key[0] != baseline, key)):
         here, spent = groups[case, steps], seconds[case, steps]
-        rivals = [(run, base[run.picture, run.seed]) for run in here]
-        timed = [(run, at_time({seconds[baseline, n]: psnr for n, psnr in of.items()}, spent)) for run, of in rivals]
-        columns = [
-            spread([(run, run.psnr - of[steps]) for run, of in rivals if steps in of], complete=len(here)),
-            spread([(run, run.psnr - other) for run, other in timed if other is not None], complete=len(here)),
-            spread([(run, run.psnr - run.spline) for run in here], complete=len(here)),
-        ]
-        seeds = [stdev(values) for values in _by_picture((run, run.psnr) for run in here) if len(values) > 1]
-        noise = f"{fmean(seeds):.2f}" if seeds else "-"
-        psnr = fmean(run.psnr for run in here)
-        lines.append((case, f"{steps:,}", f"{spent:.1f}", f"{psnr:.2f} dB", *columns, noise))
-    differences = ["at equal steps", "at equal time", "to the spline"]
-    return markdown.table(["case", "steps", "seconds", "PSNR between", *differences, "sd of seeds"], lines)
+        rivals = [base[run.picture, run.seed] for run in here]
+        timed = [at_time({seconds[baseline, n]: psnr for n, psnr in of.items()}, spent) for of in rivals]
+        seeds = [stdev(values) for values in _by_picture(here, [run.psnr for run in here]) if len(values) > 1]
+        rows.append(
+            {
+                "case": case,
+                "steps": steps,
+                "seconds": f"{spent:.1f}",
+                "PSNR between": f"{fmean(run.psnr for run in here):.2f} dB",
+                "at equal steps": spread(here, [of.get(steps) for of in rivals]),
+                "at equal time": spread(here, timed),
+                "to the spline": spread(here, [run.spline for run in here]),
+                "sd of seeds": f"{fmean(seeds):.2f}" if seeds else "-",
+            }
+        )
+    return markdown.table(rows)
 
 
 def at_time(known: dict[float, float], seconds: float) -> float | None:
@@ -139,29 +115,27 @@ def at_time(known: dict[float, float], seconds: float) -> float | None:
     return float(np.interp(np.log(seconds), np.log(times), [known[time] for time in times]))
 
 
-def spread(pairs: list[tuple[Run, float]], complete: int) -> str:
-    """The mean over pictures of the seeds' means, with its standard deviation; "-" unless all runs are there."""
-    if len(pairs) < complete:
+def spread(runs: list[Run], rivals: list[float | None]) -> str:
+    """The mean over pictures of the seeds' mean gain over a rival, with its deviation; "-" where a rival is missing."""
+    gains = [run.psnr - rival for run, rival in zip(runs, rivals, strict=True) if rival is not None]
+    if len(gains) < len(runs):
         return "-"
-    means = [fmean(values) for values in _by_picture(pairs)]
+    means = [fmean(values) for values in _by_picture(runs, gains)]
     return f"{fmean(means):+.2f}" + (f" ± {stdev(means):.2f}" if len(means) > 1 else "")
 
 
-def _by_picture(pairs: Iterable[tuple[Run, float]]) -> list[list[float]]:
+def _by_picture(runs: list[Run], values: list[float]) -> list[list[float]]:
     found: dict[str, list[float]] = defaultdict(list)
-    for run, value in pairs:
+    for run, value in zip(runs, values, strict=True):
         found[run.picture].append(value)
     return list(found.values())
 
 
 def figure(runs: list[Run], path: str | Path) -> None:
     """A panel per length: every run's PSNR between the samples, less the spline's, picture by picture."""
-    cases, pictures = (sorted(set(names)) for names in zip(*((r.case, r.picture) for r in runs), strict=True))
-    lengths = sorted({run.steps for run in runs})
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 8, "axes.linewidth": 0.5}):
-        drawing = Figure(figsize=(4.6 * len(lengths) + 0.6, 4.2), dpi=150, facecolor="white", layout="constrained")
-        canvas = FigureCanvasAgg(drawing)
-        panels = np.atleast_1d(drawing.subplots(1, len(lengths), sharey=True))
+    cases, pictures, lengths = (sorted({getattr(r, name) for r in runs}) for name in ("case", "picture", "steps"))
+    with chart(Path(path), 4.6 * len(lengths) + 0.6, 4.2) as drawing:
+        panels = drawing.subplots(1, len(lengths), sharey=True, squeeze=False)[0]
         for axes, steps in zip(panels, lengths, strict=True):
             axes.axhline(0, color="0.4", linewidth=0.8, linestyle="--")
             for number, case in enumerate(cases):
@@ -175,5 +149,3 @@ def figure(runs: list[Run], path: str | Path) -> None:
         panels[0].set_ylabel("PSNR between the samples, less the spline's / dB")
         handles, labels = panels[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=1 + len(lengths), fontsize=8, frameon=False)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        canvas.print_png(path)

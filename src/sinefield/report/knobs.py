@@ -26,16 +26,11 @@ def typed(value: Any) -> Value:
     >>> [typed(v) for v in ("1e-3", "256", "true", "null", "skimage\\\\:camera", [1, 2], "nan")]
     [0.001, 256, True, None, 'skimage:camera', '[1, 2]', 'nan']
     """
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float):
-        return value if abs(value) < math.inf else str(value)  # JSON has neither NaN nor infinity
-    if not isinstance(value, str):
-        return json.dumps(value, default=str) if isinstance(value, list | tuple | dict) else str(value)
-    return _typed_text(value)
-
-
-def _typed_text(value: str) -> Value:
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=str)
+    if not isinstance(value, str):  # JSON has neither NaN nor infinity
+        plain = value is None or (isinstance(value, int | float) and abs(value) < math.inf)
+        return value if plain else str(value)
     constants: dict[str, Value] = {"true": True, "false": False, "null": None}
     if value.lower() in constants:
         return constants[value.lower()]
@@ -72,12 +67,13 @@ def swept(runs: Sequence[RunFolder]) -> tuple[list[str], list[dict[str, Value]]]
             found |= {key: value for key, value in run.choices().items() if key in found}
         options |= {key: typed(value) for key, value in found.items() if value is not _ABSENT}
     readable = [o for o, run in zip(chosen, runs, strict=True) if run.overrides or run.config]  # not what is in ruins
-    knobs = [key for key in keys if len({_distinct(options.get(key, _ABSENT)) for options in readable}) > 1]
+
+    def differs(key: str) -> bool:
+        values = [options.get(key, _ABSENT) for options in readable]
+        return len({(isinstance(value, bool), value) for value in values}) > 1  # True == 1
+
+    knobs = [key for key in keys if differs(key)]
     return knobs, [{key: options[key] for key in knobs if key in options} for options in chosen]
-
-
-def _distinct(value: Any) -> tuple[bool, Any]:
-    return isinstance(value, bool), value  # True == 1
 
 
 def _configured(config: Any, key: str) -> Any:

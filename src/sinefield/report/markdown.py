@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells under their heads.
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows under the names of their entries; a float has three digits, or all of those before the point.
 
-    >>> print(table(["a", "b"], [["1", "2"]]))
-    | a | b |
-    |---|---|
-    | 1 | 2 |
+    >>> print(table([{"case": "a", "points": 1234}, {"case": "b", "gain": 0.12345}]))
+    | case | points | gain |
+    |---|---|---|
+    | a | 1,234 | - |
+    | b | - | 0.123 |
     """
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [[name.replace("_", " ") for name in names], *([_cell(row.get(name)) for name in names] for row in rows)]
+    head, *body = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, "|" + "---|" * len(names), *body])
 
 
-def columns(found: Iterable[dict[str, Any]], *forms: tuple[str, str, str]) -> str:
-    """One row per dict, one column per (head, key, format of the value).
-
-    >>> print(columns([{"n": 1234}], ("count", "n", ",d")))
-    | count |
-    |---|
-    | 1,234 |
-    """
-    rows = ([format(row[key], form) for _, key, form in forms] for row in found)
-    return table([head for head, _, _ in forms], rows)
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value) or 1)))}f}"
+    return "-" if value is None else value if isinstance(value, str) else f"{value:,}"

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,14 +27,9 @@ TYPES = {
 ELEMENTS = {"image": "img", "audio": "audio", "video": "video"}  # what of HTML shows them, in the order of the page
 # What most runs have comes first; whatever else a folder holds follows by name.
 FIRST = (
-    "ground_truth",
-    "reconstruction",
-    "error",
-    "gradient_signal",
-    "gradient_field",
-    "laplacian_signal",
+    "ground_truth", "reconstruction", "error", "gradient_signal", "gradient_field", "laplacian_signal",
     "laplacian_field",
-)
+)  # fmt: skip
 SHEET = "contact_sheet.png"  # all of a run's pictures once more
 SIDE = 256  # pixels; the page shows them smaller, and the whole picture is a click away
 MOST_PIXELS = 2**25  # of a picture that is read: a second or so
@@ -64,13 +60,9 @@ def _kind(path: Path) -> str:
 
 
 class Media:
-    """Collects files; equal ones, such as the truth of a hundred runs, are kept once.
+    """Collects files in `data`, by key as data URIs; equal ones, such as the truth of a hundred runs, are kept once.
 
-    Args:
-        budget: bytes inside the page; what comes after it is spent is linked.
-
-    Attributes:
-        data: key -> data URI.
+    What comes after the budget of bytes is spent is linked.
     """
 
     def __init__(self, budget: int = BUDGET) -> None:
@@ -95,48 +87,45 @@ class Media:
         if path.stat().st_size >= SMALL:
             return None
         content = path.read_bytes()
-        key = _key(content)
-        if key not in self.data and len(content) <= self.left:
-            self._keep(key, TYPES[path.suffix.lower()], content)
-        return key if key in self.data else None
+        return self._kept(content, lambda: content if len(content) <= self.left else None, TYPES[path.suffix.lower()])
 
     def _picture(self, path: Path) -> tuple[str | None, int, int, str] | None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 with Image.open(path, formats=["PNG"]) as picture:
-                    width, height = picture.size
-                    meaning = str(picture.info.get("Description", ""))[:200]
-            if width * height > MOST_PIXELS:
-                return (None, width, height, meaning) if path.stem in FIRST else None
+                    size, meaning = picture.size, str(picture.info.get("Description", ""))[:200]
+            if size[0] * size[1] > MOST_PIXELS:
+                return (None, *size, meaning) if path.stem in FIRST else None
             content = path.read_bytes()
-            key = _key(content)
-            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-                if key not in self.data and self.left > 0:
-                    self._keep(key, "image/webp", _small(picture))
-                elif key not in self.data:
-                    picture.verify()  # checksums alone: a page of thousands of runs must not decode them all
+            return self._kept(content, lambda: self._small(content), "image/webp"), *size, meaning
         except Image.DecompressionBombError:  # even larger
             return (None, 0, 0, "") if path.stem in FIRST else None
         except FileNotFoundError:
             raise
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{path.name} is no whole PNG") from error
-        return key if key in self.data else None, width, height, meaning
 
-    def _keep(self, key: str, kind: str, content: bytes) -> None:
-        self.left -= len(content)
-        self.data[key] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    def _small(self, content: bytes) -> bytes | None:
+        """A small copy of a PNG; None where no room is left."""
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            if self.left <= 0:
+                picture.verify()  # checksums alone: a page of thousands of runs must not decode them all
+                return None
+            small = picture.convert("RGB")
+        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        # Below 100 pixels the blocks of a lossy picture would be seen, and lossless costs little.
+        small.save(file, "WEBP", lossless=max(small.size) < 100, quality=85, method=2)
+        return file.getvalue()
 
-
-def _key(content: bytes) -> str:
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()[:16]
-
-
-def _small(picture: Image.Image) -> bytes:
-    small = picture.convert("RGB")
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    # Below 100 pixels the blocks of a lossy picture would be seen, and lossless costs little.
-    small.save(file, "WEBP", lossless=max(small.size) < 100, quality=85, method=2)
-    return file.getvalue()
+    def _kept(self, content: bytes, shown: Callable[[], bytes | None], kind: str) -> str | None:
+        """The key of a file, whose copy for the page is made once; None where there is no room for it."""
+        key = hashlib.sha1(content, usedforsecurity=False).hexdigest()[:16]
+        if key not in self.data:
+            copy = shown()
+            if copy is None:
+                return None
+            self.left -= len(copy)
+            self.data[key] = f"data:{kind};base64,{base64.b64encode(copy).decode()}"
+        return key

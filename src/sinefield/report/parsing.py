@@ -46,13 +46,11 @@ def parsed_yaml(path: Path) -> Any:
     """A YAML file; ValueError that names the file where it is broken."""
     text = _text(path)
     try:
-        bomb = ("*" in text or len(text) > 10_000) and _grows(text)
-        found = None if bomb else yaml.load(text, _Loader)  # a safe one
+        if ("*" not in text and len(text) <= 10_000) or not _grows(text):
+            return yaml.load(text, _Loader)  # a safe one
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path.name} is no whole YAML: {line(error)}") from error
-    if bomb:
-        raise ValueError(f"{path.name} is larger than any run's")
-    return found
+    raise ValueError(f"{path.name} is larger than any run's")
 
 
 def _grows(text: str) -> bool:
@@ -74,8 +72,8 @@ def parsed_history(path: Path) -> dict[str, list[float | None]]:
         if len(row) != len(rows[0]):
             raise ValueError(f"history.csv, line {number}: {len(row)} of {len(rows[0])} values")
     try:
-        columns = [[float(value) if value else math.nan for value in column] for column in zip(*rows[1:], strict=True)]
+        numbers = [[float(value) if value else math.nan for value in row] for row in rows[1:]]
     except ValueError as error:
         raise ValueError(f"history.csv: {error}") from error
-    finite = ([value if math.isfinite(value) else None for value in column] for column in columns)
-    return dict(zip(rows[0], finite, strict=True))
+    columns = zip(*numbers, strict=True)
+    return {name: [v if math.isfinite(v) else None for v in c] for name, c in zip(rows[0], columns, strict=True)}

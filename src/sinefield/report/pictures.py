@@ -4,9 +4,9 @@ Signal and field share one limit per derivative, so equal colours are equal numb
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,46 +18,30 @@ from sinefield.report.parsing import parsed_json
 from sinefield.system.files import write_atomically
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """What a picture is drawn from: one function (field or signal) sampled on the picture grid.
 
     `value` is (H, W, C) in [-1, 1] with C = 1 or 3 (it may leave the range: clipped for display only), `gradient`
     (H, W, C, 2) per unit of coordinate in the order (d/dx, d/dy) with y down, `laplacian` (H, W, C) per unit².
-    Raises ValueError where the shapes disagree.
     """
 
     value: np.ndarray
     gradient: np.ndarray
     laplacian: np.ndarray
 
-    def __post_init__(self) -> None:
-        shape = self.value.shape
-        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape:
-            raise ValueError(f"value must be (H, W, C) with C = 1 or 3, not {shape}")
-        if self.gradient.shape != (*shape, 2) or self.laplacian.shape != shape:
-            raise ValueError(
-                f"value {shape} needs gradient {(*shape, 2)} and laplacian {shape}, "
-                f"not {self.gradient.shape} and {self.laplacian.shape}"
-            )
-
 
 def write_pictures(
     folder: Path, signal: View, field: View, caption: str, inputs: Mapping[str, np.ndarray] | None = None
 ) -> list[Path]:
-    """Write the seven pictures at their own resolution and `contact_sheet.png`, which shows them all; their paths.
+    """Write the seven pictures of two views of one shape, and `contact_sheet.png`, which shows them all; their paths.
 
     The limits are the 98th percentiles of the signal's |∇| and |Δ|, so that edges are bright although few, and the
     99.5th of the error, each up to the next round number, so that runs of like quality share a scale. Each PNG's
     `Description` says what its colours mean. `inputs` are values (H, W, C) of what the signal was made of: each is
-    written as `input_<name>.png`, and all of them beside signal and field in `merge.png`. Equal input gives equal
-    bytes; every file appears whole or not at all.
+    written as `input_<name>.png`, and all of them beside signal and field in `merge.png`. Equal input, equal bytes.
     """
-    from sinefield.report.beside import side_by_side  # noqa: PLC0415  matplotlib takes half a second to load, and
-    from sinefield.report.sheet import contact_sheet  # noqa: PLC0415  no step of a fit waits for it
+    from sinefield.report.sheet import contact_sheet, side_by_side  # noqa: PLC0415  no step waits for matplotlib
 
-    if signal.value.shape != field.value.shape:
-        raise ValueError(f"signal {signal.value.shape} and field {field.value.shape} must have one shape")
     with np.errstate(invalid="ignore"):  # inf - inf is painted, not warned about
         error = np.asarray(field.value, dtype=float) - signal.value
     slope = _limit(np.hypot(*np.moveaxis(mean(signal.gradient, axis=-2), -1, 0)), percent=98, least=1 / 255)
@@ -107,10 +91,8 @@ def grid(folder: Path) -> tuple[tuple[int, int], int]:
         height, width, every = (integer("grid", n, least=1) for n in (*found["shape"], found["every"]))
     except (OSError, ValueError, TypeError, LookupError, Image.DecompressionBombError) as error:
         raise UserError(f"{folder} is not the run of a picture: {error}") from error
-    told = tuple((n - 1) // every + 1 for n in (height, width)) == drawn
-    require(
-        told, f"{file} does not show every {every}-th of {height} × {width} samples, as metrics.json says; get it again"
-    )
+    fits = tuple((n - 1) // every + 1 for n in (height, width)) == drawn
+    require(fits, f"{file} does not show every {every}-th of {height} × {width} samples (metrics.json); get it again")
     return (height, width), every
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,27 +27,16 @@ STATES = ("finished", "running", "interrupted", "failed", "unfinished", "damaged
 
 @dataclass
 class RunFolder:
-    """One run.
-
-    Attributes:
-        folder: where it is.
-        status: one of `STATES`.
-        problems: a line for each thing that is wrong: what the run failed of, what could not be read.
-        overrides: as typed, ["loss=gradient", "seed=1"].
-        config: the resolved configuration, nested.
-        metrics: metrics.json; of an unfinished run the last row of its history.
-        history: the columns of history.csv; None where a number is not finite.
-        where: host, pid and since, as status.json says.
-    """
+    """One run."""
 
     folder: Path
-    status: str = "unfinished"
-    problems: list[str] = field(default_factory=list)
-    overrides: list[str] = field(default_factory=list)
-    config: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    history: dict[str, list[float | None]] = field(default_factory=dict)
-    where: dict[str, Any] = field(default_factory=dict)
+    status: str = "unfinished"  # one of `STATES`
+    problems: list[str] = field(default_factory=list)  # a line each: what the run failed of, what could not be read
+    overrides: list[str] = field(default_factory=list)  # as typed, ["loss=gradient", "seed=1"]
+    config: dict[str, Any] = field(default_factory=dict)  # resolved, nested
+    metrics: dict[str, Any] = field(default_factory=dict)  # of an unfinished run the last row of its history
+    history: dict[str, list[float | None]] = field(default_factory=dict)  # by column; None where not finite
+    where: dict[str, Any] = field(default_factory=dict)  # host, pid and since, as status.json says
 
     def choices(self) -> dict[str, Any]:
         """The file chosen in each group of conf/ ("loss": "value"), defaults included; {} where Hydra left none."""
@@ -78,17 +68,13 @@ def _below(folder: Path, seen: set[Path], above: tuple[Path, ...]) -> Iterator[R
         seen.add(real)
         if any((folder / mark).is_file() for mark in MARKS):
             yield read(folder)
-        inside = [] if _holds_no_runs(folder) else [Path(entry) for entry in os.scandir(folder) if _to_search(entry)]
+        foreign = (folder / "pyvenv.cfg").is_file() or any(folder.glob("run-*.wandb"))  # their config.yaml is no run's
+        inside = [] if foreign else [Path(entry) for entry in os.scandir(folder) if _to_search(entry)]
     except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 call a loop of links a RuntimeError
         yield RunFolder(folder, "damaged", [line(error)])
         return
     for child in sorted(inside, key=lambda path: _natural(path.name)):
         yield from _below(child, seen, (*above, real))
-
-
-def _holds_no_runs(folder: Path) -> bool:
-    """Whether a folder is W&B's of one run or a virtual environment, whose every config.yaml is somebody else's."""
-    return (folder / "pyvenv.cfg").is_file() or any(folder.glob("run-*.wandb"))
 
 
 def _to_search(entry: os.DirEntry[str]) -> bool:
@@ -102,42 +88,37 @@ def _to_search(entry: os.DirEntry[str]) -> bool:
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
     """A key that sorts "2" before "10"."""
-    parts = "".join(c if c.isascii() and c.isdigit() else f"\0{c}\0" for c in name).split("\0")
-    return [(0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part) for part in parts if part]
+    parts = re.findall(r"[0-9]+|[^0-9]", name)
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts]
 
 
 def read(folder: Path) -> RunFolder:
     """The run in one folder, with whatever of it can be read."""
-    run = RunFolder(folder)
-    problems: list[str] = []
-    composed, resolved = folder / ".hydra" / "config.yaml", folder / "config.yaml"
-    run.config = _attempt(lambda: _table(parsed_yaml(resolved if resolved.exists() else composed)), problems) or {}
+    run, problems = RunFolder(folder), list[str]()
+    config = folder / "config.yaml" if (folder / "config.yaml").exists() else folder / ".hydra" / "config.yaml"
+    metrics = folder / "metrics.json"
+    run.config = _attempt(lambda: _table(parsed_yaml(config)), problems) or {}
     run.overrides = _attempt(lambda: _texts(parsed_yaml(folder / ".hydra" / "overrides.yaml")), problems) or []
     run.history = _attempt(lambda: parsed_history(folder / "history.csv"), problems) or {}
     status = _attempt(lambda: _table(parsed_json(folder / "status.json")), problems) or {}
     run.where = {key: status[key] for key in ("host", "pid", "since") if key in status}
-    if (folder / "metrics.json").exists():
+    if metrics.exists():
         run.status = "finished"
-        run.metrics = _attempt(lambda: _table(parsed_json(folder / "metrics.json")), problems) or {}
+        run.metrics = _attempt(lambda: _table(parsed_json(metrics)), problems) or {}
     else:
-        run.status = _state(folder, status, problems)
+        run.status = state = status.get("state", "unfinished")
+        if state not in STATES:
+            problems.append(f"status.json: unknown state {state!r}"[:200])
+        elif state == "finished":
+            run.status = "unfinished"
+        elif state == "running" and status.get("host") == socket.gethostname() and not locked(folder):
+            run.status = "interrupted"  # its process is gone without a word
         called = {"step": "steps", "seconds": "fit_seconds"}
         run.metrics = {called.get(key, key): values[-1] for key, values in run.history.items()}
         run.problems += [line(status["error"])] if status.get("error") else []
     for problem in problems:
         run.damage(problem)
     return run
-
-
-def _state(folder: Path, status: dict[str, Any], problems: list[str]) -> str:
-    """What a folder without metrics.json is. One of this host whose process is gone without a word was interrupted."""
-    state = status.get("state", "unfinished")
-    if state not in STATES:
-        problems.append(f"status.json: unknown state {state!r}"[:200])
-        return "damaged"
-    if state == "running" and status.get("host") == socket.gethostname():
-        return "running" if locked(folder) else "interrupted"
-    return "unfinished" if state == "finished" else str(state)
 
 
 def _attempt(parse: Callable[[], Any], problems: list[str]) -> Any:

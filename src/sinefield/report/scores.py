@@ -15,21 +15,13 @@ from sinefield.report.runs import RunFolder
 
 
 class Score(NamedTuple):
-    """A number in metrics.json and history.csv.
-
-    Attributes:
-        key: its name there.
-        name: in words.
-        unit: such as dB; "" for none.
-        digits: behind the point; -1 for exponent notation, None for as many as it takes.
-        direction: "max" or "min", whichever is better; "" for neither.
-    """
+    """A number in metrics.json and history.csv."""
 
     key: str
     name: str
     unit: str = ""
-    digits: int | None = None
-    direction: str = ""
+    digits: int | None = None  # behind the point; -1 for exponent notation, None for as many as it takes
+    direction: str = ""  # "max" or "min", whichever is better; "" for neither
 
 
 SCORES = (
@@ -63,11 +55,8 @@ def numbers(metrics: dict[str, Any]) -> dict[str, int | float]:
     >>> numbers({"snr": 30.0, "snr_spline": 28.5, "device": "cpu", "converged": True, "mse": None})
     {'snr': 30.0, 'snr_spline': 28.5, 'snr_gain': 1.5}
     """
-    found = {
-        key: value
-        for key, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # nor NaN
-    }
+    numeric = {key: value for key, value in metrics.items() if type(value) in (int, float)}
+    found = {key: value for key, value in numeric.items() if abs(value) < 1e300}  # nor NaN
     gains = {f"{key}_gain": found[key] - found[f"{key}_spline"] for key in found if f"{key}_spline" in found}
     return found | {key: gain for key, gain in gains.items() if key not in found}
 
@@ -78,10 +67,10 @@ def scores(runs: Sequence[RunFolder]) -> tuple[list[Score], list[str]]:
     First come those that runs say they show, in the order of the runs. A run that does not say what it is judged by is
     judged by its first number that has a direction. A run whose metrics.json describes them wrongly is damaged.
     """
-    said = [_described(run) for run in runs]
+    described = [_described(run) for run in runs]
     values = [numbers(run.metrics) for run in runs]
     found: dict[str, Score] = {}
-    for score in (*(score for own, _ in said for score in own), *SCORES):
+    for score in (*(score for own, _ in described for score in own), *SCORES):
         found.setdefault(score.key, score)
     for score in list(found.values()):
         gain, spline = f"{score.key}_gain", f"{score.key}_spline"
@@ -93,7 +82,7 @@ def scores(runs: Sequence[RunFolder]) -> tuple[list[Score], list[str]]:
         found.setdefault(score.key, score)
     present = [score for score in found.values() if any(score.key in own for own in values)] or [COSTS[0]]
     votes = Counter[str]()
-    for (_, monitor), own in zip(said, values, strict=True):
+    for (_, monitor), own in zip(described, values, strict=True):
         rated = [monitor, *(score.key for score in present if score.direction)]
         votes.update([key for key in rated if key in own][:1])
     return present, [key for key, _ in votes.most_common()] or [present[0].key]

@@ -2,30 +2,25 @@
 
 from collections.abc import Callable, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from sinefield.errors import require
+from sinefield.report.figures import page
 
-DPI = 200
 PANEL = 600  # pixels of the figure along a magnified panel, or somewhat less: a sample is a whole number of them
 ACCENT = "#e8590c"
 Crop = tuple[int, int, int, int]  # left, top, right, bottom in pixels as areas of the picture that is drawn
 
 
 def place(shape: tuple[int, int], zoom: Sequence[float], every: int = 1) -> Crop:
-    """The square of whole pixels drawn around a position, moved to lie inside a picture.
+    """The square of drawn pixels around a position, moved to lie inside a picture of (H, W) samples.
 
-    Args:
-        shape: (H, W), its samples.
-        zoom: x, y and size: the column and row in the middle, and the pixels along a side, 2 at least.
-        every: n, where only every n-th sample is drawn; the square is of those that fit into the size.
+    zoom is x, y and size: the column and row in the middle, and the pixels along a side, 2 at least. Where only every
+    n-th sample is drawn, the square is of those that fit into the size.
 
     >>> place((48, 64), [10, 20, 8]), place((48, 64), [0, 47, 8]), place((48, 64), [10, 20, 8], every=3)
     ((6, 16, 14, 24), (0, 40, 8, 48), (3, 6, 5, 8))
@@ -66,11 +61,11 @@ def zoom_figure(
     All three are drawn on the same points, a whole number s of them per pixel along each side; ticks count samples.
 
     Args:
-        pixels: (H, W, 3) uint8, the samples that are drawn.
-        crop: the place, n × n pixels.
-        field: gives the field there, (s n, s n, 3) uint8 for s.
+        pixels: (H, W, 3) uint8, the samples that are drawn, every n-th along each axis.
+        crop: the place, m × m pixels.
+        field: gives the field there, (s m, s m, 3) uint8 for s.
         caption: a line above.
-        every: n, where those are every n-th along each axis.
+        every: n.
     """
     (height, width), (left, _, right, _) = pixels.shape[:2], crop
     s = PANEL // (right - left)
@@ -90,33 +85,27 @@ def zoom_figure(
     margin, gap, above, below = 70, 80, 130, 100
     first = max(wide, 300)  # room for the words around a tall picture
     total = (margin + first + gap + 3 * side + 2 * gap + 40, above + side + below)
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "axes.linewidth": 0.4}):
-        figure = Figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI, facecolor="white")
-        canvas = FigureCanvasAgg(figure)
+    with page(*total) as drawing:
 
         def show(
-            x: float, y: float, size: tuple[int, int], picture: np.ndarray, area: Crop, words: str, note: str
+            x: float, y: float, picture: np.ndarray, size: tuple[int, int], area: Crop, words: str, note: str
         ) -> Axes:
-            """A panel with its upper left corner at (x, y), in pixels of the figure; the axes count samples."""
-            (w, h), (x0, y0, x1, y1) = size, (every * (edge - 0.5) for edge in area)
-            axes = figure.add_axes((x / total[0], 1 - (y + h) / total[1], w / total[0], h / total[1]))
-            drawn = "auto" if w < picture.shape[1] else "nearest"  # smooth only what is shrunk
-            axes.imshow(picture, aspect="auto", extent=(x0, x1, y1, y0), interpolation=drawn)
+            """A panel with its upper left corner at (x, y); the axes count samples."""
+            x0, y0, x1, y1 = (every * (edge - 0.5) for edge in area)
+            axes = drawing.show(x, y, *size, picture, extent=(x0, x1, y1, y0))
             axes.tick_params(labelsize=6, length=2, width=0.4, color="0.4", labelcolor="0.4")
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(4, integer=True))
             axes.set_title(words, size=9, pad=6)
             axes.set_xlabel(note, size=7, color="0.3", labelpad=4)
             return axes
 
-        figure.text(0.5, 1 - 36 / total[1], caption, size=8.5, ha="center", va="center", parse_math=False)
-        overview = show(
-            margin + (first - wide) / 2, above + (side - high) / 2, (wide, high), pixels, (0, 0, width, height),
-            "picture", f"{width} × {height} samples",
-        )  # fmt: skip
+        drawing.text(total[0] / 2, 36, caption, 8.5)
+        corner, note = (margin + (first - wide) / 2, above + (side - high) / 2), f"{width} × {height} samples"
+        overview = show(*corner, pixels, (wide, high), (0, 0, width, height), "picture", note)
         x = margin + first + gap
         axes = [
-            show(x + k * (side + gap), above, (side, side), picture, crop, words, note)
+            show(x + k * (side + gap), above, picture, (side, side), crop, words, note)
             for k, (words, picture, note) in enumerate(panels)
         ]
         west, north, east, south = (every * (edge - 0.5) for edge in crop)
@@ -124,8 +113,7 @@ def zoom_figure(
         for edge in (north, south):  # from the place in the picture to its magnification
             start, end = (east, edge), (west, edge)
             line = ConnectionPatch(start, end, "data", axesA=overview, axesB=axes[0], color=ACCENT, linewidth=0.5)
-            figure.add_artist(line)
+            drawing.figure.add_artist(line)
         for spine in (spine for panel in axes for spine in panel.spines.values()):
             spine.set(color=ACCENT, linewidth=1)
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        return drawing.pixels()
