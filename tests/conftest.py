@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,9 @@ from skimage.data import camera
 
 os.environ.setdefault("WANDB_MODE", "offline")  # no test may reach out
 torch.set_num_threads(1)  # as with `make test`, whatever the machine has
+# What is installed stays so; every run asks for it, and Lightning for its plugins.
+importlib.metadata.version = cache(importlib.metadata.version)
+importlib.metadata.entry_points = cache(importlib.metadata.entry_points)
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
@@ -40,6 +45,10 @@ def small(choice: str, folder: Path) -> list[str]:
     return [*rest, f"signal.path={folder / 'a.tif'}", "signal.scored=200"]
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests, which the collector need not look through again
+
+
 @pytest.fixture(autouse=True)
 def small_sheet(request) -> Iterator[None]:
     """Runs in this process draw a small contact sheet, whose layout takes as long as all else that a small run does.
@@ -48,6 +57,7 @@ def small_sheet(request) -> Iterator[None]:
     """
     drawn = request.path.parent.name == "report" or request.path.stem in ("test_conf", "test_train")
     with pytest.MonkeyPatch.context() as patch:  # not the test's own, whose turn among its fixtures that would change
+        patch.setattr(os, "fsync", lambda descriptor: None)  # no test cuts the power
         if not drawn and "sinefield.report.pictures" in sys.modules:
             patch.setattr("sinefield.report.sheet.contact_sheet", lambda panels, *arguments: panels["error"])
         yield
