@@ -160,7 +160,7 @@ def test_a_search_s_folder_may_have_any_name(search, tmp_path, name) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["it's", "what?mode=ro", "50%"])
 def test_so_may_the_current_folder(search, tmp_path, monkeypatch, name) -> None:
     (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / name)
