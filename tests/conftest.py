@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
+import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from skimage.data import camera
 
 os.environ.setdefault("WANDB_MODE", "offline")  # no test may reach out
 torch.set_num_threads(1)  # as with `make test`, whatever the machine has
+# What is installed stays so; every run asks for it, and Lightning for its plugins.
+importlib.metadata.version = cache(importlib.metadata.version)
+importlib.metadata.entry_points = cache(importlib.metadata.entry_points)
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
@@ -28,6 +33,7 @@ SMALL = [
     "data.eval_every=2",
     "trainer.accelerator=cpu",
 ]
+DRAWN = ["evaluation", "experiment", "signal"]  # groups of conf/ that change the contact sheet
 UNSIZED = ["signal/large"]  # takes a file as it is
 
 
@@ -40,16 +46,32 @@ def small(choice: str, folder: Path) -> list[str]:
     return [*rest, f"signal.path={folder / 'a.tif'}", "signal.scored=200"]
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests, which the collector need not look through again
+
+
+@cache
+def _commit(ask: Callable[[], str | None]) -> str | None:
+    """Git is asked once, by four processes, and not by every run."""
+    return ask()
+
+
 @pytest.fixture(autouse=True)
 def small_sheet(request) -> Iterator[None]:
     """Runs in this process draw a small contact sheet, whose layout takes as long as all else that a small run does.
 
-    Not in tests of pictures and of the files in conf/, nor where `python train.py` runs in a process of its own.
+    Nor do they ask git each time or wait for the disk. The sheet is drawn in tests of pictures and of the files in
+    conf/ that change it, and wherever `python train.py` runs in a process of its own.
     """
-    drawn = request.path.parent.name == "report" or request.path.stem in ("test_conf", "test_train")
+    drawn = request.path.parent.name == "report" or request.path.stem == "test_train"
+    drawn |= request.node.name.startswith(tuple(f"test_a_yaml_makes_a_finished_run[{group}/" for group in DRAWN))
     with pytest.MonkeyPatch.context() as patch:  # not the test's own, whose turn among its fixtures that would change
+        patch.setattr(os, "fsync", lambda descriptor: None)  # no test cuts the power
         if not drawn and "sinefield.report.pictures" in sys.modules:
             patch.setattr("sinefield.report.sheet.contact_sheet", lambda panels, *arguments: panels["error"])
+        environment = sys.modules.get("sinefield.training.environment")
+        if environment is not None and request.path.stem != "test_environment":
+            patch.setattr(environment, "_git_commit", partial(_commit, environment._git_commit))
         yield
 
 
@@ -64,8 +86,30 @@ def _composed(*overrides: str) -> object:
     """Hydra reads some twenty files for it."""
     from hydra import compose, initialize_config_dir
 
+    keep_files_of_conf()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", list(overrides))
+
+
+@cache
+def keep_files_of_conf() -> None:
+    """Let Hydra read and parse a file of conf/ once in this process, not for every configuration that it composes."""
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # imports the next module once more
+    from hydra._internal.core_plugins.file_config_source import FileConfigSource
+
+    read = FileConfigSource.load_config
+    kept: dict[str, Any] = {}
+
+    def load_config(self: Any, config_path: str) -> Any:
+        if self.path != str(CONF):
+            return read(self, config_path)
+        if config_path not in kept:
+            kept[config_path] = read(self, config_path)
+        return copy.deepcopy(kept[config_path])
+
+    FileConfigSource.load_config = load_config
 
 
 @pytest.fixture
@@ -76,6 +120,8 @@ def sweeper() -> Callable[..., Any]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.plugins import Plugins
     from hydra.types import HydraContext, RunMode
+
+    keep_files_of_conf()
 
     def made(*overrides: str) -> Any:
         with initialize_config_dir(str(CONF), version_base="1.3"):

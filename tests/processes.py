@@ -19,8 +19,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
+from unittest.mock import patch
 
 import torch
 from conftest import ROOT
@@ -28,9 +30,7 @@ from tqdm import tqdm
 
 TRAIN = ROOT / "train.py"
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["sinefield.runs.command", "sinefield.runs.loggers", "sinefield.signals.image", "torch._dynamo"]
-)
+FORKS.set_forkserver_preload(["torch._dynamo", "preload"])
 
 # What a run's time, place, memory and checkout make of metrics.json and the logger's file; nothing else may differ.
 FLEETING = {
@@ -69,6 +69,15 @@ def become(script: Path, arguments: list[str], cwd: Path, environment: dict[str,
         atexit._run_exitfuncs()
 
 
+def fork(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A process that calls the target, forked from one in which `preload.py` was imported."""
+    path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path))):  # all that the server knows of ours
+        process = FORKS.Process(target=target, args=arguments)
+        process.start()
+    return process
+
+
 def _begin(session: bool, *more) -> None:
     if session:
         os.setsid()
@@ -82,8 +91,7 @@ class Fork:
         self._place = tempfile.TemporaryDirectory()
         self._said = [Path(self._place.name, name) for name in ("out", "err")]
         own = dict(os.environ if env is None else env)
-        self._process = FORKS.Process(target=_begin, args=(start_new_session, script, arguments, cwd, own, *self._said))
-        self._process.start()
+        self._process = fork(_begin, start_new_session, script, arguments, cwd, own, *self._said)
         self.pid: int = self._process.pid
 
     @property

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from processes import FORKS, TRAIN, become
+from processes import TRAIN, become, fork
 
 EVENTS = {"os.rename": 1, "os.remove": 0, "os.mkdir": 0, "shutil.rmtree": 0}  # and which argument is the path
 
@@ -124,9 +124,7 @@ class Ended:
 
 def begin(*arguments: str, place: Path, at: int | str = 0, fault: Fault | None = None) -> BaseProcess:
     """Start `train.py` with some arguments in a folder."""
-    process = FORKS.Process(target=_live, args=(list(arguments), place, dict(os.environ), at, fault))
-    process.start()
-    return process
+    return fork(_live, list(arguments), place, dict(os.environ), at, fault)
 
 
 def end(process: BaseProcess, place: Path) -> Ended:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
+from processes import TRAIN, run
 
 from sinefield.errors import UserError
 from sinefield.runs.loggers import Wandb
@@ -141,16 +142,10 @@ def test_a_mode_that_there_is_not_is_one_line(fit, monkeypatch) -> None:
 
 
 def test_wandb_is_imported_only_where_it_is_used(tmp_path) -> None:
-    code = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from conftest import CONF, SMALL
-from hydra import compose, initialize_config_dir
-from pathlib import Path
-from sinefield.runs.train import train
-for logger in ("none", "csv"):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        train(compose("train", [*SMALL, f"logger={{logger}}"]), Path({str(tmp_path)!r}) / logger)
-assert "wandb" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    (tmp_path / "unused.py").write_text(
+        f"import runpy, sys\nrunpy.run_path({str(TRAIN)!r}, run_name='__main__')\nsys.exit('wandb' in sys.modules)\n"
+    )
+    for logger in ("none", "csv"):
+        done = run(*SMALL, f"logger={logger}", f"hydra.run.dir={logger}", script=tmp_path / "unused.py", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / logger / "metrics.json").is_file()

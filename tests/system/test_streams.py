@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
-from processes import TRAIN
+from processes import TRAIN, run
 
 from sinefield.system.streams import Unfailing, unfailing_output
 
@@ -91,10 +91,27 @@ def test_a_file_never_gets_what_is_printed(tmp_path, shell) -> None:
     assert file.read_bytes() == b"checkpoint"
 
 
+CLOSED = """
+import os, runpy, sys
+os.close(2)
+sys.stderr = sys.__stderr__ = None
+runpy.run_path({train!r}, run_name="__main__")
+"""
+
+
+def test_the_command_ends_with_0_where_standard_error_is_closed(tmp_path) -> None:
+    """As Python itself begins there, which is tried every night."""
+    (tmp_path / "closed.py").write_text(CLOSED.format(train=str(TRAIN)))
+    done = run(*SMALL, "logger=none", "hydra.run.dir=run", script=tmp_path / "closed.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    assert not (tmp_path / "run" / "error.txt").exists()
+
+
 @pytest.mark.parametrize(
     "shell",
     [
-        "2>&-",
+        pytest.param("2>&-", marks=pytest.mark.nightly),
         pytest.param(">/dev/full", marks=pytest.mark.nightly),
         pytest.param(">&- 2>&- <&-", marks=pytest.mark.nightly),
         pytest.param("2>/dev/full", marks=pytest.mark.nightly),

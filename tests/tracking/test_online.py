@@ -51,7 +51,7 @@ def test_without_a_server_the_run_goes_on_offline_and_says_so(at_server, tmp_pat
             silent.listen(8)
         at_server(f"http://127.0.0.1:{silent.getsockname()[1]}")
         started = time.perf_counter()
-        metrics, said = train(tmp_path / "run", "logger.patience=2")
+        metrics, said = train(tmp_path / "run", "logger.patience=1")
         assert time.perf_counter() - started < 40
     assert said.count("going on offline; later: python scripts/wandb_sync.py") == 1
     with serving() as later:

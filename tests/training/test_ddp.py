@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMALL
@@ -15,26 +16,29 @@ STEPS = [*SMALL, "trainer.max_steps=8", "data.eval_every=4", "data.batch_size=51
 SLOW = pytest.mark.slow
 
 
-# With squares, circles and constraints beside points.
-@pytest.mark.parametrize("loss", ["laplacian", *(pytest.param(its, marks=SLOW) for its in ("value", "gradient"))])
-def test_two_processes_find_what_one_finds(loss, fit, tmp_path) -> None:
-    folder = tmp_path / "ddp"
-    done = run(*STEPS, f"loss={loss}", "trainer=ddp", f"hydra.run.dir={folder}", cwd=tmp_path)
+def in_two_processes(place: Path, *knobs: str) -> dict:
+    """The metrics of a run, of which the first process alone has written and said something."""
+    folder = place / "ddp"
+    done = run(*knobs, "trainer=ddp", f"hydra.run.dir={folder}", cwd=place)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("PSNR on samples") == 1
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"
-    assert_alike(json.loads((folder / "metrics.json").read_text()), fit(*STEPS, f"loss={loss}"))
     assert (folder / "history.csv").read_text().count("\n") == 3
+    return json.loads((folder / "metrics.json").read_text())
 
 
-@pytest.mark.parametrize("algorithm", ["norm", pytest.param("value", marks=SLOW)])
-def test_two_processes_clip_and_accumulate_as_one_does(algorithm, fit, tmp_path) -> None:
-    knobs = [*STEPS, "loss=gradient", "trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.001"]
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["value", "gradient", "laplacian"])
+def test_two_processes_find_what_one_finds(loss, fit, tmp_path) -> None:
+    assert_alike(in_two_processes(tmp_path, *STEPS, f"loss={loss}"), fit(*STEPS, f"loss={loss}"))
+
+
+# The first with squares, circles and constraints beside points.
+@pytest.mark.parametrize(("loss", "algorithm"), [("laplacian", "norm"), pytest.param("gradient", "value", marks=SLOW)])
+def test_two_processes_clip_and_accumulate_as_one_does(loss, algorithm, fit, tmp_path) -> None:
+    knobs = [*STEPS, f"loss={loss}", "trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.001"]
     knobs += [f"trainer.gradient_clip_algorithm={algorithm}", "+optimizer.eps=0.001"]  # else Adam forgets the clipping
-    folder = tmp_path / "ddp"
-    done = run(*knobs, "trainer=ddp", f"hydra.run.dir={folder}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert_alike(json.loads((folder / "metrics.json").read_text()), fit(*knobs))
+    assert_alike(in_two_processes(tmp_path, *knobs), fit(*knobs))
 
 
 @pytest.mark.slow

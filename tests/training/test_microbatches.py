@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 from discover import distance
-from processes import FORKS
+from processes import fork
 
 from sinefield.core.jet import Jet
 from sinefield.fields.mlp import Siren
@@ -180,8 +180,7 @@ def _in_anomaly_mode(fields: int) -> None:
 @pytest.mark.parametrize("fields", [0, 3])
 def test_anomaly_mode_never_waits_for_ever(fields):
     """It belongs to the whole process, and torch makes its notes under a lock that other threads want."""
-    process = FORKS.Process(target=_in_anomaly_mode, args=(fields,))
-    process.start()
+    process = fork(_in_anomaly_mode, fields)
     process.join(120)
     process.kill()
     process.join()
