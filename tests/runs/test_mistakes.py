@@ -29,8 +29,9 @@ from sinefield.losses.base import Loss
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles
 from sinefield.report import dashboard, effect
+from sinefield.runs import command as commands
 from sinefield.runs import comparison as repeats
-from sinefield.runs import resume_or_repeat, telling
+from sinefield.runs import resume_or_repeat
 from sinefield.runs.train import train
 from sinefield.signals.analytic import Analytic
 from sinefield.signals.image import Image
@@ -310,7 +311,7 @@ def test_results_are_printed_whatever_the_encoding(encoding, finished, tmp_path,
     accept_any_character()
     folder = shutil.copytree(finished, tmp_path / "Käse 二 \udcff")
     metrics = json.loads((folder / "metrics.json").read_text())
-    telling.show(metrics, folder)
+    commands.show(metrics, folder)
     print(render.render(folder, folder / "ω.npy", "laplacian"), render.unit("laplacian", "byte"))
     assert b"PSNR on samples" in output.getvalue()
     assert b"\\u4e8c \xff" in output.getvalue()  # a name that is no text is the bytes that it is made of

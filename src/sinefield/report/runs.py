@@ -34,7 +34,7 @@ class RunFolder:
         problems: a line for each thing that is wrong: what the run failed of, what could not be read.
         overrides: as typed, ["loss=gradient", "seed=1"].
         config: the resolved configuration, nested.
-        metrics: metrics.json; of an unfinished run the last row of its history.
+        metrics: metrics.json; of an unfinished run what its scores are, and the last row of its history.
         history: the columns of history.csv; None where a number is not finite.
         where: host, pid and since, as status.json says.
     """
@@ -112,6 +112,8 @@ def read(folder: Path) -> RunFolder:
     problems: list[str] = []
     composed, resolved = folder / ".hydra" / "config.yaml", folder / "config.yaml"
     run.config = _attempt(lambda: _table(parsed_yaml(resolved if resolved.exists() else composed)), problems) or {}
+    derived = run.config.get("derived")
+    scores = derived.pop("scores", None) if isinstance(derived, dict) else None  # `monitor` and `shown` of metrics.json
     run.overrides = _attempt(lambda: _texts(parsed_yaml(folder / ".hydra" / "overrides.yaml")), problems) or []
     run.history = _attempt(lambda: parsed_history(folder / "history.csv"), problems) or {}
     status = _attempt(lambda: _table(parsed_json(folder / "status.json")), problems) or {}
@@ -122,7 +124,8 @@ def read(folder: Path) -> RunFolder:
     else:
         run.status = _state(folder, status, problems)
         called = {"step": "steps", "seconds": "fit_seconds"}
-        run.metrics = {called.get(key, key): values[-1] for key, values in run.history.items()}
+        run.metrics = scores if isinstance(scores, dict) else {}
+        run.metrics |= {called.get(key, key): values[-1] for key, values in run.history.items()}
         run.problems += [line(status["error"])] if status.get("error") else []
     for problem in problems:
         run.damage(problem)

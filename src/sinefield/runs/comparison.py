@@ -17,11 +17,7 @@ PLACE = ("device", "versions", "git_commit", "extended_at")  # what may explain 
 
 
 def compare(one: str | Path, other: str | Path) -> dict[str, Any]:
-    """What differs between two finished runs, costs left aside.
-
-    Args:
-        one: a run folder.
-        other: one of the same configuration.
+    """What differs between the folders of two finished runs, costs left aside; `UserError` for a broken checkpoint.
 
     Returns:
         identical: whether the next three are empty;
@@ -29,43 +25,40 @@ def compare(one: str | Path, other: str | Path) -> dict[str, Any]:
         history: the steps of the evaluations that differ;
         weights: {checkpoint/tensor: the largest difference of its entries}, None where they have no common shape;
         place: {name: [of one, of other]}, what may explain it: the device, versions, the commit.
-
-    Raises:
-        UserError: a checkpoint cannot be read.
     """
-    one, other = Path(one), Path(other)
-    metrics = _apart(*(json.loads((folder / "metrics.json").read_text()) for folder in (one, other)))
+    folders = (Path(one), Path(other))
+    metrics = _differing(*(json.loads((folder / "metrics.json").read_text()) for folder in folders))
     place = {name: metrics.pop(name) for name in PLACE if name in metrics}
-    history = sorted(_apart(_history(one), _history(other)))
+    tensors = _differing(*_weights(*folders))
     weights = {
         name: None if a is None or b is None or a.shape != b.shape else (a - b).abs().max().item()
-        for name, (a, b) in _apart(*_weights(one, other)).items()
+        for name, (a, b) in tensors.items()
     }
-    found = {"metrics": metrics, "history": history, "weights": weights}
-    return {"identical": not any(found.values()), **found, "place": place}
+    differences = {"metrics": metrics, "history": sorted(_differing(*map(_history, folders))), "weights": weights}
+    return {"identical": not any(differences.values()), **differences, "place": place}
 
 
-def said(differences: dict[str, Any]) -> str:
+def summary(differences: dict[str, Any]) -> str:
     """`compare`'s result in a line."""
     if differences["identical"]:
         return "identical: every weight, score and row of the history"
     scores = [f"{name} {a} -> {b}" for name, (a, b) in differences["metrics"].items()]
     steps = [f"evaluations from step {step} on" for step in differences["history"][:1]]
-    apart = [value for value in differences["weights"].values() if value is not None]
-    weights = [f"weights by up to {max(apart):.3g}"] if apart else []
+    distances = [value for value in differences["weights"].values() if value is not None]
+    weights = [f"weights by up to {max(distances):.3g}"] if distances else []
     place = [f"made with another {name}" for name in differences["place"]]
     return "differs: " + "; ".join([*scores, *steps, *weights, *place])
 
 
-def _apart(one: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, list[Any]]:
+def _differing(one: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, list[Any]]:
     """The entries that are not the same in both; None for one that is missing."""
-    pairs = {key: [one.get(key), other.get(key)] for key in [*one, *(key for key in other if key not in one)]}
-    return {key: pair for key, pair in pairs.items() if key not in COSTS and not _same(*pair)}
+    pairs = {key: [one.get(key), other.get(key)] for key in one | other if key not in COSTS}
+    return {key: pair for key, pair in pairs.items() if not _same(*pair)}
 
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return a.shape == b.shape and torch.equal(a, b)
+        return torch.equal(a, b)
     return type(a) is type(b) and bool(a == b)
 
 
@@ -76,12 +69,9 @@ def _history(folder: Path) -> dict[int, dict[str, str]]:
 
 def _weights(*folders: Path) -> list[dict[str, Tensor]]:
     """The tensors of the checkpoints that all folders have; a field of a stack has no best.ckpt."""
-    names = [name for name in ("last", "best") if all((f / "checkpoints" / f"{name}.ckpt").is_file() for f in folders)]
+    files = [Path("checkpoints", f"{name}.ckpt") for name in ("last", "best")]
+    common = [file for file in files if all((folder / file).is_file() for folder in folders)]
     return [
-        {f"{name}/{key}": tensor for name in names for key, tensor in _state(folder, name).items()}
+        {f"{file.stem}/{key}": tensor for file in common for key, tensor in read(folder / file)["state_dict"].items()}
         for folder in folders
     ]
-
-
-def _state(folder: Path, name: str) -> dict[str, Tensor]:
-    return dict(read(folder / "checkpoints" / f"{name}.ckpt")["state_dict"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,15 +21,12 @@ if TYPE_CHECKING:
 
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
-    """The field of a finished run, as a plain module in evaluation mode on the CPU.
+    """The field of a finished run: a module, in evaluation mode on the CPU, from (..., D) to (..., C) in [-1, 1].
 
     Args:
         folder: the run folder.
         checkpoint: "last" for the final weights, "best" for those with the best score that the run is judged by.
         trust: packages beside this one whose classes the folder's configuration may ask for.
-
-    Returns:
-        A module that maps (..., D) coordinates to (..., C) values in [-1, 1] and answers ``jet(x, order)``.
 
     Raises:
         UserError: the folder holds no finished run, it asks for what no run needs, or the checkpoint cannot be read.
@@ -42,11 +39,7 @@ def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = 
 
 
 def weights(folder: str | Path, checkpoint: str = "last") -> tuple[Path, dict[str, Tensor]]:
-    """The file with the weights of a finished run, and the tensors in it by their names in the field.
-
-    Raises:
-        UserError: the folder holds no finished run, or one of several fields, or the checkpoint cannot be read.
-    """
+    """The file with the weights of a finished run of one field, and the tensors in it by their names in the field."""
     folder = Path(folder)
     require((folder / "metrics.json").is_file(), f"{folder} holds no finished run (no metrics.json in it)")
     several = folder / "fields"
@@ -62,15 +55,11 @@ def build_field(node: Any) -> CoordinateMLP:
         node = node.copy()
         OmegaConf.set_struct(node, False)
         node.pop("init", None)
-    return cast("CoordinateMLP", build(node))
+    return build(node)
 
 
 def initialise(field: CoordinateMLP, folder: Any) -> None:
-    """Give a field the weights with which another run ended, `field.init`.
-
-    Raises:
-        UserError: as `weights`, or a tensor does not fit.
-    """
+    """Give a field the weights with which another run ended, `field.init`; `UserError` where one does not fit."""
     require(isinstance(folder, str | Path), f"field.init must be the folder of a finished run, not {folder!r}")
     _, state = weights(folder)
     own = field.state_dict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig
@@ -20,26 +20,10 @@ if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
 
-class Problem(NamedTuple):
-    """What a run is about.
-
-    Attributes:
-        signal: what is fitted.
-        field: by what.
-        loss: how it is compared.
-        mean_squares: what each term of the loss is relative to, by its name.
-        evaluations: how it is scored; one for each field of a stack.
-    """
-
-    signal: Signal
-    field: CoordinateMLP
-    loss: Loss
-    mean_squares: dict[str, torch.Tensor]
-    evaluations: list[Evaluation]
-
-
-def build_problem(config: DictConfig, start: bool = True) -> Problem:
-    """The objects of a configuration; `config.derived` is filled in.
+def build_problem(
+    config: DictConfig, start: bool = True
+) -> tuple[Signal, CoordinateMLP, Loss, dict[str, torch.Tensor], list[Evaluation]]:
+    """Signal, field, loss, mean square of each term, evaluation of each field; `config.derived` is filled in.
 
     A signal of several that lie side by side is fitted by a stack of fields, which all start alike: from the seed, or
     from the weights of the run `field.init`, unless `start` is False since a checkpoint has others.
@@ -56,16 +40,16 @@ def build_problem(config: DictConfig, start: bool = True) -> Problem:
     require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")
     loss = build(config.loss)
     evaluations = [build(config.evaluation, signal=part, loss=loss) for part in own]
-    mean_squares = {name: term.mean_square(own[0]) for name, term in loss.terms.items()}
+    config.derived = {**config.derived, "scores": evaluations[0].described()}  # read by the dashboard until the end
+    mean_squares = {name: torch.stack([term.mean_square(part) for part in own]) for name, term in loss.terms.items()}
     if signal.components():
         field = stack_fields([field] * len(own))
-        mean_squares = {
-            name: torch.stack([term.mean_square(part) for part in own]) for name, term in loss.terms.items()
-        }
+    else:
+        mean_squares = {name: value[0] for name, value in mean_squares.items()}
     require(
         loss.order <= field.max_order,
         f"this loss looks at derivatives of order {loss.order}, and those of "
         f"{type(field.activation).__name__} vanish almost everywhere from order {field.max_order + 1} on; "
         f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
     )
-    return Problem(signal, field, loss, mean_squares, evaluations)
+    return signal, field, loss, mean_squares, evaluations

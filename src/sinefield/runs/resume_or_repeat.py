@@ -14,14 +14,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from sinefield.errors import UserError, integer, require
-from sinefield.runs import trusted_config as saved
-from sinefield.runs.comparison import compare, said
+from sinefield.runs import trusted_config
+from sinefield.runs.command import reraise_for_hydra, show
+from sinefield.runs.comparison import compare, summary
 from sinefield.runs.configuration import anchor_paths
 from sinefield.runs.fingerprints import require_unchanged
 from sinefield.runs.folders import new_folder
-from sinefield.runs.rank import set_rank
-from sinefield.runs.telling import reraise_for_hydra, show
 from sinefield.runs.train import train
+from sinefield.runs.trainer import set_rank
 from sinefield.system.files import remove_temporary_files, write_atomically, writing
 from sinefield.system.status import read
 from sinefield.system.streams import unfailing_output
@@ -33,7 +33,7 @@ REPORT = "repeat.json"  # marks a run as the repetition of another, and says in 
 
 @unfailing_output()
 def resume(folder: str | Path, trust: Collection[str] = (), max_steps: int | None = None) -> None:
-    """Go on with an interrupted run in its own folder, with its own saved configuration; what is said is `main`'s.
+    """Go on with an interrupted run in its own folder, with its own saved configuration, and print as `main` does.
 
     A repetition is compared in the end, where it has not been.
 
@@ -44,21 +44,21 @@ def resume(folder: str | Path, trust: Collection[str] = (), max_steps: int | Non
     """
     folder = Path(folder)
     with reraise_for_hydra(folder):
-        finished, of = read(folder)["state"] == "finished", _repeated(folder)
+        finished, original = read(folder)["state"] == "finished", _repeated(folder)
         nothing = f"{folder} is finished; there is nothing to resume, unless trainer.max_steps=… makes it longer"
-        require(of is not None or max_steps is not None or not finished, nothing)
-        config, texts = saved.read(folder, trust), dict[str, str]()
+        require(original is not None or max_steps is not None or not finished, nothing)
+        config, texts = trusted_config.read(folder, trust), dict[str, str]()
         if max_steps is not None:
-            require(of is None, f"{folder} repeats {of} and takes as many steps; resume={folder} alone goes on")
+            steps = f"{folder} repeats {original} and takes as many steps; resume={folder} alone goes on"
+            require(original is None, steps)
             step = _steps_taken(folder)
             require(max_steps >= step + finished, f"{folder} has taken {step} steps; give trainer.max_steps more")
-            config, texts = saved.lengthened(folder, max_steps, trust)
+            config, texts = trusted_config.lengthened(folder, max_steps, trust)
         set_rank(config)
         if max_steps is not None or not finished:
-            metrics = _train_where_started(config, folder, texts)
-            show(metrics, folder)
-        if of is not None and max_steps is None and is_rank_zero():
-            _report(folder, of)
+            show(_train_where_started(config, folder, texts), folder)
+        if original is not None and is_rank_zero():
+            _report(folder, original)
 
 
 def _steps_taken(folder: Path) -> int:
@@ -73,10 +73,9 @@ def _steps_taken(folder: Path) -> int:
 
 def _train_where_started(config: DictConfig, folder: Path, texts: dict[str, str]) -> dict[str, Any]:
     """Go on, with the relative paths of pictures as they were meant where the run was started."""
-    start = saved.started_in(folder)
+    start = trusted_config.started_in(folder)
     if start is not None:
-        for name in ("signal", "field"):  # its files, and field.init
-            anchor_paths(config.get(name), Path(start), missing_here=True)
+        anchor_paths(config, Path(start), missing_here=True)
     try:
         return train(config, folder, resume=True, texts=texts)
     except UserError as error:
@@ -95,11 +94,9 @@ def repeat(folder: str | Path, into: str | Path | None, trust: Collection[str] =
     """
     folder, into = Path(folder), None if into is None else Path(into)
     with reraise_for_hydra():
-        config = saved.read(folder, trust)
-        require(
-            read(folder)["state"] == "finished",
-            f"{folder} is not finished, so there is nothing to compare with; resume={folder} goes on with it",
-        )
+        config = trusted_config.read(folder, trust)
+        nothing = "is not finished, so there is nothing to compare with"
+        require(read(folder)["state"] == "finished", f"{folder} {nothing}; resume={folder} goes on with it")
         require_unchanged(folder)
         several = set_rank(config)
         if into is None:
@@ -111,8 +108,6 @@ def repeat(folder: str | Path, into: str | Path | None, trust: Collection[str] =
             sys.argv.append(f"hydra.run.dir={into}")  # for the further processes of this run, which Lightning starts so
         elif is_rank_zero():
             require(not into.exists(), f"{into} is there already; choose another hydra.run.dir")
-            with writing(into):
-                into.mkdir(parents=True)
         if is_rank_zero():  # they find the folder, and go on in it with this one
             with writing(into):
                 into.mkdir(parents=True, exist_ok=True)
@@ -127,16 +122,17 @@ def _repeated(folder: Path) -> Path | None:
     """The run that the one in this folder repeats, unless they have been compared."""
     file = folder / REPORT
     try:
-        found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"identical": None}
-        return None if "identical" in found else Path(found["of"])
+        report: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"identical": None}
+        return None if "identical" in report else Path(report["of"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{file} does not say what is repeated; remove it, and nothing will be compared") from error
 
 
-def _report(folder: Path, of: Path) -> None:
+def _report(folder: Path, original: Path) -> None:
     """Compare a finished repetition with what it repeats; what a killed process was writing is removed."""
     remove_temporary_files(folder)
-    require(read(of)["state"] == "finished", f"{of}, which this run repeats, is gone; there is nothing to compare")
-    differences = compare(of, folder)
-    write_atomically(folder / REPORT, (json.dumps({"of": str(of), **differences}, indent=2) + "\n").encode())
-    print(f"repeats            {of}", said(differences), sep="\n")
+    require(read(original)["state"] == "finished", f"{original}, which this run repeats, is gone; nothing is compared")
+    differences = compare(original, folder)
+    report = {"of": str(original), **differences}
+    write_atomically(folder / REPORT, (json.dumps(report, indent=2) + "\n").encode())
+    print(f"repeats            {original}", summary(differences), sep="\n")

@@ -19,22 +19,23 @@ def stoppable(stop: Callable[[], None]) -> Iterator[None]:
 
     A job in this very process has its own handlers over these while it runs.
     """
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def leave(signum: int, frame: FrameType | None) -> None:
-        for number in signals:
-            signal.signal(number, before[number])
+        restore()
         stop()
         raise Interrupted(signum)
 
-    for number in signals:
+    for number in before:
         signal.signal(number, leave)
     try:
         yield
     finally:
-        for number in signals:
-            signal.signal(number, before[number])
+        restore()
 
 
 def conclude(jobs: Sequence[Job], folder: Path) -> list[str]:
