@@ -1,7 +1,5 @@
 """A search for the best knobs; see conf/sweep/search.yaml."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

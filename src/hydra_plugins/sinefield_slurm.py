@@ -1,7 +1,5 @@
 """Slurm, by submitit, for jobs that may be killed; see conf/hydra/launcher/slurm.yaml."""
 
-from __future__ import annotations
-
 import subprocess
 import time
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 This is the package in which Hydra looks for sweepers and launchers. It imports little: Hydra reads it at every start.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from sinefield.runs.folders import log_files
-from sinefield.sweep.jobs import OPEN, Job, named, stop, table
+from sinefield.sweep.jobs import OPEN, Job, conclude, named, stop, stoppable, table
 
 ATTEMPTS = 2  # a job whose process died without a word is tried once more: a neighbour may have taken it along
 
@@ -104,8 +102,7 @@ class ResumableSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run what is not finished; a table of all jobs and the dashboard, whatever happens; raises if one is left."""
-        from sinefield.runs.fingerprints import changed  # noqa: PLC0415  they are needed only now
-        from sinefield.sweep.ending import conclude, stoppable  # noqa: PLC0415
+        from sinefield.runs.fingerprints import changed  # noqa: PLC0415  needed only now
 
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)

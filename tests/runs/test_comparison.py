@@ -13,7 +13,7 @@ from hydra.errors import CompactHydraException
 from processes import assert_same, known, run
 
 from sinefield.runs import resume_or_repeat
-from sinefield.runs.comparison import compare, summary
+from sinefield.runs.resume_or_repeat import compare, summary
 
 
 def test_a_repetition_from_the_command_line_is_identical_and_the_original_untouched(fit, tmp_path) -> None:

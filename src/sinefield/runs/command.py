@@ -1,7 +1,5 @@
 """What `python train.py` does with a configuration, at a terminal or as a job of a sweep, and what it prints."""
 
-from __future__ import annotations
-
 import ctypes
 import multiprocessing
 import os

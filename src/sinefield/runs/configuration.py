@@ -1,7 +1,5 @@
 """From config nodes to objects, with every mistake as one line."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator
@@ -35,9 +33,7 @@ def build(node: Any, **more: Any) -> Any:
 def build_optimizer(config: DictConfig, steps: int, several: bool) -> tuple[Any, Any]:
     """What makes the optimizer of one field, or several, and its schedule or None; each has taken a step by then.
 
-    Args:
-        steps: of the run, all of which the schedule must know a rate for.
-        several: whether it is of several fields.
+    The schedule must know a rate for all `steps` of the run.
     """
     optimizer, scheduler = build(config.optimizer), build(config.scheduler)
     with as_user_error(_refused("optimizer", config)):
@@ -92,7 +88,7 @@ def as_user_error(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def out_of_memory_as_user_error() -> Iterator[None]:
+def explain_no_memory() -> Iterator[None]:
     """Turn the end of memory, of the machine's or of an accelerator's, into a `UserError` that names what takes it."""
     try:
         yield

@@ -1,7 +1,5 @@
 """Whether the files that a run has read are still the same: a digest of each is in its config.yaml, derived.files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ Hydra itself would write `.hydra/` and open a log file as soon as it has compose
 there. Here it only makes the folder; `Status` writes the rest for the process that owns it.
 """
 
-from __future__ import annotations
-
 import math
 from contextlib import suppress
 from pathlib import Path

@@ -1,23 +1,17 @@
 """The field of a finished run, from its folder."""
 
-from __future__ import annotations
-
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
 from sinefield.errors import require
+from sinefield.fields.mlp import CoordinateMLP
 from sinefield.runs import trusted_config
 from sinefield.runs.configuration import build
 from sinefield.training import checkpoints
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from torch import Tensor, nn
-
-    from sinefield.fields.mlp import CoordinateMLP
 
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:

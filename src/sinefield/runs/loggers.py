@@ -1,7 +1,5 @@
 """Lightning's loggers, which also `show` a run's pictures and `close` it as what it was; one process has them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,26 +1,22 @@
 """How a run folder begins, and what a fit leaves in it: pictures, figures, a run folder for every field of a stack."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from sinefield.evaluation.base import Evaluation, Scores, mean
+from sinefield.fields.mlp import CoordinateMLP
 from sinefield.fields.stack import select_fields
+from sinefield.signals.base import Signal
 from sinefield.system.files import write_atomically, write_texts, writing
 from sinefield.training.callbacks import History, write_rows
 from sinefield.training.checkpoints import AtomicCheckpoints
 from sinefield.training.module import FieldModule
-
-if TYPE_CHECKING:
-    from sinefield.fields.mlp import CoordinateMLP
-    from sinefield.signals.base import Signal
 
 Figures = dict[str, Any]
 
@@ -29,13 +25,7 @@ def begin(folder: Path, config: dict[str, Any], anew: bool, texts: Mapping[str, 
     """Write config.yaml and remove an earlier failure's traceback; anew, also all else that a failed run has left.
 
     Its checkpoint must never meet this configuration, nor its rows at W&B those to come. A run that is made longer is
-    no finished one from here on.
-
-    Args:
-        folder: of the run.
-        config: resolved.
-        anew: not from a checkpoint.
-        texts: further files, by name.
+    no finished one from here on. `texts` are further files, by name.
     """
     kept = folder / "checkpoints"
     if anew:
@@ -80,12 +70,8 @@ def conclude(
     """Draw a finished fit; its figures, which are the means over the fields of a stack, and its pictures by name.
 
     Each field k of a stack leaves ``fields/<name>/``: config.yaml, by which it would be fitted alone, history.csv,
-    checkpoints/last.ckpt, pictures and, last, metrics.json.
-
-    Args:
-        config: of the run, resolved.
-        costs: what the run took, for all its fields together.
-        used: seconds and memory by now, the drawing included.
+    checkpoints/last.ckpt, pictures and, last, metrics.json. The figures end with the run's `costs` and what it has
+    `used` by then, for all its fields together.
     """
     grid = {"shape": list(signal.shape), "every": signal.every}  # for report.pictures.grid
     about = {**module.evaluations[0].described(), "grid": grid}

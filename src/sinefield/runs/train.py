@@ -1,31 +1,28 @@
 """The composition root: a config in, a finished run folder out."""
 
-from __future__ import annotations
-
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from sinefield.errors import integer
-from sinefield.runs.configuration import (
-    as_user_error,
-    build,
-    build_optimizer,
-    complete,
-    logging_to,
-    out_of_memory_as_user_error,
-)
-from sinefield.runs.fingerprints import require_unchanged
+from sinefield.errors import integer, require
+from sinefield.evaluation.base import Evaluation
+from sinefield.fields.mlp import CoordinateMLP
+from sinefield.fields.stack import stack_fields
+from sinefield.losses.base import Loss
+from sinefield.runs.configuration import as_user_error, build, build_optimizer, complete, explain_no_memory, logging_to
+from sinefield.runs.fingerprints import fingerprints, require_unchanged
 from sinefield.runs.folders import register_resolvers
-from sinefield.runs.problem import build_problem
+from sinefield.runs.loading import build_field, initialise
 from sinefield.runs.results import begin, conclude, lengthens, write_metrics
 from sinefield.runs.trainer import check, clipping, make_trainer, set_rank
+from sinefield.signals.base import Signal
 from sinefield.system.files import writing
 from sinefield.system.shutdown import Interrupts
 from sinefield.system.status import NullStatus, Status, read, refuse
@@ -35,9 +32,6 @@ from sinefield.training.callbacks import History, Progress
 from sinefield.training.data import SignalData
 from sinefield.training.environment import Usage, environment, is_rank_zero
 from sinefield.training.module import FieldModule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 
 @unfailing_output()
@@ -70,7 +64,7 @@ def train(
     set_rank(config)
     kind = Status if is_rank_zero() else NullStatus
     status = kind(folder, lambda found: refuse(folder, found, resume, longer), texts)
-    with Interrupts() as interrupts, status, out_of_memory_as_user_error():
+    with Interrupts() as interrupts, status, explain_no_memory():
         interrupts.release()
         status.resumable = resume and last.is_file()
         return _train(config, folder, last if status.resumable else None, interrupts, status, alone)
@@ -151,3 +145,38 @@ def _train(
     status.finished()
     write_metrics(folder, metrics)
     return metrics
+
+
+def build_problem(
+    config: DictConfig, start: bool = True
+) -> tuple[Signal, CoordinateMLP, Loss, dict[str, torch.Tensor], list[Evaluation]]:
+    """Signal, field, loss, mean square of each term, evaluation of each field; `config.derived` is filled in.
+
+    A signal of several that lie side by side is fitted by a stack of fields, which all start alike: from the seed, or
+    from the weights of the run `field.init`, unless `start` is False since a checkpoint has others.
+    """
+    signal = build(config.signal)
+    own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
+    derived = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
+    config.derived = derived | {"files": fingerprints(signal.files)}
+    field = build_field(config.field)
+    if start and config.field.get("init") is not None:
+        initialise(field, config.field.init)
+    with as_user_error("field"):
+        channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
+    require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")
+    loss = build(config.loss)
+    evaluations = [build(config.evaluation, signal=part, loss=loss) for part in own]
+    config.derived = {**config.derived, "scores": evaluations[0].described()}  # read by the dashboard until the end
+    mean_squares = {name: torch.stack([term.mean_square(part) for part in own]) for name, term in loss.terms.items()}
+    if signal.components():
+        field = stack_fields([field] * len(own))
+    else:
+        mean_squares = {name: value[0] for name, value in mean_squares.items()}
+    require(
+        loss.order <= field.max_order,
+        f"this loss looks at derivatives of order {loss.order}, and those of "
+        f"{type(field.activation).__name__} vanish almost everywhere from order {field.max_order + 1} on; "
+        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
+    )
+    return signal, field, loss, mean_squares, evaluations

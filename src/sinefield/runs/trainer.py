@@ -4,8 +4,6 @@ The module takes its own optimizer steps (manual optimisation), so it clips and 
 points and the evaluations come from is the DataModule's, and the run folder has its own logger and checkpoints.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import warnings

@@ -6,8 +6,6 @@ else; what a user types themselves is theirs to choose. Its interpolations may r
 and not, as `${oc.env:…}` would, to what the machine knows.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Collection, Iterator

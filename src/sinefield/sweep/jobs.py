@@ -1,6 +1,4 @@
-"""The jobs of a sweep: what each is called, what became of it, and a table of all."""
-
-from __future__ import annotations
+"""The jobs of a sweep: what each is called, what became of it, and how all end: stopped, in a table, in a dashboard."""
 
 import hashlib
 import json
@@ -8,13 +6,15 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from sinefield.system.lock import locked, wait_until_free
+from sinefield.system.shutdown import Interrupted
 from sinefield.system.status import read
 
 OPEN = ("new", "interrupted", "killed")  # neither finished nor failed
@@ -94,3 +94,44 @@ def stop(jobs: Iterable[Job]) -> None:
                 os.kill(owner["pid"], signal.SIGTERM)
                 stopped.append(job.folder)
     wait_until_free(stopped)
+
+
+@contextmanager
+def stoppable(stop: Callable[[], None]) -> Iterator[None]:
+    """On SIGTERM or Ctrl-C call `stop`, then leave with the signal's status; on a second one at once.
+
+    A job in this very process has its own handlers over these while it runs.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        restore()
+        stop()
+        raise Interrupted(signum)
+
+    for number in before:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def conclude(jobs: Sequence[Job], folder: Path) -> list[str]:
+    """Build the dashboard of a sweep's folder; lines on what went wrong and where the dashboard is."""
+    from sinefield.report import dashboard  # noqa: PLC0415  Hydra reads this module at every start
+
+    lines = [
+        f"warning: {', '.join(job.changed)} changed since {job.folder} read it; remove that folder to fit it anew"
+        for job in jobs
+        if job.changed
+    ]
+    lines += [f"error: {job.error} [{' '.join(job.swept)}; {job.folder}]" for job in jobs if job.error]
+    try:
+        return [*lines, f"dashboard     {dashboard.build(folder)}"]
+    except Exception as error:  # the runs are worth more than their picture
+        return [*lines, f"error: no dashboard: {type(error).__name__}: {error}"]

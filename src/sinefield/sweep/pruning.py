@@ -1,7 +1,5 @@
 """Stops a trial of a search that falls behind the others."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from functools import partial
@@ -42,9 +40,7 @@ class Prune(pl.Callback):
     That is behind the median of their values at the same step (Optuna's MedianPruner).
 
     Args:
-        storage: `url` of the study's database.
-        trial: its number there.
-        metric: of an evaluation.
+        storage: `url` of the study's database, in which the run is `trial`.
         warmup: share of the steps before which no run is ended.
     """
 
@@ -55,7 +51,7 @@ class Prune(pl.Callback):
         self.trial = optuna.trial.Trial(self.study, trial)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report, and compare."""
+        """Report the metric, and compare."""
         assert isinstance(pl_module, FieldModule)
         value, step = pl_module.scores.get(self.metric), trainer.global_step
         known = self.study.trials[self.trial.number].intermediate_values

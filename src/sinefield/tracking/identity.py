@@ -5,8 +5,6 @@ online logs all that the server did not know by then, one that began offline all
 that ended in order: what a killed process has logged may be lost, and is logged again.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

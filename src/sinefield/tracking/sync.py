@@ -4,8 +4,6 @@ W&B marks what is on its server with a file `….wandb.synced` beside the run's 
 run that was online to its end. What has no such mark is uploaded by W&B's own `wandb sync`.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

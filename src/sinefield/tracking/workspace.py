@@ -1,7 +1,5 @@
 """The W&B workspace as code: the dashboard's questions, asked of runs on a server."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any
