@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sinefield.runs.resolvers import register_resolvers
+from sinefield.runs.folders import register_resolvers
 from sinefield.system.script import accept_any_character
 from sinefield.system.streams import protect_process
 

@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from sinefield.runs.resolvers import register_resolvers
+from sinefield.runs.folders import register_resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
 

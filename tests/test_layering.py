@@ -40,12 +40,13 @@ def _without_docstrings(path) -> str:
 # Each with what no import up to it may have loaded, in the order in which two processes run them.
 IMPORTS = [
     [
-        ("sinefield.runs.resolvers, sinefield.system.script", {"torch", "numpy", "hydra"}),
+        ("sinefield.system.script", {"torch", "numpy", "hydra"}),
+        ("sinefield.runs.folders", {"torch", "numpy"}),
         ("hydra_plugins.sinefield_search, hydra_plugins.sinefield_slurm", {"torch", "numpy", "optuna"}),
     ],
     [
         ("sinefield; from sinefield import Siren", {"pytorch_lightning", "hydra", "wandb", "matplotlib"}),
-        ("sinefield.runs.command, sinefield.runs.rank, sinefield.runs.resume_or_repeat, sinefield.runs.loggers", SLOW),
+        ("sinefield.runs.command, sinefield.runs.resume_or_repeat, sinefield.runs.loggers", SLOW),
         ("sinefield.report.pictures, sinefield.report.sheet", {"matplotlib.pyplot"}),
     ],
 ]

@@ -1,7 +1,5 @@
 """Slurm, by submitit, for jobs that may be killed; see conf/hydra/launcher/slurm.yaml."""
 
-from __future__ import annotations
-
 import subprocess
 import time
 from collections.abc import Sequence
@@ -9,6 +7,7 @@ from typing import Any
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as Launcher
 
 POLL = 1.0  # seconds between two looks
@@ -26,20 +25,17 @@ class SlurmLauncher(Launcher):
         """Submit an array of jobs and wait until none is left in the queue; what became of each."""
         import submitit  # noqa: PLC0415  Hydra reads this module at every start
 
-        own = {"submitit_folder", "max_num_timeout", "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node"}
-        own |= {"mem_gb", "nodes", "name", "stderr_to_stdout"}  # what submitit calls the same for every cluster
+        common = BaseQueueConf.__dataclass_fields__  # what submitit calls the same for every cluster
+        params = {key if key in common else f"slurm_{key}": value for key, value in self.params.items()}
         executor = submitit.AutoExecutor(
-            folder=self.params["submitit_folder"],
+            folder=params.pop("submitit_folder"),
             cluster="slurm",
-            slurm_max_num_timeout=self.params["max_num_timeout"],
+            slurm_max_num_timeout=params.pop("slurm_max_num_timeout"),
         )
-        common = {key: self.params[key] for key in own - {"submitit_folder", "max_num_timeout"}}
-        special = {f"slurm_{key}": value for key, value in self.params.items() if key not in own}
-        executor.update_parameters(**common, **special)
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        executor.update_parameters(**params)
         arguments = [
             (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
-            for number, overrides in zip(numbers, job_overrides, strict=True)
+            for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
         jobs = executor.map_array(self, *zip(*arguments, strict=True))
         for job, overrides in zip(jobs, job_overrides, strict=True):
@@ -83,10 +79,10 @@ def queued(jobs: Sequence[str]) -> list[str]:
 
 def _returned(job: Any) -> JobReturn:
     """What a job's process returned; a failure where it left nothing."""
+    failure: Exception = RuntimeError(f"Slurm job {job.job_id} ended without a word; see {job.paths.stderr}")
     if job.paths.result_pickle.exists():
         try:
             return job.results()[0]
         except Exception as error:  # submitit's, around whatever the job's was
-            return JobReturn(status=JobStatus.FAILED, _return_value=error)
-    lost = RuntimeError(f"Slurm job {job.job_id} ended without a word; see {job.paths.stderr}")
-    return JobReturn(status=JobStatus.FAILED, _return_value=lost)
+            failure = error
+    return JobReturn(status=JobStatus.FAILED, _return_value=failure)

@@ -3,8 +3,6 @@
 This is the package in which Hydra looks for sweepers and launchers. It imports little: Hydra reads it at every start.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
@@ -21,8 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from sinefield.runs.folders import log_files
-from sinefield.sweep.jobs import OPEN, Job, stop, table
-from sinefield.sweep.naming import named
+from sinefield.sweep.jobs import OPEN, Job, conclude, named, stop, stoppable, table
 
 ATTEMPTS = 2  # a job whose process died without a word is tried once more: a neighbour may have taken it along
 
@@ -40,12 +36,7 @@ class ResumableSweeper(BasicSweeper):
 
     A job's folder is called after its swept overrides and a digest of its whole composed configuration; the sweep's
     after the swept knobs and a digest of the configuration that its jobs share. Another fixed override, or another
-    default in conf/, is another folder.
-
-    Args:
-        max_batch_size: jobs handed to the launcher at once; None for all.
-        params: knob: comma list.
-        folder: set here, for hydra.sweep.dir to refer to.
+    default in conf/, is another folder. Its arguments are those of conf/hydra/sweeper/resumable.yaml.
     """
 
     word = "sweep"  # what the folder's name begins with
@@ -71,16 +62,12 @@ class ResumableSweeper(BasicSweeper):
         self.swept = [key for key, override in self.knobs.items() if override.is_sweep_override()]
         items = [override for key, override in self.knobs.items() if key not in self.swept]
         self.shared = [f"{item.get_key_element()}={item.get_value_element_as_str()}" for item in items]
+        words = [self.word, *(key.lstrip("+") for key in self.swept)]
         with flag_override(config, ["struct", "readonly"], [False, False]):
-            config.hydra.sweeper.folder = named(
-                [self.word, *(key.lstrip("+") for key in self.swept)],
-                "\n".join([self._composed(self.shared), *self._identity()]),
-            )
+            config.hydra.sweeper.folder = named(words, "\n".join([self._composed(self.shared), *self._identity()]))
             config.hydra.sweep.dir = str(config.hydra.sweep.dir)
         self._plan()
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def _identity(self) -> list[str]:
         """What tells sweeps of one configuration apart: the knobs, but not their values, which may become more."""
@@ -114,13 +101,8 @@ class ResumableSweeper(BasicSweeper):
         return job
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run what is not finished; a table of all jobs and the dashboard, whatever happens.
-
-        Raises:
-            CompactHydraException: a job did not finish.
-        """
-        from sinefield.runs.fingerprints import changed  # noqa: PLC0415  they are needed only now
-        from sinefield.sweep.ending import conclude, stoppable  # noqa: PLC0415
+        """Run what is not finished; a table of all jobs and the dashboard, whatever happens; raises if one is left."""
+        from sinefield.runs.fingerprints import changed  # noqa: PLC0415  needed only now
 
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
@@ -141,19 +123,23 @@ class ResumableSweeper(BasicSweeper):
         return [job.score for job in self.jobs]
 
     def _work(self) -> None:
-        """Run what is not finished, and not being run by somebody else."""
-        self._run([job for job in self.jobs if job.state not in ("finished", "running")])
+        self._run(self.jobs)
 
     def _run(self, jobs: Sequence[Job]) -> None:
+        """Run those that are neither finished nor being run by somebody else; one that died without a word twice."""
         assert self.launcher is not None
+        jobs = [job for job in jobs if job.state not in ("finished", "running")]
         self.launched += jobs
         number = 0
         for attempt in range(ATTEMPTS):
+            if not jobs:
+                return
             for job in jobs if attempt else ():
                 print(f"warning: {' '.join(job.swept)}: {job.error or job.state}; once more", file=sys.stderr)
-            for batch in self.split_overrides_to_chunks(list(jobs), self.max_batch_size) if jobs else ():  # type: ignore[arg-type]
+            overrides = [job.overrides for job in jobs]
+            for batch in self.split_overrides_to_chunks(overrides, self.max_batch_size):
                 try:
-                    self.launcher.launch([job.overrides for job in batch], initial_job_idx=number)  # type: ignore[attr-defined]
+                    self.launcher.launch(batch, initial_job_idx=number)
                 except Exception as error:  # the launcher's own; what became of the jobs is in their folders
                     print(f"error: {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
                 number += len(batch)

@@ -11,20 +11,17 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from torch import nn
-
     from sinefield.core.jet import Jet, autograd_jet
     from sinefield.fields.mlp import CoordinateMLP, Siren
+    from sinefield.runs.loading import load
 
 __all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "load"]
 
 _HOMES = {"CoordinateMLP": "fields.mlp", "Siren": "fields.mlp", "Jet": "core.jet", "autograd_jet": "core.jet"}
+_HOMES["load"] = "runs.loading"
 
 
 def __getattr__(name: str) -> Any:
@@ -32,10 +29,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
-    """The field of a finished run as a plain module; see `sinefield.runs.loading.load`."""
-    from sinefield.runs.loading import load as load_run  # noqa: PLC0415  Lightning and Hydra wait until they are needed
-
-    return load_run(folder, checkpoint, trust)

@@ -67,7 +67,7 @@ def test_a_run_is_judged_by_whatever_its_evaluation_says(fit, monkeypatch):
     """Less is better: best.ckpt, metrics.json, history.csv and the results go by it, and nothing asks for a PSNR."""
     from conftest import SMALL
 
-    from sinefield.runs.telling import table
+    from sinefield.runs.command import table
 
     found = fit(*SMALL, "evaluation._target_=test_evaluation_laws.Halfway", "data.eval_every=1", "trainer.max_steps=4")
     assert found["monitor"] == {"name": "mae", "direction": "min", "unit": ""}

@@ -13,7 +13,7 @@ from hydra.errors import CompactHydraException
 from processes import assert_same, known, run
 
 from sinefield.runs import resume_or_repeat
-from sinefield.runs.comparison import compare, said
+from sinefield.runs.resume_or_repeat import compare, summary
 
 
 def test_a_repetition_from_the_command_line_is_identical_and_the_original_untouched(fit, tmp_path) -> None:
@@ -49,7 +49,7 @@ def test_what_differs_is_named_and_measured(fit, tmp_path) -> None:
     assert found["history"] == [4]
     assert found["place"].keys() == {"git_commit"}
     assert not found["identical"]
-    words = said(found)
+    words = summary(found)
     assert words.startswith(f"differs: psnr {metrics['psnr'] - 1} -> {metrics['psnr']}; ")
     assert words.endswith("; evaluations from step 4 on; weights by up to 0.5; made with another git_commit")
 

@@ -18,8 +18,7 @@ from sinefield.errors import UserError
 from sinefield.runs import fingerprints, resume_or_repeat
 from sinefield.runs.fingerprints import changed
 from sinefield.runs.train import train
-from sinefield.sweep.ending import conclude
-from sinefield.sweep.jobs import Job, table
+from sinefield.sweep.jobs import Job, conclude, table
 from sinefield.system.shutdown import Interrupted
 from sinefield.training.data import SignalData
 

@@ -29,8 +29,8 @@ from sinefield.losses.base import Loss
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles
 from sinefield.report import dashboard, effect
-from sinefield.runs import comparison as repeats
-from sinefield.runs import resume_or_repeat, telling
+from sinefield.runs import command as commands
+from sinefield.runs import resume_or_repeat
 from sinefield.runs.train import train
 from sinefield.signals.analytic import Analytic
 from sinefield.signals.image import Image
@@ -189,7 +189,7 @@ def test_a_folder_may_be_text_or_a_path(kind, finished, compose, tmp_path, monke
     render.render(place, kind(tmp_path / "a.png"))
     render.zoom(place, kind(tmp_path / "b.png"))
     assert render.at(place, [1, 2]).value.shape == (1, 1)
-    assert repeats.compare(place, kind(finished))["identical"]
+    assert resume_or_repeat.compare(place, kind(finished))["identical"]
     effect.figure(effect.read(kind(tmp_path)), kind(tmp_path / "new" / "effect.png"))
     with pytest.raises(UserError, match="was logged by W&B"):
         list(sync([place]))
@@ -258,7 +258,7 @@ def test_the_default_precision_of_the_caller_changes_nothing(finished, compose, 
     assert (tmp_path / "found.npy").read_bytes() == (tmp_path / "wanted.npy").read_bytes()
     assert sinefield.load(finished)(torch.zeros(3, 2)).dtype == torch.float64  # a module as any other
     torch.set_default_dtype(torch.float32)
-    assert repeats.compare(finished, tmp_path / "run")["identical"]
+    assert resume_or_repeat.compare(finished, tmp_path / "run")["identical"]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_results_are_printed_whatever_the_encoding(encoding, finished, tmp_path,
     accept_any_character()
     folder = shutil.copytree(finished, tmp_path / "Käse 二 \udcff")
     metrics = json.loads((folder / "metrics.json").read_text())
-    telling.show(metrics, folder)
+    commands.show(metrics, folder)
     print(render.render(folder, folder / "ω.npy", "laplacian"), render.unit("laplacian", "byte"))
     assert b"PSNR on samples" in output.getvalue()
     assert b"\\u4e8c \xff" in output.getvalue()  # a name that is no text is the bytes that it is made of

@@ -10,7 +10,7 @@ from conftest import SMALL
 from processes import run
 from pytorch_lightning.utilities import rank_zero_only
 
-from sinefield.runs.rank import set_rank
+from sinefield.runs.trainer import set_rank
 from sinefield.training.environment import is_rank_zero
 
 SLURM = {"SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "x", "SLURM_JOB_ID": "77"}

@@ -111,3 +111,12 @@ def test_the_field_that_diverges_is_named(folder, fit, monkeypatch) -> None:
     monkeypatch.setattr("sinefield.training.microbatches.Microbatches.gradient", lambda *arguments: terms)
     with pytest.raises(UserError, match="the loss of field 1 became inf at step 0; try a lower"):
         fit(*SMALL, "signal=images", f"signal.paths={folder}")
+
+
+def test_an_unfinished_run_says_what_it_is_judged_by(fit) -> None:
+    metrics = fit(*SMALL, "logger=none")
+    (metrics["folder"] / "metrics.json").unlink()
+    (run,) = runs.find([metrics["folder"]])
+    assert (run.metrics["monitor"], run.metrics["shown"]) == (metrics["monitor"], metrics["shown"])
+    assert (run.metrics["psnr"], run.metrics["steps"]) == (pytest.approx(metrics["psnr"]), 2)
+    assert "scores" not in run.config["derived"]  # no knob

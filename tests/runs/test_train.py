@@ -119,7 +119,8 @@ def test_a_run_folder_holds_what_the_design_says(photo, fit) -> None:
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     config = OmegaConf.load(folder / "config.yaml")
     files = {str(photo): hashlib.sha256(str(photo.stat().st_size).encode() + photo.read_bytes()).hexdigest()}
-    assert config.derived == {"dims": 2, "channels": 1, "samples": 16, "files": files}
+    scores = {name: saved[name] for name in ("monitor", "shown")}
+    assert config.derived == {"dims": 2, "channels": 1, "samples": 16, "files": files, "scores": scores}
     assert config.field.in_features == 2
 
 

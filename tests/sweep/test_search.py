@@ -19,6 +19,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 from processes import run, start, wait_for
 
+from sinefield.errors import UserError
 from sinefield.runs import resume_or_repeat
 from sinefield.sweep.pruning import open_storage, url
 from sinefield.system.lock import acquired
@@ -76,6 +77,14 @@ def test_a_search_for_what_no_trial_knows_ends_after_the_first(tmp_path) -> None
     assert done.returncode == 1
     assert "error: hydra.sweeper.metric=psnr_off_grid is no number of a trial's metrics.json" in done.stderr
     assert len(list(tmp_path.glob("*/metrics.json"))) == 1
+
+
+def test_the_evaluation_says_which_way_the_metric_is_better(sweeper) -> None:
+    sound = ["sweep=search", "signal=audio", "signal.path=a.wav"]
+    for metric, direction in (("snr", "maximize"), ("mse", "minimize")):
+        assert sweeper(*sound, f"hydra.sweeper.metric={metric}")._direction() == direction
+    with pytest.raises(UserError, match="psnr is no score of this evaluation; choose from: snr, snr_off_grid, mse"):
+        sweeper(*sound, "hydra.sweeper.metric=psnr")._direction()
 
 
 class Launcher:

@@ -15,8 +15,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from processes import assert_same, known, run, start, wait_for
 
-from sinefield.sweep.ending import conclude
-from sinefield.sweep.jobs import Job
+from sinefield.sweep.jobs import Job, conclude
 from sinefield.system.shutdown import Interrupted
 from sinefield.system.status import Status, read
 

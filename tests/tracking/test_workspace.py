@@ -39,26 +39,23 @@ def test_it_asks_for_what_the_logger_logs(fit) -> None:
     assert all((metrics["folder"] / f"{name}.png").is_file() for name in workspace.PICTURES)
 
 
-def test_its_panels_are_about_the_scores_that_it_is_given() -> None:
+def test_its_panels_are_about_the_scores_that_it_is_given(tmp_path) -> None:
     from sinefield.tracking import workspace
 
-    def spec(*arguments) -> str:
-        return json.dumps(workspace.serialised(workspace.workspace("somebody", "p", *arguments)))
-
-    picture, sound = spec(), spec(("mse", "snr"), "min")
-    assert "psnr_off_grid" in picture
-    assert "psnr" not in sound
-    view = json.loads(sound)
+    out = tmp_path / "view.json"
+    subprocess.run([*SCRIPT, "entity=somebody", "scores=snr,mse", f"out={out}"], check=True, capture_output=True)
+    assert "psnr" not in out.read_text()
+    view = json.loads(out.read_text())
     assert set(panels(view)) == WANTED
-    (order,) = workspace.workspace("somebody", "p", ("mse", "snr"), "min").runset_settings.order
-    assert (order.item.name, order.ascending) == ("mse", True)
+    (order,) = workspace.workspace("somebody", "p", ("snr", "mse")).runset_settings.order
+    assert (order.item.name, order.ascending) == ("snr", False)
     curves = [
         panel["config"]["metrics"]
         for part in view["section"]["panelBankConfig"]["sections"]
         for panel in part["panels"]
         if panel["viewType"] == "Run History Line Plot"
     ]
-    assert curves == [["mse"], ["snr"], ["loss"], ["mse"]]
+    assert curves == [["snr"], ["mse"], ["loss"], ["snr"]]
 
 
 def test_it_is_saved_on_the_server(standin) -> None:
@@ -73,7 +70,7 @@ def test_mistakes_are_one_line(monkeypatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "")
     for arguments, said in (
         (["project=p"], "entity=NAME"),
-        (["entity=a", "colour=b"], "there is no colour; choose from: entity, project, out"),
+        (["entity=a", "colour=b"], "there is no colour; choose from: entity, project, scores, out"),
     ):
         done = subprocess.run([*SCRIPT, *arguments], check=False, capture_output=True, text=True)
         assert done.returncode == 1

@@ -34,7 +34,7 @@ class RunFolder:
     problems: list[str] = field(default_factory=list)  # a line each: what the run failed of, what could not be read
     overrides: list[str] = field(default_factory=list)  # as typed, ["loss=gradient", "seed=1"]
     config: dict[str, Any] = field(default_factory=dict)  # resolved, nested
-    metrics: dict[str, Any] = field(default_factory=dict)  # of an unfinished run the last row of its history
+    metrics: dict[str, Any] = field(default_factory=dict)  # of an unfinished run its scores' names and last values
     history: dict[str, list[float | None]] = field(default_factory=dict)  # by column; None where not finite
     where: dict[str, Any] = field(default_factory=dict)  # host, pid and since, as status.json says
 
@@ -98,6 +98,8 @@ def read(folder: Path) -> RunFolder:
     config = folder / "config.yaml" if (folder / "config.yaml").exists() else folder / ".hydra" / "config.yaml"
     metrics = folder / "metrics.json"
     run.config = _attempt(lambda: _table(parsed_yaml(config)), problems) or {}
+    derived = run.config.get("derived")
+    scores = derived.pop("scores", None) if isinstance(derived, dict) else None  # `monitor` and `shown` of metrics.json
     run.overrides = _attempt(lambda: _texts(parsed_yaml(folder / ".hydra" / "overrides.yaml")), problems) or []
     run.history = _attempt(lambda: parsed_history(folder / "history.csv"), problems) or {}
     status = _attempt(lambda: _table(parsed_json(folder / "status.json")), problems) or {}
@@ -114,7 +116,8 @@ def read(folder: Path) -> RunFolder:
         elif state == "running" and status.get("host") == socket.gethostname() and not locked(folder):
             run.status = "interrupted"  # its process is gone without a word
         called = {"step": "steps", "seconds": "fit_seconds"}
-        run.metrics = {called.get(key, key): values[-1] for key, values in run.history.items()}
+        run.metrics = scores if isinstance(scores, dict) else {}
+        run.metrics |= {called.get(key, key): values[-1] for key, values in run.history.items()}
         run.problems += [line(status["error"])] if status.get("error") else []
     for problem in problems:
         run.damage(problem)

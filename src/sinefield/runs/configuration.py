@@ -1,7 +1,5 @@
 """From config nodes to objects, with every mistake as one line."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
 from sinefield.errors import UserError, require
-from sinefield.runs.resolvers import register_resolvers
+from sinefield.runs.folders import register_resolvers
 from sinefield.training.optimizer_state import take_step
 
 NEEDED = ("signal", "evaluation", "field", "loss", "optimizer", "trainer", "data")  # a run has each of these
@@ -35,47 +33,41 @@ def build(node: Any, **more: Any) -> Any:
 def build_optimizer(config: DictConfig, steps: int, several: bool) -> tuple[Any, Any]:
     """What makes the optimizer of one field, or several, and its schedule or None; each has taken a step by then.
 
-    Args:
-        steps: of the run, all of which the schedule must know a rate for.
-        several: whether it is of several fields.
+    The schedule must know a rate for all `steps` of the run.
     """
     optimizer, scheduler = build(config.optimizer), build(config.scheduler)
-    with as_user_error(reraise_for_hydra("optimizer", config)):
+    with as_user_error(_refused("optimizer", config)):
         tried = optimizer([torch.ones(2, requires_grad=True)])
         take_step(tried)
     if scheduler is not None:
-        with as_user_error(reraise_for_hydra("scheduler", config)):
+        with as_user_error(_refused("scheduler", config)):
             schedule = scheduler(tried)
             take_step(tried)
             schedule.step()
             known = getattr(schedule, "total_steps", steps)  # of OneCycleLR, which raises an error beyond them
             if known < steps:
                 raise ValueError(f"it ends after {known} of trainer.max_steps={steps} steps")
-    apart = not (several and isinstance(tried, torch.optim.LBFGS))
-    require(apart, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
+    tied = several and isinstance(tried, torch.optim.LBFGS)
+    require(not tied, "L-BFGS takes one step for all fields, which ties them together; use optimizer=adam or adamw")
     return optimizer, scheduler
 
 
-def reraise_for_hydra(name: str, config: DictConfig) -> str:
-    """Which choice stands there, with what it is told."""
-    told: Any = OmegaConf.to_container(config[name], resolve=True)
-    values = ", ".join(f"{key}={brief(value)}" for key, value in told.items() if not str(key).startswith("_"))
-    return f"{name} cannot be {told['_target_']}({values})"
+def _refused(name: str, config: DictConfig) -> str:
+    node: Any = OmegaConf.to_container(config[name], resolve=True)
+    values = ", ".join(f"{key}={brief(value)}" for key, value in node.items() if not str(key).startswith("_"))
+    return f"{name} cannot be {node['_target_']}({values})"
 
 
 @contextmanager
 def logging_to(node: DictConfig | None, folder: Path) -> Iterator[Any]:
     """The logger that `node` describes, or None; closed as finished or, on any exception, as failed."""
-    if node is None:
-        yield None
-        return
-    logger = build(node, folder=str(folder))
+    logger, status = build(node, folder=str(folder)), 1
     try:
         yield logger
-    except BaseException:
-        logger.close(exit_code=1)
-        raise
-    logger.close(exit_code=0)
+        status = 0
+    finally:
+        if logger:
+            logger.close(exit_code=status)
 
 
 @contextmanager
@@ -96,7 +88,7 @@ def as_user_error(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def out_of_memory_as_user_error() -> Iterator[None]:
+def explain_no_memory() -> Iterator[None]:
     """Turn the end of memory, of the machine's or of an accelerator's, into a `UserError` that names what takes it."""
     try:
         yield
@@ -104,15 +96,15 @@ def out_of_memory_as_user_error() -> Iterator[None]:
         cause = _cause(error)
         if not _memory(cause):
             raise
-        said = " ".join(str(cause).split()).partition(". ")[0][:200]
+        reason = " ".join(str(cause).split()).partition(". ")[0][:200]
         raise UserError(
-            f"out of memory ({said}); chunk=1024 takes little at a time, half of data.batch_size, field.width or "
+            f"out of memory ({reason}); chunk=1024 takes little at a time, half of data.batch_size, field.width or "
             "signal.size takes half or less"
         ) from error
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What Hydra tells of."""
+    """What Hydra reports."""
     while isinstance(error, CompactHydraException) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -123,42 +115,52 @@ def _memory(error: BaseException) -> bool:
 
 
 def complete(config: DictConfig) -> None:
-    """Null for each choice that `~choice` took away, or that a configuration of an older version lacks."""
-    with flag_override(config, "struct", False):
+    """Null for each choice that `~choice` took away or an older version's configuration lacks; what is left is checked.
+
+    Raises:
+        UserError: a choice or a value that a run needs is missing, or a value is of no use anywhere.
+    """
+    with as_user_error("the configuration"), flag_override(config, "struct", False):
         for name in (*NEEDED, "encoding", "activation", "scheduler", "logger", "callback", "chunk", "seed"):
             config.setdefault(name, None)
         if not isinstance(config.get("derived"), DictConfig):
             config.derived = dict.fromkeys(("dims", "channels", "samples"))
+        normalise_config(config)
+        OmegaConf.to_container(config, resolve=True)
+    for name in NEEDED:
+        require(config[name] is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
 
 
-def anchor_paths(node: Any, folder: Path, missing_here: bool = False) -> None:
-    """Make absolute what names a file or a folder in `folder`, anywhere in the table: for who has left that folder.
+def anchor_paths(config: DictConfig, folder: Path, missing_here: bool = False) -> None:
+    """Make absolute what names a file or a folder in `folder`, in `signal` and `field`: for who has left that folder.
 
     With `missing_here` only what leads to nothing from the current folder.
     """
-    if not isinstance(node, DictConfig | ListConfig):
-        return
-    for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
-        if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
-            continue
-        value = node[key]
-        anchor_paths(value, folder, missing_here)
-        if isinstance(value, str) and value and os.path.exists(there := os.path.join(folder, value)):
-            node[key] = value if missing_here and os.path.exists(value) else there
+    for part in ("signal", "field"):  # its files, and field.init
+        for node, key, _ in _entries(config.get(part)):
+            value = None if OmegaConf.is_missing(node, key) else node[key]
+            if isinstance(value, str) and value and os.path.exists(there := os.path.join(folder, value)):
+                node[key] = value if missing_here and os.path.exists(value) else there
 
 
-def normalise_config(node: DictConfig | ListConfig, path: str = "") -> None:
+def normalise_config(config: DictConfig) -> None:
     """Read the word none as null, and refuse NaN, infinity and what is still missing, anywhere in the configuration."""
-    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
-    for key in keys:
-        name = f"{path}{key}"
+    for node, key, name in _entries(config):
         require(not OmegaConf.is_missing(node, key), f"{name} has no default; add {name}=… to the command")
-        if OmegaConf.is_interpolation(node, key):
-            continue
         value = node[key]
-        if isinstance(value, DictConfig | ListConfig):
-            normalise_config(value, f"{name}.")
-        elif value == "none":
+        if value == "none":
             node[key] = None
         elif isinstance(value, float):
             require(math.isfinite(value), f"{name} must be a finite number, not {value}")
+
+
+def _entries(node: Any, above: str = "") -> Iterator[tuple[Any, Any, str]]:
+    """Every value in nested tables and lists but interpolations: what holds it, its key there, its whole name."""
+    if isinstance(node, DictConfig | ListConfig):
+        for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
+            if OmegaConf.is_interpolation(node, key):
+                continue
+            if not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig | ListConfig):
+                yield from _entries(node[key], f"{above}{key}.")
+            else:
+                yield node, key, f"{above}{key}"

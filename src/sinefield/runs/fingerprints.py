@@ -1,7 +1,5 @@
 """Whether the files that a run has read are still the same: a digest of each is in its config.yaml, derived.files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable
@@ -17,8 +15,7 @@ _BLOCK = 2**16
 
 def fingerprints(files: Iterable[str]) -> dict[str, str]:
     """The digest of every file or folder that is there, by its path as given."""
-    found = {file: _fingerprint(file) for file in files}
-    return {file: digest for file, digest in found.items() if digest is not None}
+    return {file: digest for file in files if (digest := _fingerprint(file)) is not None}
 
 
 def changed(folder: Path) -> list[str]:
@@ -34,11 +31,7 @@ def changed(folder: Path) -> list[str]:
 
 
 def require_unchanged(folder: Path) -> None:
-    """Refuse to go on with a run, or to repeat it, with other pictures than it has read.
-
-    Raises:
-        UserError: a file is another now.
-    """
+    """Raise `UserError` where a file is another than the run in the folder has read."""
     files = ", ".join(repr(file) for file in changed(folder))
     require(files == "", f"{files} changed since {folder} read it; put the old file back, or start a new run")
 

@@ -1,11 +1,10 @@
-"""Run folders as Hydra makes them: one for every run, in which nothing is written before its lock is held.
+"""What Hydra needs at every start, `--help` included, so without torch: run folders, and ${times:…} for conf/.
 
 Hydra itself would write `.hydra/` and open a log file as soon as it has composed the configuration, whoever is running
 there. Here it only makes the folder; `Status` writes the rest for the process that owns it.
 """
 
-from __future__ import annotations
-
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,15 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
+
+
+def register_resolvers() -> None:
+    """Have ${times:a,b} mean a b, in every configuration of this process; null where one of them is not known yet."""
+
+    def product(*factors: Any) -> Any:
+        return None if None in factors else math.prod(factors)
+
+    OmegaConf.register_new_resolver("times", product, replace=True)
 
 
 class OwnFolder(Callback):
@@ -25,7 +33,7 @@ class OwnFolder(Callback):
             for name in log_files(config):
                 config.hydra.job_logging.handlers[name].delay = True
             if "${now:" in str(OmegaConf.to_container(config.hydra.run, resolve=False)):
-                from sinefield.runs.rank import set_rank  # noqa: PLC0415  it needs torch, and a typo is told by now
+                from sinefield.runs.trainer import set_rank  # noqa: PLC0415  needs torch, and typos are reported by now
 
                 if not set_rank(config):  # the processes of one run come to the same name by themselves
                     with suppress(OSError, OmegaConfBaseException):  # Hydra meets it, too, and says so
@@ -39,11 +47,7 @@ def log_files(config: DictConfig) -> list[str]:
 
 
 def new_folder(folder: Path) -> Path:
-    """Make a folder that was not there, with -2, -3 and so on after its name where there was one.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Make a folder that was not there, with -2, -3 and so on after its name where there was one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for name in (folder.name, *(f"{folder.name}-{number}" for number in range(2, 10**6))):
         with suppress(FileExistsError):
@@ -53,11 +57,6 @@ def new_folder(folder: Path) -> Path:
 
 
 def hydra_texts(config: DictConfig, hydra: DictConfig) -> dict[str, str]:
-    """What Hydra would write for a run, by file.
-
-    Args:
-        config: as composed.
-        hydra: Hydra's own configuration.
-    """
+    """What Hydra would write for a run, by file: the configuration as composed, Hydra's own, and what was typed."""
     texts = {"config": config, "hydra": hydra, "overrides": hydra.hydra.overrides.task}
     return {f".hydra/{name}.yaml": OmegaConf.to_yaml(content) for name, content in texts.items()}

@@ -1,35 +1,26 @@
 """The field of a finished run, from its folder."""
 
-from __future__ import annotations
-
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
 from sinefield.errors import require
+from sinefield.fields.mlp import CoordinateMLP
 from sinefield.runs import trusted_config
 from sinefield.runs.configuration import build
 from sinefield.training import checkpoints
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from torch import Tensor, nn
-
-    from sinefield.fields.mlp import CoordinateMLP
-
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
-    """The field of a finished run, as a plain module in evaluation mode on the CPU.
+    """The field of a finished run: a module, in evaluation mode on the CPU, from (..., D) to (..., C) in [-1, 1].
 
     Args:
         folder: the run folder.
         checkpoint: "last" for the final weights, "best" for those with the best score that the run is judged by.
         trust: packages beside this one whose classes the folder's configuration may ask for.
-
-    Returns:
-        A module that maps (..., D) coordinates to (..., C) values in [-1, 1] and answers ``jet(x, order)``.
 
     Raises:
         UserError: the folder holds no finished run, it asks for what no run needs, or the checkpoint cannot be read.
@@ -42,11 +33,7 @@ def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = 
 
 
 def weights(folder: str | Path, checkpoint: str = "last") -> tuple[Path, dict[str, Tensor]]:
-    """The file with the weights of a finished run, and the tensors in it by their names in the field.
-
-    Raises:
-        UserError: the folder holds no finished run, or one of several fields, or the checkpoint cannot be read.
-    """
+    """The file with the weights of a finished run of one field, and the tensors in it by their names in the field."""
     folder = Path(folder)
     require((folder / "metrics.json").is_file(), f"{folder} holds no finished run (no metrics.json in it)")
     several = folder / "fields"
@@ -62,15 +49,11 @@ def build_field(node: Any) -> CoordinateMLP:
         node = node.copy()
         OmegaConf.set_struct(node, False)
         node.pop("init", None)
-    return cast("CoordinateMLP", build(node))
+    return build(node)
 
 
 def initialise(field: CoordinateMLP, folder: Any) -> None:
-    """Give a field the weights with which another run ended, `field.init`.
-
-    Raises:
-        UserError: as `weights`, or a tensor does not fit.
-    """
+    """Give a field the weights with which another run ended, `field.init`; `UserError` where one does not fit."""
     require(isinstance(folder, str | Path), f"field.init must be the folder of a finished run, not {folder!r}")
     _, state = weights(folder)
     own = field.state_dict()

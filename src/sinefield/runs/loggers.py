@@ -1,9 +1,5 @@
-"""Loggers behind one face: Lightning's, which also show a run's pictures and end it truthfully."""
+"""Lightning's loggers, which also `show` a run's pictures and `close` it as what it was; one process has them."""
 
-from __future__ import annotations
-
-import csv
-import io
 import os
 import shutil
 import sys
@@ -11,68 +7,45 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-from pytorch_lightning.loggers import CSVLogger, WandbLogger
-from pytorch_lightning.loggers.csv_logs import ExperimentWriter
-from pytorch_lightning.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]
+from omegaconf import OmegaConf
+from pytorch_lightning.loggers import Logger, WandbLogger
 
 from sinefield.errors import UserError, require
 from sinefield.system.files import write_atomically, writing
 from sinefield.tracking.identity import Identity
+from sinefield.training.callbacks import write_rows
 
-# What WANDB_MODE may say, and what of it that means.
+# What WANDB_MODE may be, and what it means.
 MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
 
-class WholeCsv(ExperimentWriter):
-    """Lightning's writer, whose files are whole at any moment."""
+class Csv(Logger):
+    """The evaluations under the names that Lightning logs, in `<run>/csv/metrics.csv`, with the configuration."""
 
-    def save(self) -> None:
-        """All rows so far, if there are any; a column for whatever any of them has."""
-        if not self.metrics:
-            return
-        self._record_new_keys()
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=self.metrics_keys)
-        writer.writeheader()
-        writer.writerows(self.metrics)
-        write_atomically(Path(self.metrics_file_path), text.getvalue().encode())
-
-    def log_hparams(self, params: dict[str, Any]) -> None:
-        """The configuration."""
-        write_atomically(Path(self.log_dir, self.NAME_HPARAMS_FILE), yaml.safe_dump(params, sort_keys=False).encode())
-
-
-class Csv(CSVLogger):
-    """Lightning's CSV: the evaluations under the same names, in `<run>/csv/metrics.csv`, with the configuration.
-
-    Args:
-        folder: the run folder.
-    """
+    name, version = "", "csv"
 
     def __init__(self, folder: str) -> None:
-        shutil.rmtree(Path(folder) / "csv", ignore_errors=True)  # a resumed run tells a new logger all it knew
-        super().__init__(save_dir=folder, name="", version="csv")
+        self.folder = Path(folder) / "csv"
+        self.rows: list[dict[str, Any]] = []
+        shutil.rmtree(self.folder, ignore_errors=True)  # a resumed run tells a new logger all it knew
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        """The writer, made when it is first needed."""
-        if self._experiment is None:
-            with writing(Path(self.log_dir)):
-                self._experiment = WholeCsv(log_dir=self.log_dir)
-        return self._experiment
+    def log_hyperparams(self, params: Any) -> None:
+        """The composed configuration as hparams.yaml."""
+        with writing(self.folder):
+            self.folder.mkdir(exist_ok=True)
+        write_atomically(self.folder / "hparams.yaml", OmegaConf.to_yaml(params).encode())
 
-    def finalize(self, status: str) -> None:
-        """Nothing: Lightning calls it after an error too, which another one in writing would hide; `close` saves."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """A row more; a column for whatever any of them has."""
+        self.rows.append({**metrics, "step": step})
+        columns = sorted(set().union(*self.rows))
+        write_rows(self.folder / "metrics.csv", [{name: row.get(name) for name in columns} for row in self.rows])
 
     def show(self, pictures: Mapping[str, Path]) -> None:
         """Nothing: the pictures are in the run folder."""
 
     def close(self, exit_code: int) -> None:
-        """Write what is still held back, unless the run has failed, perhaps because nothing can be written."""
-        if exit_code == 0:
-            self.save()
+        """Nothing: all is written."""
 
 
 class Wandb(WandbLogger):
@@ -80,25 +53,14 @@ class Wandb(WandbLogger):
 
     Online, a server that does not answer within `patience` costs that time and nothing else: at the start the run goes
     on offline, at the end what could not be sent stays in the folder. `scripts/wandb_sync.py` uploads it later. A
-    resumed run goes on in the run of W&B's whose id its folder keeps.
-
-    Args:
-        folder: the run folder; W&B's own files are in its `wandb/`.
-        project: W&B project.
-        group: under which W&B shows the runs of one sweep together.
-        offline: True keeps everything local; False uploads while training; None for what `WANDB_MODE` of the
-            environment says, and True where it says nothing.
-        patience: seconds to wait for the server at the start, and four times as many for the last uploads at the end.
+    resumed run goes on in the run of W&B's whose id its folder keeps. Its arguments are those of
+    conf/logger/wandb.yaml; the last uploads at the end may take four times `patience` seconds.
     """
 
     def __init__(
-        self,
-        folder: str,
-        project: str = "sinefield",
-        group: str | None = None,
-        offline: bool | None = None,
+        self, folder: str, project: str = "sinefield", group: str | None = None, offline: bool | None = None,
         patience: float = 15,
-    ) -> None:
+    ) -> None:  # fmt: skip
         import wandb  # noqa: PLC0415  only a run that logs to W&B pays for the import
 
         asked = (os.environ.get("WANDB_MODE") or "offline") if offline is None else "offline" if offline else "online"
@@ -129,7 +91,6 @@ class Wandb(WandbLogger):
         )
 
     @property
-    @rank_zero_experiment
     def experiment(self) -> Any:
         """W&B's run; offline where the server was asked for and is not there. UserError where W&B takes no such run."""
         if self._experiment is None:
@@ -141,7 +102,6 @@ class Wandb(WandbLogger):
         return self._experiment
 
     def _begin(self) -> Any:
-        """Begin W&B's run, or this process's part of it."""
         import wandb  # noqa: PLC0415
 
         home = Path(self.folder, "wandb")
@@ -149,11 +109,10 @@ class Wandb(WandbLogger):
         try:
             return super().experiment
         except wandb.errors.UsageError as error:  # nobody is logged in, or a name it does not like
-            said = str(error).strip().splitlines()[0].rstrip(".")
-            raise UserError(f"logger=wandb: {said}, or take logger.offline=true") from error
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise UserError(f"logger=wandb: {reason}, or take logger.offline=true") from error
         except wandb.errors.CommError as error:
-            said = str(error).splitlines()[0]
-            self._say(f"W&B cannot be reached ({said}); going on offline")
+            self._warn(f"W&B cannot be reached ({str(error).splitlines()[0]}); going on offline")
             self._wandb_init["settings"].mode = "offline"
             self._wandb_init["resume"] = self.identity.resume(offline=True)
             for stub in set(home.glob("run-*")) - before:  # an empty run that would be uploaded beside the real one
@@ -167,30 +126,24 @@ class Wandb(WandbLogger):
             self.log_image(f"pictures/{name}", [str(path)])
 
     def close(self, exit_code: int) -> None:
-        """End the run as finished (0) or failed (any other).
+        """End the run, where one was begun, as finished (0) or failed; one that the server has is marked as `synced`.
 
-        One that is whole on the server is marked so, as `wandb sync` does; where none was begun, nothing is done. The
-        environment is what it was, so that the next run in this process finds its own folder.
+        The environment is what it was, so that the next run in this process finds its own folder.
         """
+        run = self._experiment
         try:
-            if self._experiment is not None and self.mode == "disabled":
-                self._experiment.finish()
-            elif self._experiment is not None:
-                self._end(self._experiment, exit_code)
+            if run is not None:
+                run.finish(exit_code=exit_code)
+                if self.mode != "disabled" and not run.settings._offline:
+                    Path(f"{run.settings.sync_file}.synced").touch()
+        except TimeoutError:
+            self._warn("W&B did not take all of this run in time")
         finally:
             for name, value in self.before.items():
                 os.environ.pop(name, None)
                 os.environ.update({} if value is None else {name: value})
-
-    def _end(self, run: Any, exit_code: int) -> None:
-        file = Path(run.settings.sync_file)
-        try:
-            run.finish(exit_code=exit_code)
-            if not run.settings._offline:
-                Path(f"{file}.synced").touch()
-        except TimeoutError:
-            self._say("W&B did not take all of this run in time")
-        self.identity.end(file, self.logged)
+        if run is not None and self.mode != "disabled":
+            self.identity.end(Path(run.settings.sync_file), self.logged)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers, and keep in mind up to which step."""
@@ -206,5 +159,5 @@ class Wandb(WandbLogger):
         """The composed configuration as W&B's config."""
         self.experiment.config.update(params, allow_val_change=True)
 
-    def _say(self, what: str) -> None:
+    def _warn(self, what: str) -> None:
         print(f"{what}; later: python scripts/wandb_sync.py {self.folder}", file=sys.stderr)

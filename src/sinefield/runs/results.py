@@ -1,26 +1,22 @@
 """How a run folder begins, and what a fit leaves in it: pictures, figures, a run folder for every field of a stack."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from sinefield.evaluation.base import Evaluation, Scores, mean
+from sinefield.fields.mlp import CoordinateMLP
 from sinefield.fields.stack import select_fields
+from sinefield.signals.base import Signal
 from sinefield.system.files import write_atomically, write_texts, writing
 from sinefield.training.callbacks import History, write_rows
 from sinefield.training.checkpoints import AtomicCheckpoints
 from sinefield.training.module import FieldModule
-
-if TYPE_CHECKING:
-    from sinefield.fields.mlp import CoordinateMLP
-    from sinefield.signals.base import Signal
 
 Figures = dict[str, Any]
 
@@ -29,26 +25,28 @@ def begin(folder: Path, config: dict[str, Any], anew: bool, texts: Mapping[str, 
     """Write config.yaml and remove an earlier failure's traceback; anew, also all else that a failed run has left.
 
     Its checkpoint must never meet this configuration, nor its rows at W&B those to come. A run that is made longer is
-    no finished one from here on.
-
-    Args:
-        folder: of the run.
-        config: resolved.
-        anew: not from a checkpoint.
-        texts: further files, by name.
+    no finished one from here on. `texts` are further files, by name.
     """
     kept = folder / "checkpoints"
-    if anew and (kept / "last.ckpt").exists():
-        _remove(folder / "wandb" / "run.json")
     if anew:
+        if (kept / "last.ckpt").exists():
+            _remove(folder / "wandb" / "run.json")
         _remove(kept / "last.ckpt" if kept.is_dir() and not kept.is_symlink() else kept)
     if (folder / "metrics.json").exists():
-        for left in ("metrics.json", "fields", "repeat.json"):
-            _remove(folder / left)
+        for name in ("metrics.json", "fields", "repeat.json"):
+            _remove(folder / name)
     write_texts(folder, texts)
     write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
-    for left in (folder / "error.txt", *((kept, folder / "fields", folder / "history.csv") if anew else ())):
-        _remove(left)
+    for name in ("error.txt", *(("checkpoints", "fields", "history.csv") if anew else ())):
+        _remove(folder / name)
+
+
+def _remove(path: Path) -> None:
+    """A file, a folder or a link, where there is one; never what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def lengthens(config: DictConfig, folder: Path) -> bool:
@@ -58,14 +56,6 @@ def lengthens(config: DictConfig, folder: Path) -> bool:
         return int(config.trainer.max_steps) > int(taken)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return False
-
-
-def _remove(path: Path) -> None:
-    """A file, a folder or a link, where there is one; never what a link leads to."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def conclude(
@@ -80,45 +70,33 @@ def conclude(
     """Draw a finished fit; its figures, which are the means over the fields of a stack, and its pictures by name.
 
     Each field k of a stack leaves ``fields/<name>/``: config.yaml, by which it would be fitted alone, history.csv,
-    checkpoints/last.ckpt, pictures and, last, metrics.json.
-
-    Args:
-        config: of the run, resolved.
-        costs: what the run took, for all its fields together.
-        used: seconds and memory by now, the drawing included.
+    checkpoints/last.ckpt, pictures and, last, metrics.json. The figures end with the run's `costs` and what it has
+    `used` by then, for all its fields together.
     """
-    apart, described = signal.components(), module.evaluations[0].described()
-    costs = {"grid": {"shape": list(signal.shape), "every": signal.every}, **costs}  # for report.pictures.grid
-    if not apart:
+    grid = {"shape": list(signal.shape), "every": signal.every}  # for report.pictures.grid
+    about = {**module.evaluations[0].described(), "grid": grid}
+    if not signal.components():
         found, drawn = _one(folder, module.evaluations[0], module.field, module.scores, history.rows)
-        return found | described | costs | used(), drawn
-    costs = {"fields": len(apart), **costs}
+        return found | about | costs | used(), drawn
+    about["fields"] = len(signal.components())
     figures, pictures = [], dict[str, Path]()
-    for k, (name, (own, arguments)) in enumerate(apart.items()):
+    for k, (name, (own, arguments)) in enumerate(signal.components().items()):
         home, field = folder / "fields" / name, select_fields(module.field, k)
         with writing(home):
             home.mkdir(parents=True, exist_ok=True)
-        alone = {"_target_": f"{type(own).__module__}.{type(own).__qualname__}", **arguments}
+        part = {"_target_": f"{type(own).__module__}.{type(own).__qualname__}", **arguments}
         files = {file: digest for file, digest in config["derived"]["files"].items() if file in own.files}
-        write_atomically(
-            home / "config.yaml",
-            OmegaConf.to_yaml({**config, "signal": alone, "derived": config["derived"] | {"files": files}}).encode(),
-        )
+        alone = {**config, "signal": part, "derived": config["derived"] | {"files": files}}
+        write_atomically(home / "config.yaml", OmegaConf.to_yaml(alone).encode())
         write_rows(home / "history.csv", history.each[k])
-        state = {f"field.{part}": tensor.clone() for part, tensor in field.state_dict().items()}
+        state = {f"field.{key}": tensor.clone() for key, tensor in field.state_dict().items()}
         AtomicCheckpoints().save_checkpoint({"state_dict": state}, home / "checkpoints" / "last.ckpt")
         found, drawn = _one(home, module.evaluations[k], field, module.each[k], history.each[k])
-        write_metrics(home, found | described | costs | used())
+        write_metrics(home, found | about | costs | used())
         figures.append(found)
         pictures[name] = list(drawn.values())[-1]
     total = {"parameters": sum(found["parameters"] for found in figures)}
-    return mean(figures) | total | described | costs | used(), pictures
-
-
-def write_metrics(folder: Path, metrics: Figures) -> None:
-    """metrics.json, by which a run is a finished one; JSON has no infinity, so that becomes null."""
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
-    write_atomically(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())
+    return mean(figures) | total | about | costs | used(), pictures
 
 
 def _one(
@@ -138,3 +116,9 @@ def _one(
         "parameters": sum(p.numel() for p in field.parameters()),
     }
     return figures, drawn
+
+
+def write_metrics(folder: Path, metrics: Figures) -> None:
+    """metrics.json, by which a run is a finished one; JSON has no infinity, so that becomes null."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+    write_atomically(folder / "metrics.json", (json.dumps(finite, indent=2) + "\n").encode())

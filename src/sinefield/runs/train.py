@@ -1,34 +1,28 @@
 """The composition root: a config in, a finished run folder out."""
 
-from __future__ import annotations
-
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sinefield.errors import integer, require
-from sinefield.runs.configuration import (
-    NEEDED,
-    as_user_error,
-    build,
-    build_optimizer,
-    complete,
-    logging_to,
-    normalise_config,
-    out_of_memory_as_user_error,
-)
-from sinefield.runs.fingerprints import require_unchanged
-from sinefield.runs.problem import build_problem
-from sinefield.runs.rank import set_rank
-from sinefield.runs.resolvers import register_resolvers
+from sinefield.evaluation.base import Evaluation
+from sinefield.fields.mlp import CoordinateMLP
+from sinefield.fields.stack import stack_fields
+from sinefield.losses.base import Loss
+from sinefield.runs.configuration import as_user_error, build, build_optimizer, complete, explain_no_memory, logging_to
+from sinefield.runs.fingerprints import fingerprints, require_unchanged
+from sinefield.runs.folders import register_resolvers
+from sinefield.runs.loading import build_field, initialise
 from sinefield.runs.results import begin, conclude, lengthens, write_metrics
-from sinefield.runs.trainer import accumulated, check, clipping, make_trainer
+from sinefield.runs.trainer import check, clipping, make_trainer, set_rank
+from sinefield.signals.base import Signal
 from sinefield.system.files import writing
 from sinefield.system.shutdown import Interrupts
 from sinefield.system.status import NullStatus, Status, read, refuse
@@ -39,9 +33,6 @@ from sinefield.training.data import SignalData
 from sinefield.training.environment import Usage, environment, is_rank_zero
 from sinefield.training.module import FieldModule
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
 
 @unfailing_output()
 def train(
@@ -51,7 +42,8 @@ def train(
     alone: bool = True,
     texts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Fit a signal and leave a run folder: config, history, checkpoints, pictures, and metrics.json last.
+    """Fit a signal and leave a run folder: config, history, checkpoints, pictures, and last metrics.json, returned too.
+
     SIGTERM and Ctrl-C let the step in progress end, write a checkpoint and raise `Interrupted`.
 
     Args:
@@ -62,9 +54,6 @@ def train(
         alone: False for a job of a sweep, which must not start further processes.
         texts: further files for the folder, by name.
 
-    Returns:
-        What metrics.json holds.
-
     Raises:
         UserError: for anything the user can mend, before the first step where it can be known by then.
         UnwritableError: a file cannot be written; the run can be resumed.
@@ -73,10 +62,9 @@ def train(
     last, longer = folder / "checkpoints" / "last.ckpt", partial(lengthens, config, folder)
     refuse(folder, read(folder), resume, longer)  # and again once nobody else can change what is there
     set_rank(config)
-    status = (Status if is_rank_zero() else NullStatus)(
-        folder, lambda found: refuse(folder, found, resume, longer), texts
-    )
-    with Interrupts() as interrupts, status, out_of_memory_as_user_error():
+    kind = Status if is_rank_zero() else NullStatus
+    status = kind(folder, lambda found: refuse(folder, found, resume, longer), texts)
+    with Interrupts() as interrupts, status, explain_no_memory():
         interrupts.release()
         status.resumable = resume and last.is_file()
         return _train(config, folder, last if status.resumable else None, interrupts, status, alone)
@@ -110,20 +98,15 @@ def _train(
     if last is not None:
         require_unchanged(folder)
     register_resolvers()  # again: a launcher's worker forgets what its parent did not know whenever it begins a job
-    with as_user_error("the configuration"):
-        complete(config)
-        normalise_config(config)
-        OmegaConf.to_container(config, resolve=True)
-    for name in NEEDED:
-        require(config[name] is not None, f"a run needs {name}; leave it as it is, or choose from conf/{name}")
+    complete(config)
     check(config)
     pl.seed_everything(integer("seed", config.seed, least=0, most=2**32 - 1), verbose=False)
 
     signal, field, loss, mean_squares, evaluations = build_problem(config, start=last is None)
     with as_user_error("data"):
         knobs = cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True))
-        knobs |= {"max_steps": config.trainer.max_steps, "accumulate": accumulated(config)}
-        data = SignalData(signal, loss, **knobs, evaluation=evaluations[0])
+        knobs |= {"max_steps": config.trainer.max_steps, "evaluation": evaluations[0]}
+        data = SignalData(signal, loss, **knobs, accumulate=config.trainer.get("accumulate_grad_batches") or 1)
     optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
     module = FieldModule(field, loss, mean_squares, evaluations, optimizer, scheduler, config.chunk, clipping(config))
 
@@ -150,18 +133,50 @@ def _train(
         history.require_evaluated(trainer.global_step)
         if not trainer.is_global_zero:
             return {**module.scores, **module.evaluations[0].described()}
-        costs = {
-            "steps": trainer.global_step,
-            "fit_seconds": history.fit_seconds,
-            "steps_per_second": trainer.global_step / history.fit_seconds,
-            **made,
-            **({"extended_at": module.extended_at} if module.extended_at else {}),
-        }
+        steps, seconds = trainer.global_step, history.fit_seconds
+        costs = {"steps": steps, "fit_seconds": seconds, "steps_per_second": steps / seconds, **made}
+        if module.extended_at:
+            costs["extended_at"] = module.extended_at
         used = partial(usage.measured, trainer.strategy.root_device)  # Lightning has moved the module off it by now
         metrics, pictures = conclude(folder, resolved, signal, module, history, costs, used)
         if logger:
             logger.show(pictures)
-            logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, trainer.global_step)
+            logger.log_metrics({k: v for k, v in metrics.items() if isinstance(v, int | float)}, steps)
     status.finished()
     write_metrics(folder, metrics)
     return metrics
+
+
+def build_problem(
+    config: DictConfig, start: bool = True
+) -> tuple[Signal, CoordinateMLP, Loss, dict[str, torch.Tensor], list[Evaluation]]:
+    """Signal, field, loss, mean square of each term, evaluation of each field; `config.derived` is filled in.
+
+    A signal of several that lie side by side is fitted by a stack of fields, which all start alike: from the seed, or
+    from the weights of the run `field.init`, unless `start` is False since a checkpoint has others.
+    """
+    signal = build(config.signal)
+    own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
+    derived = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
+    config.derived = derived | {"files": fingerprints(signal.files)}
+    field = build_field(config.field)
+    if start and config.field.get("init") is not None:
+        initialise(field, config.field.init)
+    with as_user_error("field"):
+        channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
+    require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")
+    loss = build(config.loss)
+    evaluations = [build(config.evaluation, signal=part, loss=loss) for part in own]
+    config.derived = {**config.derived, "scores": evaluations[0].described()}  # read by the dashboard until the end
+    mean_squares = {name: torch.stack([term.mean_square(part) for part in own]) for name, term in loss.terms.items()}
+    if signal.components():
+        field = stack_fields([field] * len(own))
+    else:
+        mean_squares = {name: value[0] for name, value in mean_squares.items()}
+    require(
+        loss.order <= field.max_order,
+        f"this loss looks at derivatives of order {loss.order}, and those of "
+        f"{type(field.activation).__name__} vanish almost everywhere from order {field.max_order + 1} on; "
+        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
+    )
+    return signal, field, loss, mean_squares, evaluations

@@ -6,8 +6,6 @@ else; what a user types themselves is theirs to choose. Its interpolations may r
 and not, as `${oc.env:…}` would, to what the machine knows.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Collection, Iterator
@@ -40,15 +38,10 @@ def packages(text: str | None) -> list[str]:
 
 
 def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> DictConfig:
-    """The configuration to go on with: resolved, or as composed where the run was killed before it wrote that.
+    """The configuration to go on with: resolved, or as composed where asked, or where the run was killed before.
 
-    A trial of a search goes on without the search, which is told of it when it is started again: its database is
-    outside of the folder, and a finished trial in it takes no more reports.
-
-    Args:
-        folder: of the run.
-        trust: further packages or modules whose classes and functions it may ask for, such as a user's own.
-        composed: whether to take it as composed.
+    A trial of a search goes on without the search, whose database is outside of the folder and takes no more reports of
+    a finished trial. `trust` names further packages or modules whose classes and functions it may ask for.
 
     Raises:
         UserError: there is none, it cannot be read, it is of version 0.1, it asks for what no run needs or refers to
@@ -57,39 +50,30 @@ def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> D
     config = _parsed(folder, composed)
     old = "whose losses were others: it can be rendered and compared, but neither resumed nor repeated; start a new run"
     require(not config.keys() & {"facts", "recipe"}, f"{folder} was made by sinefield 0.1, {old}")
-    found: Any = OmegaConf.to_container(config)
-    callback = found.get("callback")
+    content: Any = OmegaConf.to_container(config)
+    callback = content.get("callback")
     if isinstance(callback, dict) and callback.get("_target_") == SEARCH:
-        config.callback = found["callback"] = None
-    _check(found, (), trust)
+        config.callback = content["callback"] = None
+    _check(content, (), trust)
     return config
 
 
 def lengthened(folder: Path, steps: int, trust: Collection[str] = ()) -> tuple[DictConfig, dict[str, str]]:
-    """The configuration of a run of more steps, and its files in `.hydra/`, by name.
+    """The configuration of a run with trainer.max_steps=`steps`, and its files in `.hydra/`, by name.
 
-    It is made of what was composed, where the schedule still refers to trainer.max_steps.
-
-    Args:
-        folder: of the run.
-        steps: in all, for trainer.max_steps.
-        trust: as for `read`.
-
-    Raises:
-        UserError: as `read`, or the folder lacks what was composed.
+    It is made of what was composed, where the schedule still refers to trainer.max_steps. Raises `UserError` as `read`
+    does, or where the folder lacks what was composed.
     """
     names = (".hydra/config.yaml", ".hydra/overrides.yaml")
     for name in names:
         require((folder / name).is_file(), f"{folder} has no {name}, so it cannot be made longer; start a new run")
-    config = read(folder, trust, composed=True)
-    with _named(folder / names[1]):
-        typed = parsed_yaml(folder / names[1])
-    require(isinstance(typed, list), f"{folder / names[1]} holds no list; start a new run")
-    require(isinstance(config.get("trainer"), DictConfig), f"{folder / names[0]} has no trainer; start a new run")
-    knob = "trainer.max_steps"
-    config.trainer.max_steps = steps
-    typed = [text for text in map(str, typed) if text.lstrip("+").partition("=")[0] != knob] + [f"{knob}={steps}"]
-    return config, dict(zip(names, map(OmegaConf.to_yaml, (config, OmegaConf.create(typed))), strict=True))
+    config, knob = read(folder, trust, composed=True), "trainer.max_steps"
+    with _named(folder / ".hydra"):
+        config.trainer.max_steps = steps
+        typed = map(str, parsed_yaml(folder / names[1]))
+        others = [text for text in typed if text.lstrip("+").partition("=")[0] != knob]
+    overrides = OmegaConf.create([*others, f"{knob}={steps}"])
+    return config, dict(zip(names, map(OmegaConf.to_yaml, (config, overrides)), strict=True))
 
 
 def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
@@ -101,32 +85,35 @@ def part(folder: Path, place: str, trust: Collection[str] = ()) -> DictConfig:
     config = _parsed(folder)
     with _named(folder):
         OmegaConf.resolve(config)
-        found = config.get(place)
-    require(isinstance(found, DictConfig), f"{folder} has no {place} in its config.yaml; get the folder again")
-    _check(OmegaConf.to_container(found), (place,), trust)
-    return found
+        table = config.get(place)
+    require(isinstance(table, DictConfig), f"{folder} has no {place} in its config.yaml; get the folder again")
+    _check(OmegaConf.to_container(table), (place,), trust)
+    return table
 
 
 def started_in(folder: Path) -> str | None:
     """The current folder of the command that started a run; None where it is not known."""
     try:
-        found = parsed_yaml(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"]
+        start = parsed_yaml(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return found if isinstance(found, str) and os.path.isabs(found) else None
+    return start if isinstance(start, str) and os.path.isabs(start) else None
 
 
 def _parsed(folder: Path, composed: bool = False) -> DictConfig:
     files = [file for file in (folder / "config.yaml", folder / ".hydra" / "config.yaml") if file.is_file()]
-    files = files[-1:] if composed else files
     require(bool(files), f"{folder} holds no run (no config.yaml in it)")
-    with _named(files[0]):
-        found = parsed_yaml(files[0])
-        for keys, text in _texts(found):
+    file = files[-1 if composed else 0]
+    with _named(file):
+        content = parsed_yaml(file)
+        for table, keys, text in _texts(content):
             inside = "${" not in text or ":" not in text.replace("${times:", "")
-            require(inside, f"{files[0]}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
-        config = OmegaConf.create(_moved(found) or {})
-    require(isinstance(config, DictConfig) and bool(config), f"{files[0]} holds no configuration; take a run's folder")
+            require(inside, f"{file}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
+            module, _, name = text.rpartition(".")
+            if keys[-1:] == ("_target_",) and module in MOVED:
+                table["_target_"] = f"{MOVED[module]}.{name}"
+        config = OmegaConf.create(content or {})
+    require(isinstance(config, DictConfig) and bool(config), f"{file} holds no configuration; take a run's folder")
     return config
 
 
@@ -136,56 +123,45 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (OSError, ValueError, TypeError, RecursionError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} holds no whole configuration of a run ({reason}); get the folder again") from error
 
 
 def _check(config: Any, place: tuple[str, ...], trust: Collection[str]) -> None:
     """Raise `UserError` where a `_target_` in a configuration that stands at `place` is none that may be there."""
-    for (*keys, key), text in _texts(config, place):
-        if key != "_target_":
-            continue
-        where = ".".join(keys)
-        allowed = (*PARTS, *([PLACES[where]] if len(keys) == 1 and where in PLACES else []), *trust)
-        # By its name first, since a look at the object imports the module; then by where it is really from.
-        require(
-            _within(text, allowed) and _from(text, allowed, trust),
-            f"{where}._target_ is {text!r}, which is no class that a run folder may ask for; if you know what it does, "
-            f"add trust={text.partition('.')[0]}",
-        )
+    for _, (*keys, key), text in _texts(config, place):
+        if key == "_target_":
+            where = ".".join(keys)
+            allowed = (*PARTS, *trust, *([PLACES[where]] if where in PLACES else []))
+            # By its name first, since a look at the object imports the module; then by where it is really from.
+            require(
+                _within(text, allowed) and _from(text, allowed, trust),
+                f"{where}._target_ is {text!r}, which is no class that a run folder may ask for; if you know what it "
+                f"does, add trust={text.partition('.')[0]}",
+            )
 
 
 def _from(name: str, allowed: Collection[str], trust: Collection[str]) -> bool:
     """Whether what `name` leads to is a class defined where it may be; in a trusted package, a function as well."""
     try:
-        found = get_object(name)
+        target = get_object(name)
     except Exception as error:  # whatever an import raises
         raise UserError(f"there is no {name}; install the package as the run was made with") from error
-    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
+    home = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
     if _within(home, trust):
-        return callable(found)
-    return inspect.isclass(found) and (name in allowed or _within(home, allowed))
-
-
-def _moved(value: Any, key: Any = None) -> Any:
-    """Nested tables and lists with the `_target_`s in them as they are called now."""
-    if isinstance(value, dict):
-        return {name: _moved(item, name) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_moved(item) for item in value]
-    module, _, name = value.rpartition(".") if key == "_target_" and isinstance(value, str) else ("", "", "")
-    return f"{MOVED[module]}.{name}" if module in MOVED else value
+        return callable(target)
+    return inspect.isclass(target) and (name in allowed or _within(home, allowed))
 
 
 def _within(name: str, allowed: Collection[str]) -> bool:
     return any(name == one or name.startswith(f"{one}.") for one in allowed)
 
 
-def _texts(value: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """Every text in nested tables and lists behind the keys that lead to it; a `_target_` in any case as text."""
+def _texts(value: Any, keys: tuple[str, ...] = (), parent: Any = None) -> Iterator[tuple[Any, tuple[str, ...], str]]:
+    """Every text in nested tables and lists, with what holds it and the keys to it; a `_target_` always as text."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _texts(str(item) if key == "_target_" else item, (*keys, str(key)))
+            yield from _texts(str(item) if key == "_target_" else item, (*keys, str(key)), value)
     elif isinstance(value, str):
-        yield keys, value
+        yield parent, keys, value

@@ -1,9 +1,8 @@
 """Stops a trial of a search that falls behind the others."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -27,27 +26,21 @@ def url(database: Path) -> str:
 def open_storage(storage: str) -> optuna.storages.RDBStorage:
     """The database at a `url`, made where there is none.
 
-    SQLite is given the path itself: SQLAlchemy reads an escape in a URL only from version 2.1 on, and Optuna takes
-    braces in one for a template.
+    SQLite gets the path itself: SQLAlchemy reads an escape in a URL only from version 2.1 on, and Optuna takes braces
+    in one for a template. Threads are allowed, as SQLAlchemy, whose pool guards the file, allows them.
     """
     path = os.fsdecode(unquote_to_bytes(storage.removeprefix(_SCHEME)))
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(path, check_same_thread=False)  # as SQLAlchemy, whose pool guards it, asks for a file
-
+    connect = partial(sqlite3.connect, path, check_same_thread=False)
     return optuna.storages.RDBStorage(f"{_SCHEME}study.db", engine_kwargs={"creator": connect})
 
 
 class Prune(pl.Callback):
-    """Reports every evaluation to the study, and ends the run where it is below the median of the trials before it.
+    """Reports every evaluation to the study, and ends the run, finished early, where it is behind the trials before.
 
-    The median is over the trials' values at the same step (Optuna's MedianPruner); the run ends as a finished one of
-    fewer steps.
+    That is behind the median of their values at the same step (Optuna's MedianPruner).
 
     Args:
-        storage: `url` of the study's database.
-        trial: its number there.
-        metric: of an evaluation.
+        storage: `url` of the study's database, in which the run is `trial`.
         warmup: share of the steps before which no run is ended.
     """
 
@@ -58,11 +51,11 @@ class Prune(pl.Callback):
         self.trial = optuna.trial.Trial(self.study, trial)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report, and compare."""
+        """Report the metric, and compare."""
         assert isinstance(pl_module, FieldModule)
         value, step = pl_module.scores.get(self.metric), trainer.global_step
         known = self.study.trials[self.trial.number].intermediate_values
-        if value is None or step in known:  # nothing to compare, or a resumed run has told it before
+        if value is None or step in known:  # nothing to compare, or reported before the run was resumed
             return
         self.trial.report(value, step)
         first = int(self.warmup * trainer.max_steps)

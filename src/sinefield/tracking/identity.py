@@ -5,12 +5,11 @@ online logs all that the server did not know by then, one that began offline all
 that ended in order: what a killed process has logged may be lost, and is logged again.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import secrets
+from itertools import groupby
 from pathlib import Path
 
 from sinefield.system.files import write_atomically
@@ -44,29 +43,25 @@ class Identity:
 
     def resume(self, offline: bool) -> str | None:
         """What W&B calls `resume`: "allow"; None for a run that is written from its beginning, over what is there."""
-        whole = self._own and self.step < 0 if offline else self.new
-        return None if whole else "allow"
+        from_beginning = self._own and self.step < 0 if offline else self.new
+        return None if from_beginning else "allow"
 
     def keep(self) -> None:
-        """Write the id down.
-
-        Raises:
-            UnwritableError: there is no room.
-        """
+        """Write the id down."""
         write_atomically(self.file, (json.dumps({"id": self.id, "step": self.step}) + "\n").encode())
 
     def end(self, fragment: Path, step: int) -> None:
         """Write down that a fragment, W&B's ``…/run-<id>.wandb``, has ended in order, and the last step in it."""
         self.step = max(step, self.step)
         self.keep()
-        _ended(fragment).touch()
+        Path(f"{fragment}.ended").touch()
 
 
 def _read(file: Path) -> tuple[str | None, int]:
     """The id and the step that a file keeps; (None, -1) where it is not there, or no such file."""
     try:
-        found = json.loads(file.read_bytes()) if file.is_file() else {}
-        run, step = found["id"], found.get("step", -1)
+        content = json.loads(file.read_bytes()) if file.is_file() else {}
+        run, step = content["id"], content.get("step", -1)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None, -1
     sound = isinstance(run, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", run) is not None
@@ -75,10 +70,12 @@ def _read(file: Path) -> tuple[str | None, int]:
 
 def fragments(files: list[Path]) -> list[list[Path]]:
     """W&B's files, each `…/run-<id>.wandb`, of every run together and in the order in which they were begun."""
-    runs: dict[tuple[Path, str], list[Path]] = {}
-    for file in sorted(files, key=lambda file: (file.parents[1], file.parent.name.removeprefix("offline-"))):
-        runs.setdefault((file.parents[1], file.name), []).append(file)
-    return list(runs.values())
+
+    def run(file: Path) -> tuple[Path, str]:
+        return file.parents[1], file.name
+
+    begun = sorted(files, key=lambda file: (*run(file), file.parent.name.removeprefix("offline-")))
+    return [list(group) for _, group in groupby(begun, run)]
 
 
 def missing(run: list[Path]) -> list[Path]:
@@ -87,14 +84,7 @@ def missing(run: list[Path]) -> list[Path]:
     Not needed are those that did not end in order and were followed by another, and all before one that began online or
     is there.
     """
-    kept = [file for file in run if _ended(file).exists() or _synced(file).exists() or file == run[-1]]
-    whole = [i for i, file in enumerate(kept) if _synced(file).exists() or not file.parent.name.startswith("offline-")]
-    return [file for file in kept[max(whole, default=0) :] if not _synced(file).exists()]
-
-
-def _ended(file: Path) -> Path:
-    return Path(f"{file}.ended")
-
-
-def _synced(file: Path) -> Path:
-    return Path(f"{file}.synced")
+    synced = {file for file in run if Path(f"{file}.synced").exists()}
+    kept = [file for file in run if file in synced or file == run[-1] or Path(f"{file}.ended").exists()]
+    full = [i for i, file in enumerate(kept) if file in synced or not file.parent.name.startswith("offline-")]
+    return [file for file in kept[max(full, default=0) :] if file not in synced]

@@ -4,15 +4,13 @@ W&B marks what is on its server with a file `….wandb.synced` beside the run's 
 run that was online to its end. What has no such mark is uploaded by W&B's own `wandb sync`.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlparse
 
 from sinefield.errors import UserError, require
@@ -22,8 +20,7 @@ from sinefield.tracking.identity import fragments, missing
 LONGEST = 600  # seconds for one run; `wandb sync` repeats for long by itself
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one run: "uploaded", "already there", "still running", or "failed" with the reason."""
 
     folder: Path
@@ -38,31 +35,26 @@ def sync(folders: Sequence[str | Path], patience: float = 10) -> Iterator[Outcom
         folders: searched recursively.
         patience: seconds to wait for the server to answer at all.
 
-    Yields:
-        An outcome per run.
-
     Raises:
         UserError: a folder is missing, none has a run logged by W&B, or the server does not answer.
     """
-    paths = [Path(folder) for folder in folders]
-    for folder in paths:
-        require(folder.is_dir(), f"{folder} is no folder; give the folder of a run or of a sweep")
-    files = sorted({file.resolve() for folder in paths for file in folder.rglob("wandb/*run-*/run-*.wandb")})
+    for folder in folders:
+        require(Path(folder).is_dir(), f"{folder} is no folder; give the folder of a run or of a sweep")
+    files = {file.resolve() for folder in folders for file in Path(folder).rglob("wandb/*run-*/run-*.wandb")}
     where = ", ".join(map(str, folders))
     require(bool(files), f"{where}: no run in it was logged by W&B; train with logger=wandb")
     reached = False
-    for run in fragments(files):
-        folder, left = run[0].parents[2], missing(run)
+    for run in fragments(list(files)):
+        home, left = run[0].parents[2], missing(run)
         if not left:
-            yield Outcome(folder, "already there")
-            continue
-        if read(folder).status == "running":
-            yield Outcome(folder, "still running")
-            continue
-        if not reached:
-            _reach(patience)
+            yield Outcome(home, "already there")
+        elif read(home).status == "running":
+            yield Outcome(home, "still running")
+        else:
+            if not reached:
+                _reach(patience)
             reached = True
-        yield _upload(left, folder)
+            yield _upload(left, home)
 
 
 def _reach(patience: float) -> None:
@@ -91,5 +83,5 @@ def _upload(files: list[Path], folder: Path) -> Outcome:
         return Outcome(folder, "failed", f"not done after {LONGEST} s")
     if done.returncode == 0 and all(Path(f"{file}.synced").exists() for file in files):
         return Outcome(folder, "uploaded")
-    said = [line.removeprefix("wandb: ").strip() for line in done.stderr.splitlines() if line.strip()]
-    return Outcome(folder, "failed", said[-1] if said else f"wandb sync ended with {done.returncode}")
+    lines = [line.removeprefix("wandb: ").strip() for line in done.stderr.splitlines() if line.strip()]
+    return Outcome(folder, "failed", lines[-1] if lines else f"wandb sync ended with {done.returncode}")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sinefield.sweep.naming import MOST, named
+from sinefield.sweep.jobs import LONGEST, named
 
 HOSTILE = ["a/../../b", "..", "", "sp ace", "ünï", "x" * 5000, "a\nb", "'; rm -rf", "-rf", "a=${b}", "a,b", "\0"]
 
@@ -15,7 +15,7 @@ HOSTILE = ["a/../../b", "..", "", "sp ace", "ünï", "x" * 5000, "a\nb", "'; rm 
 def test_a_name_is_one_safe_part_of_a_path(word) -> None:
     name = named([word], "x")
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._=+-]*-[0-9a-f]{8}", name)
-    assert len(name) <= MOST
+    assert len(name) <= LONGEST
 
 
 def test_another_identity_is_another_name_and_the_same_is_the_same() -> None:
