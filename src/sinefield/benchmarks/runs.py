@@ -1,7 +1,5 @@
 """What runs of train.py take: each is started in a process of its own, and a callback in it looks at the clock."""
 
-from __future__ import annotations
-
 import copy
 import json
 import os

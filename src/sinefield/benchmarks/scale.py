@@ -4,8 +4,6 @@ Every row is a run of train.py in a process of its own, from its start to its pi
 The first is the default network on a small picture in memory, which the others are to be compared with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median

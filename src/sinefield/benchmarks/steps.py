@@ -3,8 +3,6 @@
 All start from equal weights of a network of sines, f: R^2 -> R^C, see the same points and take steps of Adam in turns.
 """
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import math

@@ -12,8 +12,6 @@ A point costs one small network, or two, however long the signal is, and no netw
 Source: Moseley et al., Finite Basis Physics-Informed Neural Networks, arXiv 2107.07871.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import cast
 

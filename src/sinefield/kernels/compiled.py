@@ -8,8 +8,6 @@ Source: reduction in three parts, Cody & Waite, Software Manual for the Elementa
 polynomials are Cephes' `sinf.c` in float32 and fdlibm's `k_sin.c`, `k_cos.c` in float64.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """When a kernel may stand in for the plain rules of jets, and which one."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from functools import cache

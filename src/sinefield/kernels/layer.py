@@ -9,8 +9,6 @@ takes twice the passes over memory. Where a derivative of these derivatives is w
 of jets instead. All shapes may have K in front, for K networks at once.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

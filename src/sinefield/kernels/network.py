@@ -16,8 +16,6 @@ Recorded layer by layer it is the same arithmetic, with more passes over memory:
 points, and those of derivatives, autograd finds by the plain rules. All shapes may have K in front, for K networks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice

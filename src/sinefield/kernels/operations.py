@@ -5,8 +5,6 @@ derivatives ``W dh/dx_d`` and sz (M, N, W) their sums of second derivatives ``W 
 (M, 1, W), stands for N that are alike. Where no derivatives are wanted, D or M is 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

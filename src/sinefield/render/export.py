@@ -4,8 +4,6 @@ Input `coordinates` (N, D) float32 in [-1, 1], any N. Outputs, as deep as `order
 (N, C, D) per unit of coordinate, `laplacian` (N, C) per unit².
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence

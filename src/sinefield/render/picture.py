@@ -9,8 +9,6 @@ as image libraries do: the outermost half pixel is extrapolated, and below s = 1
 Points are evaluated and rows written a tile at a time: no picture, however large, is ever held whole.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Collection, Iterator
 from functools import partial

@@ -5,8 +5,6 @@ writes no PNG with 16 bits of colour; np.lib.format.open_memmap would leave the 
 Every writer takes the file, the picture as bands (rows, W, ...) of `dtype`, its shape (H, W, ...), and words about it.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Collection, Iterable

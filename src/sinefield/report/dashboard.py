@@ -5,8 +5,6 @@ through `textContent` alone. A content security policy admits the page's own scr
 nothing else.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -9,8 +9,6 @@ Every difference is taken within one picture and one seed, averaged over seeds, 
 over pictures.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from pathlib import Path

@@ -4,8 +4,6 @@ An override is a text as typed, `+field.width=64`. A knob is its key; its value 
 so that `1e-3` and a default of `0.001` are the same choice.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import shlex

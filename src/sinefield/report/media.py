@@ -1,7 +1,5 @@
 """Pictures, sounds and films of many runs for one page: small copies inside it, up to a limit, and links beyond."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

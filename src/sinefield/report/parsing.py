@@ -1,7 +1,5 @@
 """The files of a run folder, each of which may be broken or hostile, as tables, lists and numbers, or a ValueError."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

@@ -5,8 +5,6 @@ A run folder has a `config.yaml`, `.hydra/config.yaml`, `status.json` or `metric
 hostile name or a loop of links ends as a run with `status` "damaged" and a reason.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import re

@@ -4,8 +4,6 @@ A run says in its metrics.json what its scores are (`shown`) and which one it is
 versions say neither: `SCORES` has theirs. `COSTS` are the same for all runs. Any other number is called by its key.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple

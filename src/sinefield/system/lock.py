@@ -8,8 +8,6 @@ The files are numbered. Whoever finds only such as are out of date makes the nex
 can; it removes the others then.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import json

@@ -1,7 +1,5 @@
 """What the scripts have in common: their usage on demand, options as key=value, a mistake as one line."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import math

@@ -4,8 +4,6 @@ An exception that a handler raises is lost where it meets a finalizer, or whoeve
 kept until `Interrupted` has ended the run, and obeyed again at the next opportunity where it has not.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What a run folder says of its run: status.json, beside metrics.json, which alone makes a run a finished one."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

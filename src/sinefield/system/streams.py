@@ -1,7 +1,5 @@
 """Standard output and standard error that no run depends on: closed, broken or full, they lose text, no more."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What watches a run: the clock and history.csv, and one progress bar over all steps."""
 
-from __future__ import annotations
-
 import csv
 import io
 import sys

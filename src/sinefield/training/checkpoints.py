@@ -4,8 +4,6 @@ A step is a function of the weights, the state of optimizer and schedule, and th
 So a run is continued with a fresh Trainer and these four; Lightning's counters of epochs and batches are left alone.
 """
 
-from __future__ import annotations
-
 import errno
 import io
 import zipfile

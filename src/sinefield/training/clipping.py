@@ -3,8 +3,6 @@
 Of a stack of K networks each is clipped as it would be alone: the first axes of every gradient are those of `stack`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -7,8 +7,6 @@ A loss is relative to the signal's power, so a field of zeros has about 1. A fit
 for ten steps in a row; a jump that a small network makes and takes back is shorter, and far lower.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Where a run was made and what it took of the machine: the part of metrics.json that is not about the fit."""
 
-from __future__ import annotations
-
 import os
 import platform
 import resource

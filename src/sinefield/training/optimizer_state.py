@@ -1,7 +1,5 @@
 """An optimizer and its schedule, brought to where a checkpoint stands."""
 
-from __future__ import annotations
-
 import inspect
 import warnings
 from copy import deepcopy
