@@ -14,8 +14,8 @@ from sinefield import Siren
 from sinefield.kernels.dispatch import backend
 
 for name in (
-    "evaluation.picture", "losses.value", "report.beside", "report.dashboard", "report.pictures", "report.sheet",
-    "runs.command", "runs.loggers", "runs.resume_or_repeat", "signals.image", "sweep.ending",
+    "evaluation.picture", "losses.value", "report.dashboard", "report.pictures", "report.sheet",
+    "runs.command", "runs.loggers", "runs.resume_or_repeat", "signals.image", "sweep.jobs",
 ):  # fmt: skip
     import_module(f"sinefield.{name}")
 

@@ -249,7 +249,7 @@ def test_weights_that_are_not_finite_are_refused(folder) -> None:
         (("optimizer_states", 0, "state", 2, "exp_avg"), None, "is not a whole checkpoint of this run"),
         (("callbacks", "History", "rows"), [], "its history is none"),
         (("callbacks", "History", "rows", 0, "psnr"), None, "its history is none"),
-        (("callbacks", "History", "each", 0, 0), {"step": 2}, "is not a whole checkpoint of this run ('seconds')"),
+        (("callbacks", "History", "each", 0, 0), {"step": 2}, "its history is none"),
         (("global_step",), 0, "its step must be a whole number of at least 1"),
     ],
 )

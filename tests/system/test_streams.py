@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,13 +34,30 @@ def full() -> io.TextIOBase:
 
 
 STREAMS = {"none": lambda: None, "closed": closed, "broken": broken, "full": full}
+FORGOTTEN = "ignore::pytest.PytestUnraisableExceptionWarning"  # the null device in the place of no stream
+
+
+@pytest.fixture
+def opened():
+    """Opens one of `STREAMS`; all are closed at the end, which fails where what was written cannot be."""
+    streams = []
+
+    def open_one(make):
+        streams.append(make())
+        return streams[-1]
+
+    yield open_one
+    for stream in filter(None, streams):
+        with suppress(OSError, ValueError):
+            stream.close()
+    gc.collect()  # here, not in another test
 
 
 @pytest.mark.parametrize("err", STREAMS)
 @pytest.mark.parametrize("out", ["none", "full"])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a broken stream that is forgotten
-def test_a_run_ends_well_whatever_the_streams_are(fit, monkeypatch, out, err) -> None:
-    streams = STREAMS[out](), STREAMS[err]()
+@pytest.mark.filterwarnings(FORGOTTEN)
+def test_a_run_ends_well_whatever_the_streams_are(fit, monkeypatch, opened, out, err) -> None:
+    streams = opened(STREAMS[out]), opened(STREAMS[err])
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", streams[0])
         patched.setattr(sys, "stderr", streams[1])
@@ -49,9 +68,9 @@ def test_a_run_ends_well_whatever_the_streams_are(fit, monkeypatch, out, err) ->
 
 
 @pytest.mark.parametrize("make", STREAMS.values(), ids=STREAMS)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_unfailing_stream_is_a_stream(make) -> None:
-    stream = Unfailing(make())
+@pytest.mark.filterwarnings(FORGOTTEN)
+def test_an_unfailing_stream_is_a_stream(opened, make) -> None:
+    stream = Unfailing(opened(make))
     assert stream.write("text") == 4
     print("more", file=stream, flush=True)
     assert stream.isatty() is False
