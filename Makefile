@@ -8,9 +8,9 @@ ARGS ?=
 train: .venv/installed
 	.venv/bin/python train.py $(ARGS)
 
-# Two workers with a thread each: small matrices gain nothing from more.
+# A thread for each worker: small matrices gain nothing from more. Three workers for two cores, since many tests wait.
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
-PARALLEL = -n 2 --dist worksteal
+PARALLEL = -n 3 --dist worksteal
 
 test: .venv/installed-dev
 	$(PYTEST) $(PARALLEL) $(ARGS)
