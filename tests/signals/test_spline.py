@@ -134,3 +134,13 @@ class TestExactness:
         weights = spline.weights(torch.linspace(0, 1, 50), degree, derivative)
         assert weights.shape == (50, degree + 1)
         assert torch.allclose(weights.sum(dim=1), torch.full((50,), float(derivative == 0)), atol=1e-14)
+
+
+@pytest.mark.parametrize("degree", [3, 5])
+def test_twice_as_fine(degree):
+    """What it has at every sample and in the middle between them."""
+    samples = np.random.default_rng(0).standard_normal((9, 7, 2))
+    positions = torch.stack(torch.meshgrid(torch.arange(17) / 2, torch.arange(13) / 2, indexing="ij"), dim=-1)
+    c = torch.from_numpy(spline.coefficients(samples, degree))
+    expected = spline.evaluate(c, positions.double().flatten(0, 1).flip(-1), degree, 0).value.reshape(17, 13, 2)
+    assert np.abs(spline.refined(samples, degree) - expected.numpy()).max() < 1e-12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ class Picture(Evaluation):
         Score("psnr", "PSNR on samples", "dB"),
         Score("psnr_off_grid", "PSNR between", "dB"),
         Score("psnr_off_grid_spline", "  of the spline", "dB", direction=""),
+        Score("psnr_off_grid_signal", "  of the signal", "dB", direction=""),
         Score("ssim", "SSIM", digits=4),
     )
 
@@ -61,10 +62,17 @@ class Picture(Evaluation):
         return score(values.to(truth.dtype).reshape(truth.shape), truth, upsampling, self.loss.unseen)
 
     def references(self) -> Scores:
-        """psnr_off_grid_spline: what the signal's spline makes of the points between; None where none are known."""
+        """What the plain spline and the signal's own function make of the points between; None where none are known."""
         truth, upsampling = self.truth()
-        values = torch.cat([self.signal.jet(x, 0).value for x in self.points()]).reshape(truth.shape)
-        return {"psnr_off_grid_spline": score(values, truth, upsampling, torch.zeros_like)["psnr_off_grid"]}
+
+        def between(function: Callable[[Tensor], Tensor]) -> float | None:
+            values = torch.cat([function(x) for x in self.points()]).reshape(truth.shape)
+            return score(values, truth, upsampling, torch.zeros_like)["psnr_off_grid"]
+
+        return {
+            "psnr_off_grid_spline": between(self.signal.interpolated),
+            "psnr_off_grid_signal": between(lambda x: self.signal.jet(x, 0).value),
+        }
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
         """Signal and field at the samples scored, the field less what its loss leaves free, and the contact sheet."""

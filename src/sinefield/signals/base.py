@@ -86,6 +86,10 @@ class Signal(nn.Module, ABC):
         """
         return self.fine
 
+    def interpolated(self, x: Tensor) -> Tensor:
+        """(N, C), the values at x (N, D) of the spline through the samples, which most signals are."""
+        return self.jet(x, 0).value
+
     def components(self) -> dict[str, tuple[Signal, dict[str, Any]]]:
         """K signals side by side in this one, C / K channels each, for a field of their own each; {} for one field.
 

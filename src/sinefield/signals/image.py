@@ -11,15 +11,19 @@ from sinefield.errors import integer, require
 from sinefield.signals import spline
 from sinefield.signals.base import Signal
 from sinefield.signals.decoding.pixels import decode, resize
+from sinefield.signals.selfsimilar import refined
 
 log = logging.getLogger(__name__)
+
+MOST = 2**22  # samples of a picture whose spline has four times as many knots
 
 
 class Image(Signal):
     """A picture file as a continuous function with values in [-1, 1].
 
-    Its jet is that of the tensor-product B-spline through the training samples. With `holdout`, the training samples
-    are every second pixel of a picture twice as fine, and the pixels in between are known but never trained on.
+    Its jet is that of the tensor-product B-spline through the training samples or, with `self_similar`, through a
+    picture twice as fine that has them as every second pixel: see `sinefield.signals.selfsimilar`. With `holdout`, the
+    training samples are every second pixel of the file's picture, and the pixels in between are never trained on.
 
     Args:
         path: a picture file, or `skimage:NAME` for one that scikit-image ships.
@@ -28,13 +32,17 @@ class Image(Signal):
         degree: p of the spline, odd, at least 3: its Laplacian is continuous from 3 on and smooth from 5 on.
         allow_huge: read pictures of more than 89 million pixels too.
         square: take the largest square in the middle alone.
+        self_similar: fill in between the samples what filters find that are fitted to the picture itself; not for more
+            than `MOST` samples.
         white: the stored value of white in a file of more than 8 bits per channel; None for its type's, see `decode`.
 
     Raises:
         UserError: the file cannot be read as a picture, or is too small.
     """
 
-    c: Tensor
+    c: Tensor  # of the spline that is the signal, and of the plain one through the samples
+    plain: Tensor
+    finer: int  # knots of the signal's spline from sample to sample
 
     def __init__(
         self,
@@ -45,6 +53,7 @@ class Image(Signal):
         allow_huge: bool = False,
         square: bool = False,
         white: float | None = None,
+        self_similar: bool = False,
     ) -> None:
         degree = integer("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
@@ -74,9 +83,18 @@ class Image(Signal):
         )
         super().__init__((height, width), channels)
         self.degree, self.files = degree, (str(path),)
-        self.register_buffer("c", torch.from_numpy(spline.coefficients(samples, degree)).to(self.extent))
+        plain = torch.from_numpy(spline.coefficients(samples, degree)).to(self.extent)
+        self.register_buffer("plain", plain)
+        self.finer = 2 if self_similar and height * width <= MOST else 1
+        known = torch.from_numpy(spline.coefficients(refined(samples), degree)) if self.finer == 2 else plain
+        self.register_buffer("c", known.to(self.extent))
         self.fine = torch.from_numpy(values.copy()).to(self.extent) if split else None
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Value (N, C), gradient (N, C, D) and Laplacian (N, C) at coordinates x (N, D), as deep as `order` asks."""
-        return spline.evaluate(self.c, self.pixels(x), self.degree, order, self.spacing)
+        n = self.finer
+        return spline.evaluate(self.c, n * self.pixels(x), self.degree, order, self.spacing / n)
+
+    def interpolated(self, x: Tensor) -> Tensor:
+        """(N, C), the values of the spline through the samples alone."""
+        return spline.evaluate(self.plain, self.pixels(x), self.degree, 0).value

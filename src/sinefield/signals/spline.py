@@ -43,6 +43,20 @@ def coefficients(samples: np.ndarray, degree: int) -> np.ndarray:
     return samples
 
 
+def refined(samples: np.ndarray, degree: int = 3) -> np.ndarray:
+    """The spline through samples (n_1, ..., n_D, C) on the grid twice as fine, (2 n_1 - 1, ..., 2 n_D - 1, C)."""
+    fine = coefficients(samples, degree)
+    middle = weights(torch.tensor([0.0, 0.5], dtype=torch.float64), degree, 0).numpy()  # (2, p + 1)
+    for axis in range(samples.ndim - 1):
+        moved = np.moveaxis(fine, axis, 0)
+        cells = np.lib.stride_tricks.sliding_window_view(moved, degree, axis=0) @ middle[0, :degree]
+        halves = np.lib.stride_tricks.sliding_window_view(moved, degree + 1, axis=0) @ middle[1]
+        out = np.empty((len(cells) + len(halves), *moved.shape[1:]))
+        out[::2], out[1::2] = cells, halves
+        fine = np.moveaxis(out, 0, axis)
+    return fine
+
+
 def _interpolation(n: int, degree: int) -> sparse.csc_matrix:
     """The square system of n interpolation rows between (p - 1)/2 not-a-knot rows at either end."""
     ends, size = degree // 2, n + degree - 1
