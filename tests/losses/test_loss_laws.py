@@ -285,7 +285,8 @@ class TestSum:
             (["loss=laplacian", "~loss.terms.weak"], ["laplacian", "border"]),
             (["loss=laplacian", "loss.terms.weak=null"], ["laplacian", "border"]),
             (["loss=laplacian", "loss.terms.border.weight=0.1"], ["laplacian", "weak", "border"]),
-            (["loss=value", "+loss/term@loss.terms.slope=gradient"], ["value", "slope"]),
+            (["loss=value", "+loss/term@loss.terms.slope=gradient"], ["value", "between", "slope"]),
+            (["loss=value", "~loss.terms.between"], ["value"]),
             (
                 ["loss=sobolev", "+loss/term@loss.terms.weak=circles", "~loss.terms.value"],
                 ["gradient", "laplacian", "weak"],

@@ -4,8 +4,21 @@ import csv
 
 import pytest
 
-SMALL = ["signal=analytic", "signal.size=32", "field.width=64", "field.depth=2", "activation.omega0=10"]
-STEPS = ["data.batch_size=512", "trainer.max_steps=150", "data.eval_every=15", "trainer.accelerator=cpu"]
+SMALL = [
+    "signal=analytic",
+    "signal.size=32",
+    "encoding=none",
+    "field.width=64",
+    "field.depth=2",
+    "activation.omega0=10",
+]
+STEPS = [
+    "scheduler=cosine",
+    "data.batch_size=512",
+    "trainer.max_steps=150",
+    "data.eval_every=15",
+    "trainer.accelerator=cpu",
+]
 
 
 @pytest.mark.parametrize("loss", ["gradient", "laplacian"])

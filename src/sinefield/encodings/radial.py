@@ -23,14 +23,20 @@ class Radial(Waves):
     Args:
         in_features: D, the number of coordinates.
         frequencies: the number of rows of B.
-        highest: the length that those of the rows stay below, in cycles per unit of coordinate.
+        highest: the length that those of the rows stay below, in cycles per unit of coordinate; None for 0.08
+            `samples`, a third of their Nyquist rate, and 64 at most: a few hundred waves do not cover more.
+        samples: of the signal along its longest side.
 
     >>> Radial(in_features=2, frequencies=192, highest=20.0).features
     384
     """
 
-    def __init__(self, in_features: int, frequencies: int = 192, highest: float = 20.0) -> None:
+    def __init__(
+        self, in_features: int, frequencies: int = 192, highest: float | None = None, samples: int = 256
+    ) -> None:
         rows = integer("encoding.frequencies", frequencies, least=1)
+        if highest is None:
+            highest = min(0.08 * integer("encoding.samples", samples, least=2), 64.0)
         highest = positive("encoding.highest", highest)
         seed = int(torch.randint(2**31, ()))
         points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(rows, dtype=torch.float64)
