@@ -13,6 +13,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+CONF = (Path(__file__).parents[1] / "conf").resolve()  # a link to the repository's conf/; in a wheel its files
+
 
 def register_resolvers() -> None:
     """Have ${times:a,b} mean a b, in every configuration of this process; null where one of them is not known yet."""
