@@ -6,6 +6,7 @@ there. Here it only makes the folder; `Status` writes the rest for the process t
 
 import math
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,11 @@ def new_folder(folder: Path) -> Path:
             folder.with_name(name).mkdir()  # of several processes, one succeeds
             return folder.with_name(name)
     raise FileExistsError(f"{folder} and a million more are there already")
+
+
+def usual_folder(name: str) -> Path:
+    """Where a run called `name` goes that is given no folder, as conf/train.yaml has it; there may be one by now."""
+    return Path("outputs", name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 
 def hydra_texts(config: DictConfig, hydra: DictConfig) -> dict[str, str]:

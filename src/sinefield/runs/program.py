@@ -72,8 +72,8 @@ def resume_or_repeat(arguments: list[str]) -> None:
         repeat(Path(options["repeat"]), None if place is None else Path(place), trust)
 
 
-def explain(error: Exception) -> str:
-    """One line for what ended the command: what is wrong, and the choices there are."""
+def explain(error: Exception, composing: bool) -> str:
+    """One line for what ended the command, perhaps in composing its configuration: what is wrong, and the choices."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"there is no {error.missing_cfg_file}; choose from: {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
@@ -81,7 +81,7 @@ def explain(error: Exception) -> str:
     cause, said = error.__cause__, " ".join(str(error).split())
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         return f"there is no {cause.full_key}; choose from: {', '.join(map(str, cause.parent_node))}"
-    if isinstance(error, KNOWN) or _composing(error):
+    if isinstance(error, KNOWN) or composing:
         cure = "; mend that, or choose another hydra.run.dir" if isinstance(error, OSError) else ""  # in making it
         return (
             said + cure + ("; write group=name, or ~group for none" if said.startswith("Config group override") else "")
@@ -97,7 +97,7 @@ def report_errors() -> Iterator[None]:
     except Exception as error:
         if FULL:
             raise
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {explain(error, _composing(error))}", file=sys.stderr)
         sys.exit(1 if isinstance(error, KNOWN) or _composing(error) else 70)
 
 
