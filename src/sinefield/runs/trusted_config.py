@@ -39,7 +39,7 @@ def packages(text: str | None) -> list[str]:
 
 def asked_for(config: DictConfig) -> list[str]:
     """The packages and modules beside this one whose classes a configuration asks for, of one who composed it."""
-    texts = _texts(OmegaConf.to_container(config))
+    texts = _texts(OmegaConf.to_container(config, resolve=True))
     return sorted({text.partition(".")[0] for _, keys, text in texts if keys[-1] == "_target_"} - {"sinefield"})
 
 
