@@ -7,8 +7,9 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import CompactHydraException
 from hydra.utils import get_class
 
-from hydra_plugins.sinefield_sweeper import ResumableSweeper, quoted
+from hydra_plugins.sinefield_sweeper import ResumableSweeper
 from sinefield.errors import UserError, require
+from sinefield.runs.overrides import quoted
 from sinefield.sweep.jobs import Job
 from sinefield.system.lock import acquired
 

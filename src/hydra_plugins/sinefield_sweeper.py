@@ -18,6 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from sinefield.runs.folders import log_files
+from sinefield.runs.overrides import quoted
 from sinefield.sweep.jobs import OPEN, Job, conclude, named, stop, stoppable, table
 
 ATTEMPTS = 2  # a job whose process died without a word is tried once more: a neighbour may have taken it along
@@ -144,8 +145,3 @@ class ResumableSweeper(BasicSweeper):
                     print(f"error: {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
                 number += len(batch)
             jobs = [job for job in jobs if job.state in OPEN]
-
-
-def quoted(text: str) -> str:
-    """As a string in an override, whatever is in it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

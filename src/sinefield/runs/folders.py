@@ -6,12 +6,15 @@ there. Here it only makes the folder; `Status` writes the rest for the process t
 
 import math
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
+
+CONF = (Path(__file__).parents[1] / "conf").resolve()  # a link to the repository's conf/; in a wheel its files
 
 
 def register_resolvers() -> None:
@@ -54,6 +57,11 @@ def new_folder(folder: Path) -> Path:
             folder.with_name(name).mkdir()  # of several processes, one succeeds
             return folder.with_name(name)
     raise FileExistsError(f"{folder} and a million more are there already")
+
+
+def usual_folder(name: str) -> Path:
+    """Where a run called `name` goes that is given no folder, as conf/train.yaml has it; there may be one by now."""
+    return Path("outputs", name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 
 def hydra_texts(config: DictConfig, hydra: DictConfig) -> dict[str, str]:

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Collection
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from sinefield.runs import trusted_config
 from sinefield.runs.command import reraise_for_hydra, show
 from sinefield.runs.configuration import anchor_paths
 from sinefield.runs.fingerprints import require_unchanged
-from sinefield.runs.folders import new_folder
+from sinefield.runs.folders import new_folder, usual_folder
 from sinefield.runs.train import train
 from sinefield.runs.trainer import set_rank
 from sinefield.system.files import remove_temporary_files, write_atomically, writing
@@ -98,8 +97,7 @@ def repeat(folder: str | Path, into: str | Path | None, trust: Collection[str] =
         require_unchanged(folder)
         several = set_rank(config)
         if into is None:
-            name = str(config.get("name", "fit"))
-            into = Path("outputs", name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))  # as conf/train.yaml
+            into = usual_folder(str(config.get("name", "fit")))
             if not several:
                 with writing(into):
                     into = new_folder(into)

@@ -37,6 +37,12 @@ def packages(text: str | None) -> list[str]:
     return [name for name in str(text or "").split(",") if name]
 
 
+def asked_for(config: DictConfig) -> list[str]:
+    """The packages and modules beside this one whose classes a configuration asks for, of one who composed it."""
+    texts = _texts(OmegaConf.to_container(config, resolve=True))
+    return sorted({text.partition(".")[0] for _, keys, text in texts if keys[-1] == "_target_"} - {"sinefield"})
+
+
 def read(folder: Path, trust: Collection[str] = (), composed: bool = False) -> DictConfig:
     """The configuration to go on with: resolved, or as composed where asked, or where the run was killed before.
 

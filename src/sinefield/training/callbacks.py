@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ProgressBar
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sinefield.errors import require
 from sinefield.evaluation.base import mean
@@ -129,7 +129,7 @@ class Progress(ProgressBar):
             unit="step",
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
             smoothing=0.1,
-            mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
+            mininterval=0.1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10,  # a log file wants few lines
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,1 @@
+"""What is done with runs: `python scripts/NAME.py …`, or, installed, `python -m sinefield.scripts.NAME …`."""
