@@ -51,6 +51,13 @@ def test_a_picture_that_one_method_has_not_finished_is_not_ranked():
     assert "2 pictures (p0, p1)" in referee.table(runs)
 
 
+def test_runs_of_several_lengths_are_not_mixed():
+    """They are compared with a baseline."""
+    runs = made({"a": [1.0], "b": [2.0]})
+    with pytest.raises(UserError, match="a has runs of 10 and 20 steps; compare with baseline="):
+        referee.ranks([*runs, runs[0]._replace(steps=20)])
+
+
 def test_tuned_is_chosen_on_one_picture_and_judged_on_the_others():
     """The rate that is better on p0 stays, although the other one is better on p1."""
     runs = [

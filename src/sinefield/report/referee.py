@@ -27,7 +27,7 @@ LEVEL = 0.05
 
 
 class Ranks(NamedTuple):
-    """Mean ranks, 1 is best, over pictures; Friedman's p; the critical difference (None for fewer than two pictures)."""
+    """Mean ranks, 1 is best, over pictures; Friedman's p and the critical difference, None for fewer than two."""
 
     mean: dict[str, float]
     pictures: list[str]
@@ -75,22 +75,30 @@ def interval(values: Sequence[float], sign: str = "") -> str:
 
 
 def ranks(runs: Sequence[Run]) -> Ranks:
-    """Of every case by PSNR between the samples, over the pictures that all have finished."""
-    scores = {case: _scores(runs, case, "psnr") for case in dict.fromkeys(run.case for run in runs)}
-    shared = [
-        picture for picture in dict.fromkeys(run.picture for run in runs) if all(picture in s for s in scores.values())
-    ]
+    """Of every case by PSNR between the samples, over the pictures that all have finished.
+
+    Raises:
+        UserError: a case has runs of several lengths.
+    """
+    lengths: dict[str, int] = {}
+    for run in runs:
+        several = (
+            f"{method(run.case)} has runs of {lengths.get(run.case)} and {run.steps} steps; compare with baseline=…"
+        )
+        require(lengths.setdefault(run.case, run.steps) == run.steps, several)
+    scores = {case: _scores(runs, case, "psnr") for case in lengths}
+    pictures = dict.fromkeys(run.picture for run in runs)
+    shared = [picture for picture in pictures if all(picture in found for found in scores.values())]
     if len(scores) < 2 or not shared:
         return Ranks({}, shared, None, None)
-    table = np.array([[-s[picture] for s in scores.values()] for picture in shared])
-    mean = dict(zip(scores, stats.rankdata(table, axis=1).mean(axis=0).tolist(), strict=True))
+    values = np.array([[-found[picture] for found in scores.values()] for picture in shared])
+    mean = dict(zip(scores, stats.rankdata(values, axis=1).mean(axis=0).tolist(), strict=True))
     k, n = len(scores), len(shared)
     if n < 2:
         return Ranks(mean, shared, None, None)
-    p = float(stats.friedmanchisquare(*table.T).pvalue) if k > 2 else None
-    return Ranks(
-        mean, shared, p, float(stats.studentized_range.ppf(1 - LEVEL, k, np.inf)) * (k * (k + 1) / (12 * n)) ** 0.5
-    )
+    p = float(stats.friedmanchisquare(*values.T).pvalue) if k > 2 else None
+    quantile = float(stats.studentized_range.ppf(1 - LEVEL, k, np.inf)) / 2**0.5
+    return Ranks(mean, shared, p, quantile * (k * (k + 1) / (6 * n)) ** 0.5)
 
 
 def table(runs: Sequence[Run]) -> str:
@@ -141,9 +149,8 @@ def cliques(ordered: Sequence[float], critical: float) -> list[tuple[int, int]]:
     >>> cliques([1.0, 2.0, 2.5, 5.0], 1.6)
     [(0, 2)]
     """
-    ends = [
-        (i, max(j for j in range(i, len(ordered)) if ordered[j] - ordered[i] < critical)) for i in range(len(ordered))
-    ]
+    lasts = [max(j for j, place in enumerate(ordered) if place - first < critical) for first in ordered]
+    ends = list(enumerate(lasts))
     return [(i, j) for n, (i, j) in enumerate(ends) if j > i and (n == 0 or ends[n - 1][1] < j)]
 
 
