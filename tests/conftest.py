@@ -39,6 +39,8 @@ UNSIZED = ["signal/large"]  # takes a file as it is
 
 def small(choice: str, folder: Path) -> list[str]:
     """`SMALL` for a file of conf/; what is needed besides is put into the folder."""
+    if "bspline" in choice:  # which has no layers
+        return [part for part in SMALL if not part.startswith("field.")]
     if choice not in UNSIZED:
         return SMALL
     Image.fromarray(camera()[:33, :31]).save(folder / "a.tif")

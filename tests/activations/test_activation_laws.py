@@ -13,6 +13,8 @@ from scipy import stats
 
 from sinefield.activations.base import Activation
 from sinefield.activations.sine import Sine
+from sinefield.activations.siren2 import Siren2, spectral_centroid
+from sinefield.activations.staf import Staf
 from sinefield.core.jet import Jet, autograd_jet
 from sinefield.errors import UserError
 from sinefield.fields.mlp import CoordinateMLP
@@ -245,3 +247,31 @@ class TestKnobs:
         for value in (0, 0.0, -1.0):
             with pytest.raises(UserError, match=rf"activation\.{knob} "):
                 cls(**{knob: value})
+
+
+class TestSiren2:
+    @pytest.mark.parametrize("psi", [0.1, 0.4])
+    def test_the_first_two_layers_get_the_papers_noise(self, psi):
+        """Variance of W: uniform's plus (s / w0)^2 with s_0 = 50 (1 - exp(-5 psi)), s_1 = 0.4 psi."""
+        field = CoordinateMLP(2, 1, 600, 2, activation=Siren2(omega0=30.0, centroid=psi))
+        noise = [50 * (1 - math.exp(-5 * psi)) / 30, 0.4 * psi / 30, 0.0]
+        uniform = [(1 / 2) ** 2 / 3, 6 / 600 / 30**2 / 3, 6 / 600 / 30**2 / 3]
+        for layer, s, u in zip(field.layers, noise, uniform, strict=True):
+            assert layer.weight.var().item() == pytest.approx(s**2 + u, rel=0.1)
+
+    def test_the_centroid_is_that_of_white_noise_and_of_a_wave(self):
+        """White noise is spread evenly up to the highest frequency, 1/2 on average; of C channels it is over C^1.5."""
+        noise = torch.randn(64, 256, 1)
+        assert spectral_centroid(noise) == pytest.approx(0.5, abs=0.02)
+        assert spectral_centroid(noise.expand(-1, -1, 3)) == pytest.approx(0.5 / 3**1.5, abs=0.02)
+        assert spectral_centroid(torch.zeros(4, 8, 1)) == 0.01
+
+
+class TestStaf:
+    def test_it_starts_as_the_paper_says(self):
+        """w ~ U(0, w0), p ~ U(-pi, pi), c^2 of mean 1 / (2 tau), both signs."""
+        staf = Staf(omega0=20.0, terms=5000)
+        assert stats.kstest(staf.frequencies.detach(), stats.uniform(0, 20).cdf).pvalue > 1e-3
+        assert stats.kstest(staf.phases.detach(), stats.uniform(-math.pi, 2 * math.pi).cdf).pvalue > 1e-3
+        assert staf.amplitudes.square().mean().item() == pytest.approx(1 / 10000, rel=0.1)
+        assert abs(staf.amplitudes.sign().mean().item()) < 0.1

@@ -6,13 +6,16 @@ import pytest
 import torch
 from discover import build, concrete, described, distance, targets
 
+from sinefield.activations.sine import Sine
 from sinefield.core.jet import autograd_jet, coordinates, elementwise, linear
 from sinefield.encodings.base import Encoding
 from sinefield.encodings.fourier import Fourier
+from sinefield.encodings.hashgrid import PRIMES, HashGrid
 from sinefield.encodings.identity import Identity
 from sinefield.encodings.positional import Positional
 from sinefield.encodings.radial import Radial
 from sinefield.errors import UserError
+from sinefield.fields.mlp import CoordinateMLP
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -85,9 +88,23 @@ class TestEvery:
         assert all(distance(part, expected) < 1e-6 for part, expected in zip(found, encode(x), strict=True))
 
     @every
-    def test_nothing_is_trained(self, name):
-        """An encoding has no parameters; what it drew is in its state."""
-        assert list(encoding(name, 2).parameters()) == []
+    @pytest.mark.parametrize("channels", [1, 3])  # of which 1 takes the gradient in reverse
+    @pytest.mark.parametrize("order", [0, 1])
+    def test_what_is_trained_is_trained_through_a_field(self, name, channels, order):
+        """Of a trained encoding every parameter gets the gradient that the plain rules give, through every kernel."""
+        encode, x = encoding(name, 2, samples=8), 2 * torch.rand(50, 2) - 1
+        field = CoordinateMLP(2, channels, 8, 1, activation=Sine(), encoding=encode)
+        trained = list(encode.parameters())
+        if not trained:
+            assert all(not part.requires_grad for part in encode(coordinates(x, order)).parts)
+            return
+        plain = autograd_jet(field, x, order).parts[order].square().sum()
+        found, expected = (
+            torch.autograd.grad(s, trained) for s in (field.jet(x, order).parts[order].square().sum(), plain)
+        )
+        for part, other in zip(found, expected, strict=True):
+            assert distance(part, other) < TOLERANCE
+            assert part.any()
 
     @every
     def test_state_dict_round_trip(self, name):
@@ -206,3 +223,37 @@ class TestRadial:
     def test_no_number(self, knob, value):
         with pytest.raises(UserError, match=rf"encoding\.{knob} "):
             Radial(2, **{knob: value})
+
+
+class TestHashGrid:
+    @dimensions
+    def test_a_point_of_a_level_has_its_own_numbers(self, dims):
+        """At a point of the grid the features are one row of the table, halfway along an axis the mean of two."""
+        encode = HashGrid(dims, levels=1, per_level=3, coarsest=4, finest=4)
+        corner = torch.randint(0, 4, (dims,))
+        x = 2 * torch.stack([corner, corner + 0.5 * torch.eye(dims)[-1]]) / 4 - 1
+        found = encode(coordinates(x, order=0)).value
+        row = sum(int(c) * 5 ** (dims - 1 - d) for d, c in enumerate(corner))
+        assert distance(found[0], encode.table[row]) < TOLERANCE
+        assert distance(found[1], (encode.table[row] + encode.table[row + 1]) / 2) < TOLERANCE
+
+    def test_large_levels_are_hashed_as_the_paper_says(self):
+        """Entry (x xor y 2654435761) mod T, in 32 bits as there, behind the dense levels' entries."""
+        encode = HashGrid(2, levels=2, per_level=2, log2_entries=6, coarsest=4, finest=32)
+        assert len(encode.table) == 25 + 64
+        for x, y in [(0, 0), (7, 3), (31, 30)]:
+            entry = (x ^ (y * PRIMES[1] % 2**32)) % 64
+            found = encode(coordinates(torch.tensor([[x, y]]) * 2 / 32 - 1.0, order=0)).value[0, 2:]
+            assert distance(found, encode.table[25 + entry]) < TOLERANCE
+
+    def test_resolutions_grow_by_one_factor(self):
+        """16 to 512 in 16 levels: floor(16 b^l), b = 32^(1/15), the paper's 1.26."""
+        cells = HashGrid(1, levels=16, coarsest=16, finest=512).cells.tolist()
+        assert cells == [math.floor(16 * 32 ** (k / 15) + 1e-9) for k in range(16)]
+        assert (cells[0], cells[-1]) == (16, 512)
+
+    @pytest.mark.parametrize("knob", ["levels", "per_level", "log2_entries", "coarsest", "finest"])
+    def test_no_number(self, knob):
+        for value in (0, -1, True, "4"):
+            with pytest.raises(UserError, match=rf"encoding\.{knob} "):
+                HashGrid(2, **{knob: value})

@@ -13,7 +13,7 @@ from sinefield.kernels.layer import layer
 
 
 class Encoding(nn.Module, ABC):
-    """A fixed map R^D -> R^F of the coordinates, given as a rule on jets.
+    """A map R^D -> R^F of the coordinates, given as a rule on jets; a fixed one unless it has parameters.
 
     Attributes:
         features: F, the number of outputs.

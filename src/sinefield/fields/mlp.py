@@ -111,7 +111,11 @@ class CoordinateMLP(nn.Module):
         Source: reverse accumulation, Griewank & Walther (2008), sec. 3.2.
         """
         inputs = self._encoded(x, 1)
-        value, gradient = network.reverse_gradient(self._pointwise, inputs.value, self._tensors())
+        trained = any(p.requires_grad for p in self.activation.parameters())  # which the kernel knows nothing of
+        if trained:
+            value, gradient = network.plain(self._pointwise, True, inputs.value, *self._tensors())
+        else:
+            value, gradient = network.reverse_gradient(self._pointwise, inputs.value, self._tensors())
         assert inputs.gradient is not None
         return Jet(value, torch.einsum("...cnf,...nfd->...ncd", gradient, inputs.gradient))
 

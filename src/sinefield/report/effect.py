@@ -31,7 +31,10 @@ SLACK = 1.1  # the times that are known are extended by this factor at both ends
 
 
 class Run(NamedTuple):
-    """A finished run: the overrides compared, picture, seed, steps, their seconds; dB between of field and spline."""
+    """A finished run: the overrides compared, picture, seed, steps, their seconds; dB between of field and spline.
+
+    `on` is dB on the samples and `parameters` their number, None where metrics.json has none.
+    """
 
     case: str
     picture: str
@@ -40,6 +43,8 @@ class Run(NamedTuple):
     seconds: float
     psnr: float
     spline: float
+    on: float | None = None
+    parameters: int | None = None
 
 
 def read(folder: str | Path) -> list[Run]:
@@ -64,6 +69,7 @@ def read(folder: str | Path) -> list[Run]:
             options.get("signal.path", "").rpartition(":")[2],
             options.get("seed", ""),
             *(one.metrics[name] for name in (*COSTS, *SCORES)),
+            *(one.metrics.get(name) for name in ("psnr", "parameters")),
         )
         for one, options in zip(folders, chosen, strict=True)
     ]
@@ -85,7 +91,7 @@ def table(runs: list[Run], baseline: str) -> str:
         here, spent = groups[case, steps], seconds[case, steps]
         rivals = [base[run.picture, run.seed] for run in here]
         timed = [at_time({seconds[baseline, n]: psnr for n, psnr in of.items()}, spent) for of in rivals]
-        seeds = [stdev(values) for values in _by_picture(here, [run.psnr for run in here]) if len(values) > 1]
+        seeds = [stdev(values) for values in by_picture(here, [run.psnr for run in here]).values() if len(values) > 1]
         rows.append(
             {
                 "case": case,
@@ -118,15 +124,16 @@ def spread(runs: list[Run], rivals: list[float | None]) -> str:
     gains = [run.psnr - rival for run, rival in zip(runs, rivals, strict=True) if rival is not None]
     if len(gains) < len(runs):
         return "-"
-    means = [fmean(values) for values in _by_picture(runs, gains)]
+    means = [fmean(values) for values in by_picture(runs, gains).values()]
     return f"{fmean(means):+.2f}" + (f" ± {stdev(means):.2f}" if len(means) > 1 else "")
 
 
-def _by_picture(runs: list[Run], values: list[float]) -> list[list[float]]:
+def by_picture(runs: list[Run], values: list[float]) -> dict[str, list[float]]:
+    """Values of runs, one for each seed, by picture."""
     found: dict[str, list[float]] = defaultdict(list)
     for run, value in zip(runs, values, strict=True):
         found[run.picture].append(value)
-    return list(found.values())
+    return dict(found)
 
 
 def figure(runs: list[Run], path: str | Path) -> None:

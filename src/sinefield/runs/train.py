@@ -11,6 +11,8 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from sinefield.activations.siren2 import spectral_centroid
+from sinefield.core.jet import BLOCK
 from sinefield.errors import integer, require
 from sinefield.evaluation.base import Evaluation
 from sinefield.fields.mlp import CoordinateMLP
@@ -158,6 +160,8 @@ def build_problem(
     signal = build(config.signal)
     own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
     derived = {"dims": signal.dims, "channels": own[0].channels, "samples": max(signal.shape)}
+    if "${derived.centroid}" in OmegaConf.to_yaml(config.activation):
+        derived["centroid"] = spectral_centroid(_rows(own[0]))
     config.derived = derived | {"files": fingerprints(signal.files)}
     field = build_field(config.field)
     if start and config.field.get("init") is not None:
@@ -180,3 +184,12 @@ def build_problem(
         f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
     )
     return signal, field, loss, mean_squares, evaluations
+
+
+def _rows(signal: Signal) -> torch.Tensor:
+    """(R, W, C), the values along whole rows of samples, evenly spread and as many as fit a block."""
+    *others, width = signal.shape
+    each = max(1, int((BLOCK / width) ** (1 / max(1, len(others)))))
+    numbers = [torch.linspace(0, n - 1, min(n, each)).long() for n in others]
+    x = signal.lattice([*numbers, torch.arange(width)]).flatten(0, -2)
+    return signal.jet(x, 0).value.reshape(-1, width, signal.channels)

@@ -21,7 +21,7 @@ from sinefield.errors import UserError, require
 from sinefield.report.parsing import parsed_yaml
 
 # Whose classes compute, and at most read a file.
-PARTS = tuple(f"sinefield.{part}" for part in ("activations", "encodings", "fields", "losses", "signals"))
+PARTS = tuple(f"sinefield.{part}" for part in ("activations", "encodings", "fields", "losses", "optimizers", "signals"))
 PARTS += ("torch.optim",)
 PLACES = {"trainer": "pytorch_lightning.Trainer", "evaluation": "sinefield.evaluation"}
 PLACES |= {"logger": "sinefield.runs.loggers"}  # these write into the run folder
