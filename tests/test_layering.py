@@ -22,7 +22,9 @@ def test_the_core_is_read_in_a_quarter_of_an_hour() -> None:
     core = [
         SOURCE / "core" / "jet.py",
         SOURCE / "fields" / "mlp.py",
-        *(SOURCE / "activations").glob("*.py"),
+        *(
+            (SOURCE / "activations" / f"{name}.py") for name in ("base", "sine")
+        ),  # each further one is a page of its own
         *(SOURCE / "losses").glob("*.py"),
     ]
     code = [line for path in core for line in _without_docstrings(path).splitlines() if line.strip()]

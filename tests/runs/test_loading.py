@@ -88,10 +88,10 @@ def test_it_is_repeated_and_made_longer(donor, fit, tmp_path, monkeypatch, compo
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [
-        (["field.width=8"], r"layers.0.weight is \(16, 2\) there and \(8, 2\) here"),
+        (["field.width=8"], r"layers.0.weight is \(16, 384\) there and \(8, 384\) here"),
         (["field.depth=2"], r"layers.2.weight is missing there and \(16, 16\) here"),
         (["field.depth=0"], r"layers.1.weight is \(16, 16\) there and missing here"),
-        (["encoding=positional"], r"encoding.matrix is missing there and"),
+        (["encoding=positional"], r"encoding.matrix is \(192, 2\) there and \(4, 2\) here"),
         (["signal.path=skimage:astronaut"], r"head.weight is \(1, 16\) there and \(3, 16\) here"),
         (["field.init=[a]"], "field.init must be the folder of a finished run"),
         (["field.init=3"], "field.init must be the folder of a finished run"),

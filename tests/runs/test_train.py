@@ -103,7 +103,7 @@ def read_rows(folder: Path) -> list[dict]:
 
 
 def test_a_run_folder_holds_what_the_design_says(photo, fit) -> None:
-    metrics = fit(*SMALL, f"signal.path={photo}", "logger=csv")
+    metrics = fit(*SMALL, f"signal.path={photo}", "logger=csv", "encoding=none")
     folder = metrics.pop("folder")
     saved = json.loads((folder / "metrics.json").read_text())
     assert saved == json.loads(json.dumps(metrics))
@@ -186,7 +186,7 @@ def test_no_held_out_pixels_no_off_grid_number(photo, fit) -> None:
     assert metrics["psnr_off_grid"] is None
 
 
-ENDS_EARLY = ["~scheduler.T_max", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR"]
+ENDS_EARLY = ["scheduler=cosine", "~scheduler.T_max", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR"]
 ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max_steps=4"]
 
 
@@ -206,15 +206,15 @@ ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max
             r"cannot be torch.optim.LBFGS\(.*history_size=None.*TypeError",
         ),
         (["optimizer=lbfgs", "optimizer.line_search_fn=armijo"], r"optimizer cannot be .*only 'strong_wolfe'"),
-        (["scheduler.T_max=0"], r"scheduler cannot be .*\(T_max=0\): ZeroDivisionError"),
+        (["scheduler=cosine", "scheduler.T_max=0"], r"scheduler cannot be .*\(T_max=0\): ZeroDivisionError"),
         (ENDS_EARLY, r"scheduler cannot be .*OneCycleLR\(.*total_steps=3\): it ends after 3 of"),
         (["loss.terms.value.weight=inf"], "loss.terms.value.weight must be a finite number"),
         (["data.batch_size=0"], "data.batch_size must be a whole number"),
         (["trainer.max_steps=0"], "trainer.max_steps must be a whole number"),
         (["chunk=0"], "chunk must be a whole number"),
-        (["activation=relu", "loss=laplacian"], "use activation=sine"),
-        (["~loss.terms.value"], "loss.terms: every term is switched off; keep at least one"),
-        (["loss.terms.value=null"], "keep at least one"),
+        (["activation=relu", "encoding=none", "loss=laplacian"], "use activation=sine"),
+        (["~loss.terms.value", "~loss.terms.between"], "loss.terms: every term is switched off; keep at least one"),
+        (["loss.terms.value=null", "loss.terms.between=null"], "keep at least one"),
         (["+field.foo=1"], "unexpected keyword argument 'foo'"),
         (["signal.degree=4"], "must be odd"),
         (

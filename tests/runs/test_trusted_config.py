@@ -263,7 +263,7 @@ def test_a_damaged_entry_of_a_checkpoint_is_named_before_a_step(place, value, sa
     torch.save(found, file)
     (folder / "metrics.json").unlink()
     config = saved.read(folder)
-    config.trainer.max_steps = 4
+    config.trainer.max_steps = config.scheduler.total_steps = 4
     with pytest.raises(UserError) as caught:
         train(config, folder, resume=True)
     assert said in str(caught.value)
@@ -277,11 +277,11 @@ def test_settings_and_schedule_are_the_configuration_s_and_not_the_checkpoint_s(
         run = shutil.copytree(folder, tmp_path / name)
         found = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
         if damage:
-            found["lr_schedulers"][0]["T_max"] = None
+            found["lr_schedulers"][0]["total_steps"] = None
             found["optimizer_states"][0]["param_groups"][0]["eps"] = 1.0
         torch.save(found, run / "checkpoints" / "last.ckpt")
         config = saved.read(run)
-        config.trainer.max_steps = 4
+        config.trainer.max_steps = config.scheduler.total_steps = 4
         train(config, run, resume=True)
         ends.append(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])

@@ -125,7 +125,7 @@ def test_gradients_are_clipped_as_large_as_they_are(fused, fit) -> None:
     for limit, length in ((1e-3, 1e-3), (1e9, None)):
         folder = fit(*knobs, f"trainer.gradient_clip_val={limit}", folder=str(limit))["folder"]
         state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][0]["state"]
-        squares = torch.stack([its["exp_avg_sq"].double().sum() for its in state.values()]).sum() / (1 - 0.999)
+        squares = torch.stack([its["exp_avg_sq"].double().sum() for its in state.values()]).sum() / (1 - 0.99)
         if length is None:
             assert 1e-2 < squares.sqrt().item() < 1e3  # the loss was scaled by 65536
         else:
@@ -138,6 +138,7 @@ def test_batches_that_make_up_a_pass_give_the_step_of_all_samples(signal, optimi
     if (signal, optimizer) == ("images", "lbfgs"):
         return  # refused
     knobs = [*SMALL, f"signal={signal}", f"optimizer={optimizer}", "trainer.max_steps=3", "trainer.precision=64-true"]
+    knobs += ["loss.terms.between=null"]  # whose points are others in each batch
     whole = fit(*knobs, "data.batch_size=null", folder="whole")
     parts = fit(*knobs, "data.batch_size=64", "+trainer.accumulate_grad_batches=4", folder="parts")
     assert parts["steps"] == whole["steps"] == 3

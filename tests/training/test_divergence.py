@@ -122,6 +122,7 @@ def little(monkeypatch):
 
 
 MANY = [*SMALL, "logger=none", "signal.size=128", "signal.holdout=false", "trainer.precision=64-true"]
+MANY += ["~loss.terms.between"]  # whose points are no part of a batch
 
 
 def test_what_does_not_fit_is_done_in_smaller_pieces_to_the_same_result(fit, little) -> None:
