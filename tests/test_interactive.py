@@ -144,7 +144,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "knobs", "message"), MISTAKES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("arguments", "knobs", "message"), MISTAKES, ids=[message for *_, message in MISTAKES])
 @pytest.mark.usefixtures("at")
 def test_a_mistake_is_a_user_error_of_one_line(arguments, knobs, message) -> None:
     before = process()
