@@ -30,6 +30,7 @@ SMALL = [
     "field.width=16",
     "field.depth=1",
     "trainer.max_steps=2",
+    "tuned.batch_size=256",  # all samples
     "data.eval_every=2",
     "trainer.accelerator=cpu",
 ]

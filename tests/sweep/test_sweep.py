@@ -70,7 +70,13 @@ def test_a_launcher_keeps_no_configurations(sweeper, tmp_path) -> None:
     assert [(kept.return_value, kept.cfg, kept.hydra_cfg) for kept in returned] == [(None, None, None)] * 2
 
 
-@pytest.mark.parametrize("preset", sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
+PRESETS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
+LARGE = pytest.mark.slow  # a tenth of a second for each of a hundred jobs
+
+
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=[LARGE] if name.startswith("methods") else []) for name in PRESETS]
+)
 def test_every_job_of_every_preset_is_composed_and_has_a_folder_of_its_own(preset, sweeper) -> None:
     jobs = sweeper(f"sweep={preset}").jobs
     assert len({job.folder for job in jobs}) == len(jobs)

@@ -9,7 +9,7 @@ from processes import run
 from sinefield.errors import UserError
 from sinefield.system.script import parse
 
-SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+SCRIPTS = sorted((ROOT / "scripts").glob("[!_]*.py"))
 TABLE = "size: 1\nscale: 1.0\nflag: false\nsizes: [1, 2]\nword: a\nany: null\nout: null\n"
 
 
