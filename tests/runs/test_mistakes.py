@@ -321,5 +321,5 @@ def test_the_composed_configuration_is_shown_resolved(kind, tmp_path) -> None:
     command = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), "--cfg", kind, "--resolve"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "max_steps: 900" in done.stdout
+    assert "max_steps: 750" in done.stdout
     assert not any(line.endswith("| torch") for line in done.stderr.splitlines())
