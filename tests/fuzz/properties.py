@@ -110,7 +110,8 @@ def knob(choice: str, data: st.DataObject) -> None:
     """Any value at any knob of any file in conf/ trains, or is refused."""
     place = data.draw(st.sampled_from(leaves(choice)))
     value = data.draw(values)
-    if place == "optimizer.max_iter" and isinstance(value, int | float) and value > 1000:
+    repeated = place in ("optimizer.max_iter", "trainer.accumulate_grad_batches")
+    if repeated and isinstance(value, int | float) and value > 1000:
         return  # is done as it was asked
     config = copy.deepcopy(composed(choice))
     try:
