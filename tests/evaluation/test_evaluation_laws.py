@@ -7,6 +7,12 @@ import torch
 from discover import concrete, targets
 
 from sinefield.evaluation.base import Evaluation, Score, mean
+from sinefield.evaluation.picture import Picture
+from sinefield.evaluation.sound import Sound
+from sinefield.losses.base import Loss
+from sinefield.losses.value import Value
+from sinefield.signals.audio import Audio
+from sinefield.signals.image import Image
 
 
 def test_conf_has_a_file_for_each():
@@ -81,3 +87,14 @@ def test_a_run_is_judged_by_whatever_its_evaluation_says(fit, monkeypatch):
     assert (found["folder"] / "note.txt").read_text() == str(found["mae"])
     assert table(found).splitlines()[0].startswith("error ")
     assert math.isfinite(found["mae"])
+
+
+@pytest.mark.parametrize(
+    ("cls", "signal"),
+    [(Picture, lambda: Image("skimage:camera", 16, holdout=False)), (Sound, lambda: Audio(seconds=0.01))],
+)
+def test_nothing_is_evaluated_for_references_where_nothing_is_held_out(cls, signal, monkeypatch):
+    """A large picture's spline at all its pixels would take as long as the fit."""
+    evaluation = cls(signal(), Loss({"value": Value()}))
+    monkeypatch.setattr(evaluation.signal, "jet", None)
+    assert set(evaluation.references().values()) == {None}
