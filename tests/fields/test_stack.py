@@ -111,19 +111,22 @@ def test_a_loss_is_that_of_every_field(cls, together, threads, monkeypatch):
     single = fields(channels=2, activation=Sine)
     stack = stack_fields(single)
     mean_squares, term = {"term": torch.rand(K) + 1}, loss.terms["term"]
-    x = term.points(signal, torch.Generator().manual_seed(0))
+    x = term.points(signal, torch.Generator().manual_seed(0), 0.0)
     x = points(1200) if x is None else x
     batch = [Samples(x, term.known(signal, x))]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with (microbatches := Microbatches(stack, size)).thread_pool(torch.device("cpu")):
-            terms, values = microbatches.gradient(loss, batch, mean_squares), microbatches.values(batch[0].x)
+            terms, values = (
+                microbatches.gradient(loss, batch, loss.weights(mean_squares, 0.0)),
+                microbatches.values(batch[0].x),
+            )
     finally:
         torch.set_num_threads(before)
     for k, field in enumerate(single):
         own = [samples._replace(known=samples.known.map(lambda t: t[:, 2 * k : 2 * k + 2])) for samples in batch]  # noqa: B023
-        expected = Microbatches(field).gradient(loss, own, {"term": mean_squares["term"][k]})
+        expected = Microbatches(field).gradient(loss, own, loss.weights({"term": mean_squares["term"][k]}, 0.0))
         assert terms.keys() == expected.keys()
         for name, term in terms.items():
             assert term.shape == (K,)

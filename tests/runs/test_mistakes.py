@@ -215,7 +215,7 @@ def test_an_integer_may_be_anyone_s(of) -> None:
     ]
     assert torch.equal(*(its.batch(2)[0].x for its in data))  # a seed means the same, whoever's number it is
     assert Image("skimage:camera", size=of(16), degree=of(5)).shape == (16, 16)
-    assert len(Circles(count=of(4)).points(signal, torch.Generator())) == 4 * 9
+    assert len(Circles(count=of(4)).points(signal, torch.Generator(), 0.0)) == 4 * 9
     Fourier(of(2), of(8))
     with pytest.raises(UserError):
         integer("a", of(0), least=1)

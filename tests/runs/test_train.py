@@ -195,7 +195,7 @@ ENDS_EARLY += ["+scheduler.max_lr=0.1", "+scheduler.total_steps=3", "trainer.max
     [
         (["signal.path=nosuch.png"], "does not exist"),
         (["signal.size=0"], "signal.size must be a whole number"),
-        (["field.depth=-1"], "field.depth must be a whole number of at least 0, not -1"),
+        (["field.depth=-2"], "field.depth must be a whole number of at least -1, not -2"),
         (["field.width=wide"], "field.width must be a whole number"),
         (["activation.omega0=0"], "activation.omega0 must be a finite number above 0"),
         (["optimizer.lr=nan"], "optimizer.lr must be a finite number"),

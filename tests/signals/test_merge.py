@@ -332,7 +332,7 @@ class TestWeakForms:
     def test_means_stay_on_their_side_of_the_border(self, signal, cls):
         """All points lie in Omega where their centre does, and outside where it does not; both occur, of some size."""
         loss = cls(count=4000)
-        x = loss.points(signal, torch.Generator().manual_seed(0))
+        x = loss.points(signal, torch.Generator().manual_seed(0), 0.0)
         groups = signal.region.contains(signal.pixels(x)).unflatten(0, (-1, loss.group))
         assert (groups == groups[:, :1]).all()
         reach = (x.unflatten(0, (-1, loss.group)) - x[:: loss.group, None]).abs().amax(dim=(1, 2)) / signal.spacing
@@ -342,7 +342,10 @@ class TestWeakForms:
     def test_differences_point_in_every_direction(self, signal):
         """From points of Omega as from others: each of 16 equal angles has at least 1/32 of the pairs."""
         start, end = (
-            Differences(count=4000).points(signal, torch.Generator().manual_seed(0)).unflatten(0, (-1, 2)).unbind(1)
+            Differences(count=4000)
+            .points(signal, torch.Generator().manual_seed(0), 0.0)
+            .unflatten(0, (-1, 2))
+            .unbind(1)
         )
         inside = signal.region.contains(signal.pixels(start))
         assert 1900 < inside.sum() < 2900

@@ -69,7 +69,8 @@ class Stopwatch(pl.Callback):
 
     def _step(self, number: int) -> None:
         self.optimizer.zero_grad()
-        self.microbatches.gradient(self.loss, self.data.batch(number), self.mean_squares)
+        weights = self.loss.weights(self.mean_squares, number / self.data.max_steps)
+        self.microbatches.gradient(self.loss, self.data.batch(number), weights)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()

@@ -93,7 +93,7 @@ def default(problem: Problem, count: int | None = None) -> Step:
     def step() -> Tensor:
         optimizer.zero_grad()
         with microbatches.thread_pool(samples.x.device):
-            terms = microbatches.gradient(loss, [samples], mean_squares)
+            terms = microbatches.gradient(loss, [samples], loss.weights(mean_squares, 0.0))
         optimizer.step()
         return torch.stack(list(terms.values())).sum()
 
@@ -109,7 +109,7 @@ def nested_autograd(problem: Problem, net: nn.Module | None = None) -> Step:
     def step() -> Tensor:
         optimizer.zero_grad()
         jet = autograd_jet(net, samples.x, loss.order)
-        residuals = [term.weight * term(jet, samples.known, samples.x).mean() for term in loss.terms.values()]
+        residuals = [term.weight(0.0) * term(jet, samples.known, samples.x).mean() for term in loss.terms.values()]
         total = torch.stack(residuals).sum()
         total.backward()
         optimizer.step()

@@ -98,6 +98,10 @@ class Evaluation(ABC):
         """What is known without a field, such as how good a spline through the samples is; under keys of `shown`."""
         return {}
 
+    def final(self, field: CoordinateMLP) -> Scores:
+        """What is scored once, at the end, from the field itself: too dear for every evaluation; {} for nothing."""
+        return {}
+
     @abstractmethod
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
         """Write what is to be seen or heard of the fit, PNG and WAV, into the run folder; the files by name."""

@@ -6,6 +6,7 @@ Source: Sitzmann et al., arXiv 2006.09661, eq. 4, where depth = 3 means 3 hidden
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -31,7 +32,8 @@ class CoordinateMLP(nn.Module):
         in_features: D, the number of coordinates.
         out_features: C, the number of channels.
         width: neurons per layer.
-        depth: hidden layers behind the first: depth + 1 activations in all.
+        depth: hidden layers behind the first: depth + 1 activations in all; -1 for the head alone, linear in the
+            features of the encoding, in which `width` has no use.
         activation: s, s', s'' and the initialisation; holds for every layer.
         encoding: what the coordinates pass before the first layer; None for the coordinates themselves.
     """
@@ -52,13 +54,14 @@ class CoordinateMLP(nn.Module):
             cure = f"with a _target_, such as those in conf/{name}"
             require(isinstance(part, kind), f"field.{name} must be an {kind.__name__} {cure}, not {part!r}")
         self.encoding, self.activation = encoding, activation
-        width, depth = integer("field.width", width, least=1), integer("field.depth", depth, least=0, most=1000)
-        count = (encoding.features + width * depth) * width
+        width, depth = integer("field.width", width, least=1), integer("field.depth", depth, least=-1, most=1000)
+        count = (encoding.features + width * depth) * width if depth >= 0 else encoding.features
         many = f"field.width={width} and field.depth={depth} make {count:,} weights, of {MOST:,} at most"
         require(count <= MOST, many)
-        layers = [nn.Linear(n, width) for n in [self.encoding.features] + [width] * depth]
+        widths = [encoding.features] + [width] * (depth + 1)
+        layers = [nn.Linear(*pair) for pair in pairwise(widths)]
         self.layers = nn.ModuleList(layers)
-        self.head = nn.Linear(width, integer("field.out_features", out_features, least=1))
+        self.head = nn.Linear(widths[-1], integer("field.out_features", out_features, least=1))
         for i, layer in enumerate(layers):
             activation.initialize(layer, self.is_first(i))
         activation.initialize_head(self.head)
@@ -98,10 +101,14 @@ class CoordinateMLP(nn.Module):
             return Jet(network.value(self._pointwise, self._encoded(x, 0).value, tensors))
         if order == 1 and kernels and self.head.out_features < x.shape[1]:
             return self.reverse_jet(x)
+        return linear(self.features(x, order, operators), self.head.weight, self.head.bias)
+
+    def features(self, x: Tensor, order: int, operators: Tensor | None = None) -> Jet:
+        """The jet of h_{depth+1}, `width` channels, of which the head makes a linear map; arguments as of `jet`."""
         jet = self._encoded(x, order, operators)
         for i, layer in enumerate(self.linear_maps()):
             jet = self.activation.layer(jet, layer.weight, layer.bias, self.is_first(i))
-        return linear(jet, self.head.weight, self.head.bias)
+        return jet
 
     def reverse_jet(self, x: Tensor) -> Jet:
         """The jet of order 1 in reverse, back through the layers, C passes instead of D: cheaper where C < D.

@@ -3,7 +3,7 @@
     loss = sum_t weight_t E|r_t|^2 / M_t
 
 over all points, or groups of points, of a term: r_t is its residual, and M_t the mean square of what is compared, so
-that a weight means the same for every signal.
+that a weight means the same for every signal. A term of an equation compares with no signal: its M_t is 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.errors import positive, require
+from sinefield.errors import require
+from sinefield.losses.schedule import Schedule, Weight
 
 if TYPE_CHECKING:  # a term asks its signal for points, and imports none
     from sinefield.signals.base import Signal
@@ -26,7 +27,7 @@ class Term(ABC):
     """One thing that the field's jet should satisfy.
 
     Args:
-        weight: multiplies the term.
+        weight: multiplies the term; pairs (part of the run from 0 to 1, weight) for one that changes, see `Schedule`.
 
     Attributes:
         order: how deep the field's jet must go: 0 value, 1 gradient, 2 second derivatives.
@@ -34,19 +35,25 @@ class Term(ABC):
         sees: the lowest derivative that the term sees, `order` where None.
         group: how many consecutive points are compared together: a pair, a stencil, a ray. A batch may be cut between
             groups. None: all points of a step are one group.
+        affine: whether `residual` is affine in the field's jet, so that a field's last layer can be solved for.
     """
 
     order: int = 0
     operators: Tensor | None = None
     sees: int | None = None
     group: int | None = 1
+    affine: bool = False
 
-    def __init__(self, weight: float = 1.0) -> None:
-        self.weight = positive("the weight of a term", weight)
+    def __init__(self, weight: Weight = 1.0) -> None:
+        self.weight = Schedule(weight)
+
+    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """The squared residual of every group, (n,), summed over channels and axes; arguments as of `residual`."""
+        return self.residual(field, known, x).square().sum(-1)
 
     @abstractmethod
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """The squared residual of every group, (n,), summed over channels and axes, without weight.
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """The residual of every group, (n, R), without weight.
 
         Args:
             field: the field's jet at N = n times `group` points.
@@ -54,8 +61,14 @@ class Term(ABC):
             x: (N, D) coordinates.
         """
 
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor | None:
-        """(N, D) coordinates of one step; None for those at which the data are drawn."""
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor | None:
+        """(N, D) coordinates of one step; None for those at which the data are drawn.
+
+        Args:
+            signal: where they lie.
+            generator: of random numbers.
+            progress: how much of the run is done, 0 to 1.
+        """
         return None
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
@@ -95,6 +108,10 @@ class Loss:
         """How deep the field's jet must go for the deepest of the terms."""
         return max(term.order for term in self.terms.values())
 
+    def weights(self, mean_squares: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+        """weight_t / M_t of each term when `progress` of the run is done, shaped like the mean squares."""
+        return {name: term.weight(progress) / mean_squares[name] for name, term in self.terms.items()}
+
     def unseen(self, error: Tensor) -> Tensor:
         """The part of an error, (H, W, C), that none of the terms can see.
 
@@ -112,13 +129,27 @@ class Loss:
 class Constraint(Term):
     """A term on values at a few points, which pins what derivatives leave free: ``|f - s|^2``, summed over channels."""
 
+    affine = True
+
     @abstractmethod
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(N, D) coordinates of one step."""
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(N,)."""
-        return (field.value - known.value).square().sum(-1)
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N, C)."""
+        return field.value - known.value
+
+
+class Equation(Term):
+    """A term that compares with no signal: its weight multiplies the residual as it stands."""
+
+    def known(self, signal: Signal, x: Tensor) -> Jet:
+        """Nothing, (N, 0), unless a subclass says otherwise."""
+        return Jet(x[:, :0])
+
+    def mean_square(self, signal: Signal) -> Tensor:
+        """1, ()."""
+        return torch.ones((), device=signal.extent.device)
 
 
 class Group(NamedTuple):

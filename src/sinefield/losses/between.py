@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sinefield.errors import integer
+from sinefield.losses.schedule import Weight
 from sinefield.losses.value import Value
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ class Between(Value):
         count: points per step, anywhere in the box.
     """
 
-    def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
+    def __init__(self, weight: Weight = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
         self.count = integer("the count of a term", count, least=1)
 
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(count, D), uniform in the box."""
         return signal.uniform(self.count, generator)

@@ -12,6 +12,7 @@ from torch import Tensor
 from sinefield.core.jet import Jet
 from sinefield.errors import integer
 from sinefield.losses.base import Constraint
+from sinefield.losses.schedule import Weight
 
 if TYPE_CHECKING:
     from sinefield.signals.base import Signal
@@ -27,11 +28,11 @@ class Border(Constraint):
         count: points per step, anywhere on the border: between fixed points the field would leave it.
     """
 
-    def __init__(self, weight: float = 1.0, count: int = 512) -> None:
+    def __init__(self, weight: Weight = 1.0, count: int = 512) -> None:
         super().__init__(weight)
         self.count = integer("the count of a term", count, least=1)
 
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(count, D), where the signal's values are given: uniform on each side of the box, a random side each."""
         return signal.border(self.count, generator)
 
@@ -46,11 +47,11 @@ class Mean(Constraint):
 
     group = None
 
-    def __init__(self, weight: float = 1.0, count: int = 1024) -> None:
+    def __init__(self, weight: Weight = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
         self.count = integer("the count of a term", count, least=1)
 
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""
         device, shape = signal.extent.device, signal.shape
         numbers = [torch.arange(n, device=device)[part] for n, part in zip(shape, self._coarse(shape), strict=True)]
@@ -68,15 +69,15 @@ class Mean(Constraint):
             stride += 1
         return tuple(slice(n // 2 % stride, n, stride) for n in shape)
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(1,)."""
-        return (field.value - known.value).mean(-2, keepdim=True).square().sum(-1)
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(1, C)."""
+        return (field.value - known.value).mean(-2, keepdim=True)
 
 
 class Pixel(Constraint):
     """``|f - s|^2 / E|s|^2`` at the one sample nearest to the middle."""
 
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(1, D) the middle sample."""
         middle = [torch.tensor([n // 2], device=signal.extent.device) for n in signal.shape]
         return signal.lattice(middle).flatten(0, -2)

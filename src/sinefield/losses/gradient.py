@@ -13,12 +13,13 @@ class Gradient(Term):
     """``|grad f - grad s|^2`` at every point, summed over channels and axes, relative to that of the signal."""
 
     order = 1
+    affine = True
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(N,)."""
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N, C D)."""
         assert field.gradient is not None
         assert known.gradient is not None
-        return (field.gradient - known.gradient).square().sum((-2, -1))
+        return (field.gradient - known.gradient).flatten(-2)
 
     def unseen(self, error: Tensor) -> Tensor:
         """The mean error of each channel, (H, W, C)."""

@@ -16,12 +16,13 @@ class Laplacian(Term):
     """``|lap f - lap s|^2`` at every point, summed over channels, relative to that of the signal."""
 
     order = 2
+    affine = True
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(N,)."""
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N, C M)."""
         assert field.second is not None
         assert known.second is not None
-        return (field.second - known.second).square().sum((-2, -1))
+        return (field.second - known.second).flatten(-2)
 
     def unseen(self, error: Tensor) -> Tensor:
         """The harmonic function with the error's border values, (H, W, C)."""

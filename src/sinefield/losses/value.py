@@ -9,6 +9,8 @@ from sinefield.losses.base import Term
 class Value(Term):
     """``|f - s|^2`` at every point, summed over channels, relative to the mean square of the signal's values."""
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(N,)."""
-        return (field.value - known.value).square().sum(-1)
+    affine = True
+
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N, C)."""
+        return field.value - known.value

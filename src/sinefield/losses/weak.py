@@ -21,6 +21,7 @@ from sinefield.core.jet import Jet
 from sinefield.errors import integer
 from sinefield.losses.base import Term
 from sinefield.losses.laplacian import harmonic
+from sinefield.losses.schedule import Weight
 
 if TYPE_CHECKING:
     from sinefield.signals.base import Signal
@@ -36,8 +37,9 @@ class _Weak(Term):
 
     group: int
     count: int
+    affine = True
 
-    def __init__(self, weight: float = 1.0, count: int | None = None) -> None:
+    def __init__(self, weight: Weight = 1.0, count: int | None = None) -> None:
         super().__init__(weight)
         self.count = integer("the count of a term", self.count if count is None else count, least=1)
 
@@ -54,7 +56,7 @@ class Differences(_Weak):
 
     group, sees, count = 2, 1, 2048
 
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(2 count, D): x and y in turn, x where the signal draws its points, y - x in every direction.
 
         y - x is uniform in the box, made smaller by a factor that is log-uniform from one spacing to half the box.
@@ -66,10 +68,10 @@ class Differences(_Weak):
         step = torch.where((x + step).abs() > box, -step, step)  # at most half the box: the other way is inside
         return torch.stack([x, x + step], dim=1).flatten(0, 1)
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(count,)."""
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(count, C)."""
         error = (field.value - known.value).unflatten(-2, (-1, 2))
-        return (error[..., 1, :] - error[..., 0, :]).square().sum(-1) / 2
+        return (error[..., 1, :] - error[..., 0, :]) / math.sqrt(2)
 
     def unseen(self, error: Tensor) -> Tensor:
         """The mean error of each channel, (H, W, C)."""
@@ -89,7 +91,7 @@ class _Means(_Weak):
     def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
         """(count, 8, 2): points around 0, for a reach of 1."""
 
-    def points(self, signal: Signal, generator: torch.Generator) -> Tensor:
+    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(9 count, 2): each centre and the points around it in turn."""
         x, box = signal.uniform(self.count, generator), signal.extent
         least, most = signal.spacing / 2, float(box.min())
@@ -104,10 +106,10 @@ class _Means(_Weak):
         ring = x[:, None] + reach[:, None] * self.around(box, generator)
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 
-    def __call__(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(count,)."""
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(count, C)."""
         error = (field.value - known.value).unflatten(-2, (-1, self.group))
-        return (error[..., 1:, :].mean(-2) - error[..., 0, :]).square().sum(-1)
+        return error[..., 1:, :].mean(-2) - error[..., 0, :]
 
     def unseen(self, error: Tensor) -> Tensor:
         """The harmonic function with the error's border values, (H, W, C)."""

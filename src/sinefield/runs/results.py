@@ -106,6 +106,7 @@ def _one(
     signal, monitor = evaluation.signal, evaluation.monitor
     field.to(signal.extent.device)  # Lightning takes it back to the CPU after a fit
     signal.to(field.head.weight.dtype)
+    scores = {**scores, **evaluation.final(field)}
     drawn = evaluation.draw(folder, field, scores)
     values = [row[monitor.key] for row in rows]
     figures = {

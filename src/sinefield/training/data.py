@@ -128,7 +128,7 @@ class SignalData(pl.LightningDataModule):
         samples = []
         for number, group in enumerate(self.loss.groups):
             generator = _generator(self.signal.extent.device, self.seed, step, number)
-            x = group.first.points(self.signal, generator)
+            x = group.first.points(self.signal, generator, step / self.accumulate / self.max_steps)
             if x is None and self.continuous:
                 x = self.signal.uniform(self.batch_size, generator)
             if x is None:

@@ -105,14 +105,14 @@ class Microbatches:
         self,
         loss: Loss,
         batch: Batch,
-        mean_squares: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
         scale: Callable[[Tensor], Tensor] = lambda total: total,
     ) -> dict[str, Tensor]:
         """Add the gradient of the loss over the batch to the parameters'; the weighted terms by name.
 
         Args:
             loss: one of its groups of terms for each entry of the batch, which may hold all of them several times.
-            mean_squares: what each term is relative to, () each; of K signals for a stack, (K,) each.
+            weights: of each term over what it is relative to, () each; of K signals for a stack, (K,) each.
             scale: of the loss, where its gradient is in 16 bits.
 
         Returns:
@@ -129,7 +129,7 @@ class Microbatches:
         def work(job: tuple[tuple[Which, CoordinateMLP], Microbatch]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
             (which, field), microbatch = job
             with torch.autocast("cpu", precision, enabled=precision is not None):  # which belongs to a thread
-                found = self._terms(field, which, microbatch, mean_squares)
+                found = self._terms(field, which, microbatch, weights)
             total = reduce(operator.add, found.values()).sum()  # over all fields of a stack
             return found, torch.autograd.grad(scale(total), parameters[field], materialize_grads=True)
 
@@ -191,7 +191,7 @@ class Microbatches:
         return [(place, select_fields(self.field, place)) for place in places]
 
     def _terms(
-        self, field: CoordinateMLP, which: Which, microbatch: Microbatch, mean_squares: Mapping[str, Tensor]
+        self, field: CoordinateMLP, which: Which, microbatch: Microbatch, weights: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """The weighted terms of a microbatch for some of the fields, () or (K,), times its share of the batch."""
         group, known = microbatch.group, microbatch.known
@@ -199,6 +199,6 @@ class Microbatches:
         if self.field.stack:
             known = known.map(lambda t: t.unflatten(1, (*self.field.stack, -1)).movedim(1, 0)[which])
         return {
-            name: microbatch.share * term.weight / mean_squares[name][which] * term(found, known, microbatch.x).mean(-1)
+            name: microbatch.share * weights[name][which] * term(found, known, microbatch.x).mean(-1)
             for name, term in group.terms.items()
         }

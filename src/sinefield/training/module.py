@@ -117,7 +117,8 @@ class FieldModule(pl.LightningModule):
         while True:
             self.field.zero_grad()
             try:
-                return self.microbatches.gradient(self.loss, batch, self.mean_squares, *scale)
+                weights = self.loss.weights(self.mean_squares, self.progress)
+                return self.microbatches.gradient(self.loss, batch, weights, *scale)
             except torch.OutOfMemoryError:
                 if not self.microbatches.halve(self.device):
                     raise
@@ -181,6 +182,11 @@ class FieldModule(pl.LightningModule):
     def _scaler(self) -> Any:
         """Of the loss, with precision 16-mixed."""
         return getattr(self.trainer.precision_plugin, "scaler", None)
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, 0 to 1."""
+        return self.trainer.global_step / self.data.max_steps
 
     @property
     def monitor(self) -> Score:

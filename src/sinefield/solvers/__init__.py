@@ -1,0 +1,1 @@
+"""Classical solvers of the same equations: what fields are compared with. NumPy, SciPy and torch; one per file."""
