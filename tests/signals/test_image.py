@@ -177,3 +177,33 @@ class TestRefusals:
         """The message gives the samples as width x height and what would do."""
         with pytest.raises(UserError, match=r"has \d+ x \d+ samples; a spline of degree \d needs \d along each side"):
             Image(saved(noise(*shape)), size=size, degree=degree)
+
+
+class TestEffort:
+    """How many steps a run takes follows the picture."""
+
+    def test_by_detail(self, saved):
+        """A smooth picture takes the fewest, noise the most; contrast counts, since errors are in grey values."""
+        y, x = np.meshgrid(np.linspace(0, 1, 64), np.linspace(0, 1, 64), indexing="ij")
+        smooth, busy, faint = (Image(saved(v), 64).effort for v in (x - y, noise(64, 64), 0.4 * noise(63, 63)))
+        assert smooth == 0.75
+        assert busy == 2.0
+        assert smooth < faint < busy
+
+    def test_by_colour_and_size(self, saved):
+        """Colour takes 1.2 times as many; twice the samples of 256 x 256 take twice as many, fewer no fewer."""
+        assert Image(saved(noise(64, 64, 3)), 64).effort == pytest.approx(2.4)
+        assert Image(saved(noise(256, 512)), None, holdout=False).effort == pytest.approx(4.0)
+
+
+def test_a_run_takes_the_steps_of_its_picture(saved, fit):
+    """And its schedule ends with them; with a number it takes that many. A resumed run knows its number."""
+    from conftest import SMALL
+
+    settings = [text for text in SMALL if "max_steps" not in text]
+    busy = fit(*settings, f"signal.path={saved(noise(64, 64))}", "tuned.steps=3")
+    assert busy["steps"] == 6
+    kept = torch.load(busy["folder"] / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["lr_schedulers"][0]["total_steps"] == 6
+    given = fit(*settings, f"signal.path={saved(noise(64, 64))}", "trainer.max_steps=2", folder="given")
+    assert given["steps"] == 2

@@ -1,4 +1,4 @@
-"""What Hydra needs at every start, `--help` included, so without torch: run folders, and ${times:…} for conf/.
+"""What Hydra needs at every start, `--help` included, so without torch: run folders, and the resolvers of conf/.
 
 Hydra itself would write `.hydra/` and open a log file as soon as it has composed the configuration, whoever is running
 there. Here it only makes the folder; `Status` writes the rest for the process that owns it.
@@ -18,12 +18,16 @@ CONF = (Path(__file__).parents[1] / "conf").resolve()  # a link to the repositor
 
 
 def register_resolvers() -> None:
-    """Have ${times:a,b} mean a b, in every configuration of this process; null where one of them is not known yet."""
+    """Have ${times:a,b} mean a b and ${rounded:a} a whole number; null where one of them is not known yet."""
 
     def product(*factors: Any) -> Any:
         return None if None in factors else math.prod(factors)
 
+    def rounded(number: float | None) -> int | None:
+        return None if number is None else max(1, round(number))
+
     OmegaConf.register_new_resolver("times", product, replace=True)
+    OmegaConf.register_new_resolver("rounded", rounded, replace=True)
 
 
 class OwnFolder(Callback):

@@ -158,7 +158,10 @@ def set_rank(config: DictConfig) -> bool:
     trainer = None
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices do not help a fit
     with warnings.catch_warnings(action="ignore"), suppress(UserError), as_user_error("trainer"):  # the run's says all
-        trainer = build(_lightnings(config), logger=False, enable_checkpointing=False, plugins=_cluster(config))
+        # how many steps the signal takes is not known yet
+        trainer = build(
+            _lightnings(config), max_steps=1, logger=False, enable_checkpointing=False, plugins=_cluster(config)
+        )
     if not isinstance(trainer, pl.Trainer) or trainer.world_size == 1:
         rank_zero_only.rank = 0  # type: ignore[attr-defined]
         return False

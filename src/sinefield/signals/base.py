@@ -54,11 +54,13 @@ class Signal(nn.Module, ABC):
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
+        effort: optimizer steps that it takes, relative to a grey picture of 256 x 256 samples, neither smooth nor busy.
         files: the files and folders that it was read from, as they were given.
     """
 
     potential: bool = True
     every: int = 1
+    effort: float = 1.0
     files: tuple[str, ...] = ()
     extent: Tensor
     fine: Tensor | None

@@ -1,8 +1,10 @@
 """A picture: the spline through its pixels, with exact derivatives at any coordinate."""
 
 import logging
+import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,7 +84,7 @@ class Image(Signal):
             "choose a larger signal.size or a picture less narrow",
         )
         super().__init__((height, width), channels)
-        self.degree, self.files = degree, (str(path),)
+        self.degree, self.files, self.effort = degree, (str(path),), effort(samples)
         plain = torch.from_numpy(spline.coefficients(samples, degree)).to(self.extent)
         self.register_buffer("plain", plain)
         self.finer = 2 if self_similar and height * width <= MOST else 1
@@ -98,3 +100,19 @@ class Image(Signal):
     def interpolated(self, x: Tensor) -> Tensor:
         """(N, C), the values of the spline through the samples alone."""
         return spline.evaluate(self.plain, self.pixels(x), self.degree, 0).value
+
+
+def effort(samples: np.ndarray) -> float:
+    """Optimizer steps that a picture (H, W, C) takes, relative to a grey one of 256 x 256 samples of usual detail.
+
+        2^((14 dB - p) / 8 dB) from 0.75 to 2      p = 10 log10(4 / mean of squared third differences)
+
+    times 1.2 for colour and, for more than 256 x 256 samples, how many times as many, 4 at most: what a larger picture
+    lacks by then, more steps of the same network hardly mend. Of fifteen pictures of 256 samples p runs from -1 dB,
+    line art, to 27 dB, the moon; camera has 14 dB.
+    """
+    power = np.mean([np.square(np.diff(samples, 3, axis=axis)).mean() for axis in (0, 1)])
+    psnr = 10 * math.log10(4 / power) if power > 0 else math.inf
+    detail = 2 ** min(max((14 - psnr) / 8, math.log2(0.75)), 1.0)
+    height, width, channels = samples.shape
+    return float(detail * (1.2 if channels > 1 else 1.0) * min(max(1.0, height * width / 256**2), 4.0))
