@@ -185,7 +185,7 @@ class TestEffort:
     def test_by_detail(self, saved):
         """A smooth picture takes the fewest, noise the most; contrast counts, since errors are in grey values."""
         y, x = np.meshgrid(np.linspace(0, 1, 64), np.linspace(0, 1, 64), indexing="ij")
-        smooth, busy, faint = (Image(saved(v), 64).effort for v in (x - y, noise(64, 64), 0.4 * noise(63, 63)))
+        smooth, busy, faint = (Image(saved(v), 64).effort for v in (x - y, noise(64, 64), 0.2 * noise(63, 63)))
         assert smooth == 0.75
         assert busy == 2.0
         assert smooth < faint < busy
