@@ -94,7 +94,7 @@ class Soap(Adam):
         return x if right is None else x @ (right.mT if back else right)
 
     def _begin(self, p: Tensor, gradient: Tensor) -> None:
-        """L and R of the first gradient, their eigenvectors, largest first; Adam counts its steps from the next one on."""
+        """L and R of the first gradient, and their eigenvectors, largest first; Adam starts with the next one."""
         finite = bool(gradient.isfinite().all())
         require(finite, "the first gradient is not finite; optimizer=soap needs other weights: activation.scale=1")
         state = self.state[p]
