@@ -3,10 +3,10 @@
     s'  = 2 w0 cosh(2 z) cos(w0 sinh(2 z))
     s'' = 4 w0 sinh(2 z) cos(.) - (2 w0 cosh(2 z))^2 sin(.)
 
-Units that start at |z| near 0 have twice SIREN's frequency, those farther out up to cosh(2 z) times as much more.
-Beyond |z| = 6 sinh is taken at 6, where it is 81,377 and neighbouring points have phases of no relation any more: exp
-would overflow. Source: Gao & Jaiman, H-SIREN: Improving implicit neural representations with hyperbolic periodic
-functions, arXiv 2410.04716; w0 multiplies outside of sinh, as SIREN's code multiplies inside of the sine.
+The frequency of a unit is w0 d sinh(2 z)/dz: 2 w0 at z = 0, and it grows with |z| as cosh(2 z). Beyond |z| = 6 the
+angle stays at w0 sinh(12): float32 resolves no phase there, and sinh would overflow at |z| = 45. Source: Gao & Jaiman,
+H-SIREN: Improving implicit neural representations with hyperbolic periodic functions, arXiv 2410.04716, whose
+sin(sinh(2x)) has no w0; here w0 multiplies sinh, so that omega0 scales the frequencies as it does for `Sine`.
 """
 
 from torch import Tensor
