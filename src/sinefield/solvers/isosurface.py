@@ -25,7 +25,6 @@ scikit-image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import product
 
 import numpy as np
 import torch
@@ -34,10 +33,9 @@ from torch import Tensor
 from sinefield.core.jet import Jet
 from sinefield.errors import integer, positive, require
 from sinefield.solvers.cubes import LEAF, Grid, leaves
+from sinefield.solvers.marching import corners, differ, marching_cubes, onward
 
 BATCH = 8192  # points evaluated at once: nearly in cache
-_LEAST, _MOST = 0.01, 100.0  # of |f| over a cell's side: keeps a vertex in single precision off the ends of its edge
-_CORNERS = np.array(list(product((0, 1), repeat=3)))
 Values = Callable[[Tensor], Tensor]
 Mesh = tuple[np.ndarray, np.ndarray]
 
@@ -161,7 +159,7 @@ def _meshes(
         kept[tuple((group - origin // LEAF).T)] = True
         cells = kept.repeat(LEAF, 0).repeat(LEAF, 1).repeat(LEAF, 2)
         wanted = np.zeros(shape + 1, bool)
-        for points in _corners(wanted):
+        for points in corners(wanted):
             np.logical_or(points, cells, out=points)
         value = np.full(shape + 1, np.nan)
         for axis in range(3):
@@ -181,57 +179,7 @@ def _meshes(
         if progress is not None:
             progress(*blocks)
         inside = value < 0
-        mixed = cells & _differ(list(_corners(inside)))
+        mixed = cells & differ(list(corners(inside)))
         if mixed.any():
-            edges, places, faces = _cubes(value, mixed, float(grid.spacing.min()))
-            yield grid.edge_key(edges, origin), places + origin, faces, _onward(inside, wanted, grid, origin)
-
-
-def _corners(points: np.ndarray) -> Iterator[np.ndarray]:
-    """The eight views of a lattice's points that are the cells' corners."""
-    shape = points.shape
-    for corner in _CORNERS:
-        yield points[tuple(slice(c, n - 1 + c) for c, n in zip(corner, shape, strict=True))]
-
-
-def _differ(parts: list[np.ndarray]) -> np.ndarray:
-    return np.logical_or.reduce(parts) & ~np.logical_and.reduce(parts)
-
-
-def _cubes(value: np.ndarray, mixed: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Marching cubes in the cells `mixed`: the vertices' edges (V, 4), see below, their places (V, 3), faces (F, 3).
-
-    An edge is its lower corner and its axis; axis 3 is the middle of a cell, where an ambiguous one has a vertex.
-    """
-    from skimage.measure import marching_cubes  # noqa: PLC0415  a second to import
-
-    scaled = np.sign(value) * np.clip(np.abs(value) / h, _LEAST, _MOST)
-    mask = np.zeros(value.shape, bool)
-    mask[1:, 1:, 1:] = mixed  # scikit-image asks the mask at a cell's upper corner
-    places, faces, _, _ = marching_cubes(np.nan_to_num(scaled, nan=1.0), 0.0, mask=mask, gradient_direction="descent")
-    base = np.floor(places).astype(np.int64)
-    off = places != base
-    axis = np.where(off.sum(1) == 1, off.argmax(1), 3)
-    edges = np.concatenate([base, axis[:, None]], axis=1)
-    on = np.flatnonzero(axis < 3)
-    upper = base[on]
-    upper[np.arange(len(on)), axis[on]] += 1
-    one, other = value[tuple(base[on].T)], value[tuple(upper.T)]
-    exact = places.astype(np.float64)
-    exact[on, axis[on]] = base[on, axis[on]] + one / (one - other)
-    return edges, exact, faces.astype(np.int64)
-
-
-def _onward(inside: np.ndarray, wanted: np.ndarray, grid: Grid, origin: np.ndarray) -> np.ndarray:
-    """Keys of the leaves on both sides of every leaf's face that the surface passes."""
-    found = []
-    for axis in range(3):
-        planes, known = (np.moveaxis(part, axis, 0)[::LEAF] for part in (inside, wanted))
-        corners = [(slice(None), slice(a, -1 + a or None), slice(b, -1 + b or None)) for a in (0, 1) for b in (0, 1)]
-        passes = _differ([planes[c] for c in corners]) & np.logical_and.reduce([known[c] for c in corners])
-        count, rows, columns = passes.shape
-        passes = passes.reshape(count, rows // LEAF, LEAF, columns // LEAF, LEAF).any((2, 4))
-        upper = np.argwhere(np.moveaxis(passes, 0, axis)) + origin // LEAF
-        lower = upper - np.eye(3, dtype=int)[axis]
-        found += [upper[upper[:, axis] < grid.cells[axis] // LEAF], lower[lower[:, axis] >= 0]]
-    return np.unique(grid.key(np.concatenate(found), LEAF))
+            edges, places, faces = marching_cubes(value, mixed, float(grid.spacing.min()))
+            yield grid.edge_key(edges, origin), places + origin, faces, onward(inside, wanted, grid, origin)
