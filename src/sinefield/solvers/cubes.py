@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sinefield.errors import require
 
@@ -25,7 +26,7 @@ class Grid:
     cells: np.ndarray
 
     @classmethod
-    def of(cls, low: object, high: object, resolution: int) -> Grid:
+    def of(cls, low: ArrayLike, high: ArrayLike, resolution: int) -> Grid:
         """That of the box from `low` to `high`, with `resolution` cells along the longest side, in whole leaves."""
         low, high = (np.asarray(end, np.float64).reshape(-1) for end in (low, high))
         good = low.shape == high.shape == (3,) and bool(np.isfinite(high - low).all() and (high > low).all())

@@ -25,9 +25,11 @@ scikit-image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sinefield.core.jet import Jet
@@ -42,8 +44,8 @@ Mesh = tuple[np.ndarray, np.ndarray]
 
 def extract(
     values: Values,
-    low: object,
-    high: object,
+    low: ArrayLike,
+    high: ArrayLike,
     resolution: int,
     level: float = 0.0,
     block: int = 64,
@@ -80,12 +82,12 @@ def extract(
     keys, where, faces, count, blocks = [], [], [], 0, [0, 0]
     while len(todo):
         done, found = np.union1d(done, grid.key(todo, LEAF)), []
-        for edge, place, face, onward in _meshes(f, grid, todo, side, progress, blocks):
+        for edge, place, face, next_leaves in _meshes(f, grid, todo, side, progress, blocks):
             keys.append(edge)
             where.append(place)
             faces.append(face + count)
             count += len(edge)
-            found.append(onward)
+            found.append(next_leaves)
         todo = grid.unkey(np.setdiff1d(np.concatenate([done, *found]), done), LEAF)
     require(count > 0, f"no surface: f is nowhere {level:g} in the box; choose another level or box")
     _, first, same = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
@@ -97,17 +99,17 @@ def extract(
     return vertices, same.reshape(-1)[np.concatenate(faces)]
 
 
-def extract_field(field: torch.nn.Module, low: object, high: object, resolution: int, **options: object) -> Mesh:
+def extract_field(field: Any, low: ArrayLike, high: ArrayLike, resolution: int, **options: Any) -> Mesh:
     """`extract` of a coordinate network with three coordinates and one channel, in its precision, on its device."""
     like = next(field.parameters())
 
     def values(x: Tensor) -> Tensor:
-        return field.jet(x.to(like), 0).value  # type: ignore[operator]
+        return field.jet(x.to(like), 0).value
 
     def jet(x: Tensor, order: int) -> Jet:
-        return field.jet(x.to(like), order)  # type: ignore[operator]
+        return field.jet(x.to(like), order)
 
-    return extract(values, low, high, resolution, jet=jet, **options)  # type: ignore[arg-type]
+    return extract(values, low, high, resolution, jet=jet, **options)
 
 
 def _evaluated(values: Values, x: np.ndarray) -> np.ndarray:
