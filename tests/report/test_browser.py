@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import trimesh
 from conftest import SMALL
 from made import HOSTILE, run, sound, status, sweep
+from PIL import Image
 
 from sinefield.report import dashboard
 
@@ -367,6 +371,89 @@ def test_sounds_are_heard_embedded_and_from_the_disk(opened, mixed, budget) -> N
     assert sounds.first.evaluate(length) == pytest.approx(0.1)
     assert sounds.last.evaluate(length) == pytest.approx(0.1)
     assert page.locator("#grid .player a.open").first.evaluate("n => n.href").startswith(mixed.as_uri())
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory) -> Path:
+    """Two runs with a mesh each: a ball with a bump, the better run of the two, and a box."""
+    home = tmp_path_factory.mktemp("shapes")
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    bump = trimesh.creation.icosphere(subdivisions=3, radius=0.4).apply_translation([0.9, 0, 0])
+    for seed, mesh in enumerate((trimesh.creation.box((1, 2, 3)), trimesh.util.concatenate([ball, bump]))):
+        folder = run(home / str(seed), {"signal": "shape", "seed": seed}, seed=seed)
+        mesh.export(folder / "mesh.ply")
+    return home
+
+
+def test_meshes_turn_together_and_zoom(opened, shapes) -> None:
+    page = opened(dashboard.build(shapes))
+    page.check("#table thead input")
+    shown(page, "pictures")
+    canvases = page.locator("#grid canvas")
+    until(page, "document.querySelectorAll('#grid canvas').length === 2")
+    assert canvases.first.get_attribute("title").startswith(f"{20 * 4**4 + 20 * 4**3:,} faces")
+    pixels = """nodes => nodes.map(n => [...n.getContext("2d").getImageData(0, 0, n.width, n.height).data])"""
+    middle = "n.getContext('2d').getImageData(n.width / 2, n.height / 2, 1, 1).data[3]"
+    until(page, f"[...document.querySelectorAll('#grid canvas')].every(n => {middle})")
+
+    def drawn() -> list[np.ndarray]:
+        page.wait_for_timeout(100)  # two frames
+        return [np.reshape(data, (int(len(data) ** 0.5 / 2), -1, 4)) for data in canvases.evaluate_all(pixels)]
+
+    before = drawn()
+    area = [(image[..., 3] > 0).mean() for image in before]
+    assert area[0] == pytest.approx(
+        np.pi * (0.62 / 2) ** 2 / 1.15**2, rel=0.1
+    )  # of a ball; the bump makes the box wider
+    canvases.first.scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#grid canvas').scrollIntoView({block: 'center'})")
+    box = canvases.first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 70, y, steps=5)  # 35 degrees: from +z
+    page.mouse.up()
+    turned = drawn()
+    for one, other in zip(before, turned, strict=True):
+        assert np.abs(one - other).max(axis=2).mean() > 5
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -200)
+    larger = drawn()
+    assert (larger[0][..., 3] > 0).mean() / (turned[0][..., 3] > 0).mean() == pytest.approx(2, rel=0.03)
+    canvases.last.dblclick()
+    for one, other in zip(before, drawn(), strict=True):
+        assert np.array_equal(one, other)
+    canvases.last.focus()
+    page.keyboard.press("ArrowLeft")
+    assert not np.array_equal(drawn()[0], before[0])
+
+
+def test_a_mesh_looks_as_its_rendered_view(opened, tmp_path) -> None:
+    """In the browser and in surface_pictures.views: two programs, one picture."""
+    from sinefield.evaluation.surface_pictures import ANGLES, views
+
+    mesh = trimesh.creation.annulus(0.3, 0.6, 0.4).subdivide().subdivide()
+    folder = run(tmp_path / "0", {"signal": "shape"})
+    mesh.export(folder / "mesh.ply")
+    page = opened(dashboard.build(tmp_path))
+    shown(page, "pictures")
+    until(page, "[...document.querySelectorAll('#grid canvas')].length === 1")
+    page.wait_for_timeout(200)
+    data = page.locator("#grid canvas").evaluate(
+        "n => [...n.getContext('2d').getImageData(0, 0, n.width, n.height).data]"
+    )
+    side = int(len(data) ** 0.5 / 2)
+    seen = Image.fromarray(np.reshape(data, (side, side, 4)).astype(np.uint8))
+    whole = Image.new("RGBA", seen.size, "white")
+    whole.alpha_composite(seen)
+    radius = np.linalg.norm(mesh.vertices, axis=1).max()
+    scale = 0.96 * 0.6 / radius / 0.62  # of the viewer's pixels per unit to those of a view
+    view = Image.open(io.BytesIO(views(mesh.vertices, mesh.faces, size=round(side / scale), angles=ANGLES[:1])))
+    same = Image.new("RGB", seen.size, "white")
+    same.paste(view, ((side - view.width) // 2, (side - view.height) // 2))
+    difference = np.abs(np.asarray(whole.convert("RGB")).astype(int) - np.asarray(same))
+    assert difference.mean() < 4
+    assert np.abs(np.asarray(same).astype(int) - 255).mean() > 20
 
 
 def test_sounds_of_nobody_else_are_played(browser, mixed) -> None:
