@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -385,6 +386,12 @@ def shapes(tmp_path_factory) -> Path:
     return home
 
 
+def painted(page) -> list[Image.Image]:
+    """What the canvases hold, in RGBA."""
+    urls = page.locator("#grid canvas").evaluate_all("nodes => nodes.map(n => n.toDataURL())")
+    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+
+
 def test_meshes_turn_together_and_zoom(opened, shapes) -> None:
     page = opened(dashboard.build(shapes))
     page.check("#table thead input")
@@ -392,30 +399,27 @@ def test_meshes_turn_together_and_zoom(opened, shapes) -> None:
     canvases = page.locator("#grid canvas")
     until(page, "document.querySelectorAll('#grid canvas').length === 2")
     assert canvases.first.get_attribute("title").startswith(f"{20 * 4**4 + 20 * 4**3:,} faces")
-    pixels = """nodes => nodes.map(n => [...n.getContext("2d").getImageData(0, 0, n.width, n.height).data])"""
     middle = "n.getContext('2d').getImageData(n.width / 2, n.height / 2, 1, 1).data[3]"
     until(page, f"[...document.querySelectorAll('#grid canvas')].every(n => {middle})")
 
     def drawn() -> list[np.ndarray]:
-        page.wait_for_timeout(100)  # two frames
-        return [np.reshape(data, (int(len(data) ** 0.5 / 2), -1, 4)) for data in canvases.evaluate_all(pixels)]
+        page.wait_for_timeout(100)  # some frames
+        return [np.asarray(image) for image in painted(page)]
 
     before = drawn()
-    area = [(image[..., 3] > 0).mean() for image in before]
-    assert area[0] == pytest.approx(
-        np.pi * (0.62 / 2) ** 2 / 1.15**2, rel=0.1
-    )  # of a ball; the bump makes the box wider
+    seen, radius = (before[0][..., 3] > 0).mean(), 0.62 / 2 / 1.15  # the bump makes the box wider than the ball
+    assert seen == pytest.approx(np.pi * radius**2, rel=0.1)
     canvases.first.scroll_into_view_if_needed()
     page.evaluate("document.querySelector('#grid canvas').scrollIntoView({block: 'center'})")
     box = canvases.first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x - 70, y, steps=5)  # 35 degrees: from +z
+    page.mouse.move(x - 70, y, steps=5)  # by 35 degrees
     page.mouse.up()
     turned = drawn()
     for one, other in zip(before, turned, strict=True):
-        assert np.abs(one - other).max(axis=2).mean() > 5
+        assert np.abs(one.astype(int) - other).max(axis=2).mean() > 5
     page.mouse.move(x, y)
     page.mouse.wheel(0, -200)
     larger = drawn()
@@ -439,11 +443,8 @@ def test_a_mesh_looks_as_its_rendered_view(opened, tmp_path) -> None:
     shown(page, "pictures")
     until(page, "[...document.querySelectorAll('#grid canvas')].length === 1")
     page.wait_for_timeout(200)
-    data = page.locator("#grid canvas").evaluate(
-        "n => [...n.getContext('2d').getImageData(0, 0, n.width, n.height).data]"
-    )
-    side = int(len(data) ** 0.5 / 2)
-    seen = Image.fromarray(np.reshape(data, (side, side, 4)).astype(np.uint8))
+    (seen,) = painted(page)
+    side = seen.width
     whole = Image.new("RGBA", seen.size, "white")
     whole.alpha_composite(seen)
     radius = np.linalg.norm(mesh.vertices, axis=1).max()
