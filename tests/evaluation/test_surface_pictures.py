@@ -80,13 +80,14 @@ def test_nothing_is_mirrored() -> None:
     assert side[side_above].mean() > side[~side_above].mean()
 
 
-def test_the_default_views_are_four_in_a_row() -> None:
+def test_the_default_views_are_four_in_two_rows() -> None:
     box = trimesh.creation.box()
     picture = pixels(views(box.vertices, box.faces, size=60))
-    assert picture.shape == (60, 240, 3)
-    parts = np.split(picture, 4, axis=1)
+    assert picture.shape == (120, 120, 3)
+    parts = [part for row in np.split(picture, 2) for part in np.split(row, 2, axis=1)]
     assert all((part < 250).any() for part in parts)
-    assert not np.array_equal(parts[0], parts[1])
+    assert len({part.tobytes() for part in parts}) == 4
+    assert pixels(views(box.vertices, box.faces, size=20, angles=[(0, 0)] * 3)).shape == (40, 40, 3)
 
 
 def test_slices_show_inside_blue_and_outside_red_and_a_slope_that_is_wrong() -> None:

@@ -1,5 +1,6 @@
 """Rendered views of a mesh, and slices of the function whose zero it is, as PNG."""
 
+import math
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
@@ -34,7 +35,7 @@ def views(
     angles: Sequence[tuple[float, float]] = ANGLES,
     up: int = 1,
 ) -> bytes:
-    """A mesh from several sides, in a row, its normals as colour, as PNG.
+    """A mesh from several sides, in rows of some ⌈√n⌉, its normals as colour, as PNG.
 
     Red, green and blue are (n + 1) / 2 of the normal n along x, y and z, lit from the viewer. The projection is
     parallel, of one scale for all views, and faces are seen from both sides.
@@ -54,8 +55,11 @@ def views(
     pictures = [_view(centred[:, order] / radius, faces, normals[:, order], normals, size, *angle) for angle in angles]
     about = PngInfo()
     about.add_text("Description", "red, green, blue: -1 to 1 of the outward normal's x, y, z; lit from the viewer")
+    columns = math.ceil(len(pictures) ** 0.5)
+    pictures += [np.full_like(pictures[0], 255)] * (-len(pictures) % columns)
+    rows = [np.concatenate(pictures[i : i + columns], axis=1) for i in range(0, len(pictures), columns)]
     file = BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, "PNG", pnginfo=about)
+    Image.fromarray(np.concatenate(rows)).save(file, "PNG", pnginfo=about)
     return file.getvalue()
 
 

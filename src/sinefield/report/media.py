@@ -79,9 +79,8 @@ class Media:
     def add(self, path: Path) -> Added | None:
         """A file's key in `data`, or None where it is to be linked, its width and height, and what its colours mean.
 
-        Meshes, sounds and films have no size; a mesh's meaning is how many faces the file has, and points alone are
-        linked. A picture of more than `MOST_PIXELS` is linked if it is one of `FIRST`; any other is a rendering, which
-        is left out: the answer is None.
+        Meshes, sounds and films have no size; points alone are linked. A picture of more than `MOST_PIXELS` is linked
+        if it is one of `FIRST`; any other is a rendering, which is left out: the answer is None.
 
         Raises:
             ValueError: it is no ordinary file, or no whole picture or mesh; the message names the file.
@@ -99,15 +98,15 @@ class Media:
 
     def _mesh(self, path: Path) -> Added:
         with path.open("rb") as file:
-            faces = re.search(rb"^element face (\d{1,12})\s", file.read(4096), re.MULTILINE)
-        if faces is None or path.stat().st_size > MOST_BYTES or self.left <= 0:  # points alone, or no room
+            some = re.search(rb"^element face [0-9]*[1-9]", file.read(4096), re.MULTILINE)
+        if some is None or path.stat().st_size > MOST_BYTES or self.left <= 0:  # points alone, or no room
             return None, 0, 0, ""
         content = path.read_bytes()
         try:
             key = self._kept(content, lambda: self._fitting(small_mesh(content)), "model/ply")
         except ValueError as error:
             raise ValueError(f"{path.name} is {error}") from error
-        return key, 0, 0, f"{int(faces[1]):,} faces"
+        return key, 0, 0, "red, green, blue: -1 to 1 of the normal's x, y, z"
 
     def _picture(self, path: Path) -> Added | None:
         try:

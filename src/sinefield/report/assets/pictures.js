@@ -133,7 +133,7 @@ function startPictures() {
   $("#pictures .controls").append(
     el("label", {}, ["Zoom ", zoom, " ", el("span", { id: "zoom-value" }, "1×")]), el("button", { onclick: () => fit(1, 0, 0) }, "reset"),
     ...page.media.map((medium) => checkbox(medium.element === "img" ? medium.title : medium.file, view.media.includes(medium), (on) => { view.media = page.media.filter((m) => (m === medium ? on : view.media.includes(m))); redraw(); })),
-    el("span", { className: "hint" }, "Drag moves all pictures, Ctrl and the wheel or a double click zoom."),
+    el("span", { className: "hint" }, "Drag moves all pictures, Ctrl and the wheel or a double click zoom; drag turns all meshes, the wheel zooms."),
   );
   const grid = $("#grid");
   const place = (event) => { const r = event.target.closest(".tile")?.getBoundingClientRect(); return r && [(event.clientX - r.left) / r.width, (event.clientY - r.top) / r.height, r]; };
