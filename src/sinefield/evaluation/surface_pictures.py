@@ -116,10 +116,15 @@ def slices(
     """
     low, high = np.asarray(low, float), np.asarray(high, float)
     through = (low + high) / 2 if middle is None else np.asarray(middle, float)
-    figure = Figure(figsize=(13, 7.6), dpi=110, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    rows = figure.subplots(2, 3, squeeze=False)
     planes = [_plane(low, high, through, axis, resolution) for axis in range(3)]
+    sides = (high - low) / max((high - low)[1:])  # of the panels, over the height of the tallest
+    widths = [float(sides[one]) for one, _, _ in planes]
+    inches = min(3.3, 12 / sum(widths))  # of the tallest
+    figure = Figure(
+        figsize=(inches * sum(widths) + 4, 2 * max(inches, 1.5) + 1), dpi=110, facecolor="white", layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    rows = figure.subplots(2, 3, squeeze=False, width_ratios=widths)
     found = [_values(jet, points) for _, _, points in planes]
     limit = max(np.nanpercentile(np.abs(np.concatenate([f.ravel() for f, _ in found])), 99.0), 1e-9)
     step = limit / 8
@@ -130,7 +135,7 @@ def slices(
         ):
             panel.imshow(shown, colours, vmin=-most, vmax=most, origin="lower", extent=grids, interpolation="bilinear")
             panel.set(xlabel="xyz"[one], ylabel="xyz"[other])
-            panel.locator_params(nbins=5)
+            panel.locator_params(nbins=4)
         x, y = points[0, :, one], points[:, 0, other]
         rows[0, axis].set_title(f"{'xyz'[axis]} = {through[axis]:.3g}")
         lines = [k * step for k in range(-8, 9) if k]
