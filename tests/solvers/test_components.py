@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from sinefield.solvers.components import components, largest, vertex_normals
+from sinefield.solvers import components as module
+from sinefield.solvers.components import closed, components, largest, vertex_normals
 
 
 def test_parts_areas_and_the_largest_one() -> None:
@@ -32,3 +33,14 @@ def test_no_faces_are_no_parts() -> None:
 def test_normals_are_those_of_a_sphere() -> None:
     ball = trimesh.creation.icosphere(subdivisions=3)
     np.testing.assert_allclose(vertex_normals(ball.vertices, ball.faces), ball.vertices, atol=0.02)
+
+
+def test_a_mesh_is_closed_or_not_however_many_vertices_are_looked_at_at_once(monkeypatch) -> None:
+    ball = trimesh.creation.icosphere(subdivisions=3)
+    faces = np.asarray(ball.faces)
+    turned = faces.copy()
+    turned[5] = turned[5, ::-1]
+    for at_once in (50, 2**19):
+        monkeypatch.setattr(module, "_AT_ONCE", at_once)
+        found = [closed(each) for each in (faces, faces[:-1], turned, np.concatenate([faces, faces[:1]]), faces[:0])]
+        assert found == [True, False, False, False, False]

@@ -4,6 +4,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+_AT_ONCE = 2**19  # vertices
+
 
 def components(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which part each face is of, (F,), and each part's area, (P,), in units² of the vertices, the largest first.
@@ -18,7 +20,7 @@ def components(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
     """
     if not len(faces):
         return np.zeros(0, int), np.zeros(0)
-    edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
+    edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2).astype(np.int32)  # half the memory of a graph of int64
     graph = sparse.coo_array((np.ones(len(edges), bool), tuple(edges.T)), (len(vertices), len(vertices)))
     _, of_vertex = csgraph.connected_components(graph, directed=False)
     _, of_face = np.unique(of_vertex[faces[:, 0]], return_inverse=True)  # vertices of no face are no part
@@ -40,12 +42,16 @@ def closed(faces: np.ndarray) -> bool:
     >>> closed(np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])), closed(np.array([[0, 2, 1], [0, 1, 3]]))
     (True, False)
     """
-    if not len(faces):
-        return False
-    count = int(faces.max()) + 1
-    ends = np.stack([faces.ravel(), np.roll(faces, -1, axis=1).ravel()]).astype(np.int64)
-    forth, back = (np.sort(one * count + other) for one, other in (ends, ends[::-1]))
-    return bool((forth == back).all() and (np.diff(forth) > 0).all())
+    count = int(faces.max(initial=-1)) + 1
+    one, other = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    least = np.minimum(one, other)
+    for first in range(0, count, _AT_ONCE):  # the edges of some vertices at a time, which bounds the memory
+        chosen = (least >= first) & (least < first + _AT_ONCE)
+        a, b = one[chosen].astype(np.int64), other[chosen].astype(np.int64)
+        forth, back = np.sort(a * count + b), np.sort(b * count + a)
+        if not np.array_equal(forth, back) or not (np.diff(forth) > 0).all():
+            return False
+    return count > 0
 
 
 def normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def extract(
         for edge, place, face, next_leaves in _meshes(f, grid, todo, side, progress, blocks):
             keys.append(edge)
             where.append(place)
-            faces.append(face + count)
+            faces.append((face + count).astype(np.int32))
             count += len(edge)
             found.append(next_leaves)
         todo = grid.unkey(np.setdiff1d(np.concatenate([done, *found]), done), LEAF)
