@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import trimesh
 from conftest import SMALL
 from made import HOSTILE, run, sound, status, sweep
+from PIL import Image
 
 from sinefield.report import dashboard
 
@@ -367,6 +372,89 @@ def test_sounds_are_heard_embedded_and_from_the_disk(opened, mixed, budget) -> N
     assert sounds.first.evaluate(length) == pytest.approx(0.1)
     assert sounds.last.evaluate(length) == pytest.approx(0.1)
     assert page.locator("#grid .player a.open").first.evaluate("n => n.href").startswith(mixed.as_uri())
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory) -> Path:
+    """Two runs with a mesh each: a ball with a bump, the better run of the two, and a box."""
+    home = tmp_path_factory.mktemp("shapes")
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    bump = trimesh.creation.icosphere(subdivisions=3, radius=0.4).apply_translation([0.9, 0, 0])
+    for seed, mesh in enumerate((trimesh.creation.box((1, 2, 3)), trimesh.util.concatenate([ball, bump]))):
+        folder = run(home / str(seed), {"signal": "shape", "seed": seed}, seed=seed)
+        mesh.export(folder / "mesh.ply")
+    return home
+
+
+def painted(page) -> list[Image.Image]:
+    """What the canvases hold, in RGBA."""
+    urls = page.locator("#grid canvas").evaluate_all("nodes => nodes.map(n => n.toDataURL())")
+    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+
+
+def test_meshes_turn_together_and_zoom(opened, shapes) -> None:
+    page = opened(dashboard.build(shapes))
+    page.check("#table thead input")
+    shown(page, "pictures")
+    canvases = page.locator("#grid canvas")
+    until(page, "document.querySelectorAll('#grid canvas').length === 2")
+    assert page.locator("#grid .head strong").count() == 0  # one scale of colours
+    middle = "n.getContext('2d').getImageData(n.width / 2, n.height / 2, 1, 1).data[3]"
+    until(page, f"[...document.querySelectorAll('#grid canvas')].every(n => {middle})")
+
+    def drawn() -> list[np.ndarray]:
+        page.wait_for_timeout(100)  # some frames
+        return [np.asarray(image) for image in painted(page)]
+
+    before = drawn()
+    seen, radius = (before[0][..., 3] > 0).mean(), 0.62 / 2 / 1.15  # the bump makes the box wider than the ball
+    assert seen == pytest.approx(np.pi * radius**2, rel=0.1)
+    canvases.first.scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#grid canvas').scrollIntoView({block: 'center'})")
+    box = canvases.first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 70, y, steps=5)  # by 35 degrees
+    page.mouse.up()
+    turned = drawn()
+    for one, other in zip(before, turned, strict=True):
+        assert np.abs(one.astype(int) - other).max(axis=2).mean() > 5
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -200)
+    larger = drawn()
+    assert (larger[0][..., 3] > 0).mean() / (turned[0][..., 3] > 0).mean() == pytest.approx(2, rel=0.03)
+    canvases.last.dblclick()
+    for one, other in zip(before, drawn(), strict=True):
+        assert np.array_equal(one, other)
+    canvases.last.focus()
+    page.keyboard.press("ArrowLeft")
+    assert not np.array_equal(drawn()[0], before[0])
+
+
+def test_a_mesh_looks_as_its_rendered_view(opened, tmp_path) -> None:
+    """In the browser and in surface_pictures.views: two programs, one picture."""
+    from sinefield.evaluation.surface_pictures import ANGLES, views
+
+    mesh = trimesh.creation.annulus(0.3, 0.6, 0.4).subdivide().subdivide()
+    folder = run(tmp_path / "0", {"signal": "shape"})
+    mesh.export(folder / "mesh.ply")
+    page = opened(dashboard.build(tmp_path))
+    shown(page, "pictures")
+    until(page, "[...document.querySelectorAll('#grid canvas')].length === 1")
+    page.wait_for_timeout(200)
+    (seen,) = painted(page)
+    side = seen.width
+    whole = Image.new("RGBA", seen.size, "white")
+    whole.alpha_composite(seen)
+    radius = np.linalg.norm(mesh.vertices, axis=1).max()
+    scale = 0.96 * 0.6 / radius / 0.62  # of the viewer's pixels per unit to those of a view
+    view = Image.open(io.BytesIO(views(mesh.vertices, mesh.faces, size=round(side / scale), angles=ANGLES[:1])))
+    same = Image.new("RGB", seen.size, "white")
+    same.paste(view, ((side - view.width) // 2, (side - view.height) // 2))
+    difference = np.abs(np.asarray(whole.convert("RGB")).astype(int) - np.asarray(same))
+    assert difference.mean() < 4
+    assert np.abs(np.asarray(same).astype(int) - 255).mean() > 20
 
 
 def test_sounds_of_nobody_else_are_played(browser, mixed) -> None:

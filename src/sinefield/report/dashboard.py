@@ -27,7 +27,7 @@ from sinefield.system.files import write_atomically
 
 MOST_POINTS = 200_000  # of all learning curves together; a curve keeps at least 20
 SHARED = ("dom", "format", "runs", "scale", "plot")  # the scripts are put together in this order
-PANELS = ("table", "curves", "parallel", "effects", "heatmap", "pictures", "details", "main")
+PANELS = ("table", "curves", "parallel", "effects", "heatmap", "solids", "pictures", "details", "main")
 
 
 def build(folders: str | Path | Sequence[str | Path], out: str | Path | None = None, budget: int = BUDGET) -> Path:

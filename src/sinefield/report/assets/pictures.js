@@ -1,4 +1,4 @@
-// Pictures, sounds and films of the chosen runs, all pictures with one crop and zoom, and a slider between two of them.
+// Pictures, meshes, sounds and films of the chosen runs, all pictures with one crop and zoom, and a slider between two of them.
 
 // x, y: left and top edge, in pictures. A signal's derivatives are the same in all runs: they are shown when asked for.
 const view = { zoom: 1, x: 0, y: 0, media: page.media.filter(({ title }) => !title.endsWith(" signal")) };
@@ -48,6 +48,10 @@ function image(run, medium) {
 function tile(run, medium) {
   if (!has(medium)({ run })) return el("div", { className: "tile none" }, "none");
   const link = linkTo(run, medium.link), open = el("a", { className: "open", href: link, target: "_blank", rel: "noopener", title: "the file itself" }, "open ↗");
+  if (medium.element === "canvas") {
+    const [key, , , meaning] = run.media[medium.file];
+    return el("div", { className: "player" }, [key ? solidCanvas(key, `${medium.title} of ${run.name}`, meaning) : null, open]);
+  }
   if (medium.element !== "img") {
     return el("div", { className: "player" }, [el(medium.element, { controls: true, preload: "none", title: `${medium.title} of ${run.name}`, src: pictures()[run.media[medium.file][0]] ?? link }), open]);
   }
@@ -82,6 +86,7 @@ function drawPictures() {
       ...media.map((medium) => tile(run, medium)),
     ])),
   ] : [empty("Tick runs in the table to see their pictures and hear their sounds.")]));
+  drawSolids();
   drawCompare(list);
   fit(view.zoom, view.x, view.y);
 }
@@ -128,7 +133,7 @@ function startPictures() {
   $("#pictures .controls").append(
     el("label", {}, ["Zoom ", zoom, " ", el("span", { id: "zoom-value" }, "1×")]), el("button", { onclick: () => fit(1, 0, 0) }, "reset"),
     ...page.media.map((medium) => checkbox(medium.element === "img" ? medium.title : medium.file, view.media.includes(medium), (on) => { view.media = page.media.filter((m) => (m === medium ? on : view.media.includes(m))); redraw(); })),
-    el("span", { className: "hint" }, "Drag moves all pictures, Ctrl and the wheel or a double click zoom."),
+    el("span", { className: "hint" }, "Drag moves all pictures, Ctrl and the wheel or a double click zoom; drag turns all meshes, the wheel zooms."),
   );
   const grid = $("#grid");
   const place = (event) => { const r = event.target.closest(".tile")?.getBoundingClientRect(); return r && [(event.clientX - r.left) / r.width, (event.clientY - r.top) / r.height, r]; };
