@@ -5,10 +5,12 @@
     | |grad f| - 1 |        everywhere: the Eikonal equation
     exp(-a |f|)             off the surface: f is not small there
     (d_box - f)+            outside the cloud's bounding box, d_box the distance to it: f is no less
+    | |f| - d_cloud |       anywhere, d_cloud the distance to the nearest point of the cloud
 
 Each is a mean over its own set of points. Sources: Sitzmann et al., arXiv 2006.09661, eq. 6, whose code takes all means
 over both of its sets together, so that a weight there is twice the one here; Gropp et al. (IGR), arXiv 2002.10099,
-eq. 2. The last one holds for every closed surface inside the box, and keeps f from vanishing far from it.
+eq. 2; Atzmon & Lipman (SAL), arXiv 1911.10414, eq. 3. The last two keep f from vanishing where there is no surface:
+d_box holds for every closed one, d_cloud up to the distance between the points, by which it is too large at most.
 """
 
 from __future__ import annotations
@@ -27,7 +29,6 @@ from sinefield.losses.schedule import Weight
 if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
-PLACES = {"surface": "surface", "near": "nearby", "anywhere": "uniform"}  # names of point sets: methods of a signal
 _ZERO = 1e-12  # of a gradient's length: keeps the derivative of a length finite
 
 
@@ -43,7 +44,6 @@ class SurfaceTerm(Equation):
 
     def __init__(self, weight: Weight = 1.0, at: str = "surface", count: int = 1024, squared: bool = False) -> None:
         super().__init__(weight)
-        require(at in PLACES, f"the points of a term, at={at}, must be one of {', '.join(PLACES)}")
         self.at, self.count, self.squared = at, integer("the count of a term", count, least=1), squared
         self.place = (at, self.count)
 
@@ -54,15 +54,17 @@ class SurfaceTerm(Equation):
 
     def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(count, D)."""
-        _require_shape(signal)
-        return cast("Tensor", getattr(signal, PLACES[self.at])(self.count, generator))
+        return cast("Tensor", self._set(signal).draw(self.count, generator))
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
-        """On the surface the normals, (N, 3), or (N, 0) where there are none; elsewhere the distance to the box."""
-        shape = _require_shape(signal)
-        if self.at == "surface":
-            return Jet(x[:, :0] if shape.normals is None else shape.normals_at(x))
-        return Jet(shape.outside(x))
+        """On the surface the normals, (N, 3), or (N, 0); elsewhere the distances to box and cloud, (N, 2)."""
+        return Jet(self._set(signal).at(x))
+
+    def _set(self, signal: Any) -> Any:
+        require(hasattr(signal, "sets"), "terms on a surface are for shapes; take signal=shape")
+        known = ", ".join(signal.sets)
+        require(self.at in signal.sets, f"the points of a term, at={self.at}, must be one of {known}")
+        return signal.sets[self.at]
 
 
 class OnSurface(SurfaceTerm):
@@ -136,7 +138,38 @@ class Outside(SurfaceTerm):
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(N, 1)."""
-        return torch.where(known.value > 0, (known.value - field.value).relu(), 0.0)
+        outside, _ = _distances(known)
+        return torch.where(outside > 0, (outside - field.value).relu(), 0.0)
+
+
+class CloudDistance(SurfaceTerm):
+    """``| |f| - d_cloud |``, less `tolerance`; without the inner bars where d_box > 0, since f is positive there.
+
+    Args:
+        weight, count: as of `SurfaceTerm`.
+        at: near or anywhere.
+        tolerance: in units of the box: how far apart the points lie, and how far beside the surface.
+    """
+
+    def __init__(
+        self, weight: Weight = 1.0, at: str = "anywhere", count: int = 1024, tolerance: float = 0.0
+    ) -> None:
+        super().__init__(weight, at, count)
+        require(tolerance >= 0, f"the tolerance of a term must be at least 0, not {tolerance!r}")
+        self.tolerance = tolerance
+
+    def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
+        """(N, 1)."""
+        outside, distance = _distances(known)
+        size = torch.where(outside > 0, field.value, field.value.abs())
+        return ((size - distance).abs() - self.tolerance).relu()
+
+
+def _distances(known: Jet) -> tuple[Tensor, Tensor]:
+    """(.., N, 1) each, to the cloud's bounding box, 0 in it, and to the nearest of its points."""
+    require(known.value.shape[-1] == 2, "distances are known near a surface and anywhere, not on it; take at=anywhere")
+    outside, distance = known.value.split(1, dim=-1)
+    return outside, distance
 
 
 def length(v: Tensor) -> Tensor:
@@ -152,10 +185,5 @@ def _gradient(field: Jet) -> Tensor:
 
 def _normals(known: Jet) -> Tensor:
     cure = "take a loss that needs none: loss=digs or loss=steik"
-    require(known.value.shape[-1] > 1, f"normals are known on the surface alone, and only of a cloud that has some; {cure}")
+    require(known.value.shape[-1] == 3, f"normals are known on the surface alone, and only of a cloud that has some; {cure}")
     return known.value
-
-
-def _require_shape(signal: Any) -> Any:
-    require(hasattr(signal, "normals_at"), "terms on a surface are for shapes; take signal=shape")
-    return signal

@@ -11,24 +11,26 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
 
 from sinefield.core.jet import Jet, autograd_jet
 from sinefield.errors import UserError, integer, require
 from sinefield.signals.base import Signal
 from sinefield.signals.shapes import ring, sphere
 from sinefield.signals.shapes.cleaning import cleaned
+from sinefield.signals.shapes.points import PointSet
 from sinefield.signals.shapes.reading import read
 from sinefield.signals.shapes.sampling import sample
 
 if TYPE_CHECKING:
     from sinefield.fields.mlp import CoordinateMLP
 
-_RAYS = (0.5377, 0.7264, 0.4280)  # any direction with no ratio of small integers: tells points of a lattice apart
+_POOL = 2**16  # points near and anywhere, of which a step draws some: their distances are computed once
 
 
 class Shape(Signal):
@@ -46,7 +48,9 @@ class Shape(Signal):
         seed: of the points that are drawn, and of the noise.
 
     Attributes:
-        cloud, normals: (P, 3) each, in the box; normals are None where there are none.
+        sets: named points of the box and what is known there: `surface`, the cloud's, with normals (P, 3) where there
+            are some, else (P, 0); `near` and `anywhere`, (65536, 2): the distance to the cloud's bounding box, 0 in it,
+            which the distance to the surface is no less than, and the distance to the nearest point of the cloud.
         centre, scale: in the file's own coordinates a point x of the box lies at ``centre + scale x``.
         unit: length of the longest side of the shape, in units of the box.
         vertices, faces: (V, 3) in the box and (F, 3), the mesh that the points were drawn from; None where not known.
@@ -57,10 +61,7 @@ class Shape(Signal):
     """
 
     smooth = False
-    cloud: Tensor
-    normals: Tensor | None
-    low: Tensor
-    high: Tensor
+    sets: nn.ModuleDict
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class Shape(Signal):
         require(0 < margin < 0.9, f"signal.margin must be between 0 and 0.9, not {margin!r}")
         require(0 <= noise < 1, f"signal.noise must be at least 0 and less than 1, of the shape's size; not {noise!r}")
         require(near > 0, f"signal.near must be above 0, not {near!r}")
-        self_faces: np.ndarray | None = None
+        faces: np.ndarray | None = None
         generator = torch.Generator().manual_seed(integer("signal.seed", seed, least=0))
         corners: np.ndarray
         if path is None:
@@ -87,7 +88,7 @@ class Shape(Signal):
             corners = drawn
         else:
             found = cleaned(read(path), repr(str(path)))
-            corners, self_faces = found.points, found.faces
+            corners, faces = found.points, found.faces
             drawn, directions = sample(found, count, seed)
         extents = corners.max(axis=0) - corners.min(axis=0)
         centre, longest = (corners.max(axis=0) + corners.min(axis=0)) / 2, float(extents.max())
@@ -97,16 +98,22 @@ class Shape(Signal):
         self.files = () if path is None else (str(path),)
         self.exact, self.near, self.start, self.seed = path is None, near, start, seed
         self.centre, self.scale, self.unit = centre, scale, longest / scale
-        self.faces, self.vertices = self_faces, None if self_faces is None else (corners - centre) / scale
+        self.faces, self.vertices = faces, None if faces is None else (corners - centre) / scale
         placed = torch.from_numpy((drawn - centre) / scale)
         if noise > 0:
             placed = placed + noise * self.unit * torch.randn(placed.shape, generator=generator, dtype=placed.dtype)
         kept = normals and directions is not None
-        self.register_buffer("cloud", placed.to(self.extent))
-        self.register_buffer("normals", torch.from_numpy(directions).to(self.extent) if kept else None)
-        self.register_buffer("low", self.cloud.amin(dim=0))
-        self.register_buffer("high", self.cloud.amax(dim=0))
-        self._sorted: tuple[Tensor, Tensor] | None = None  # the cloud's keys, and the numbers of its points, in order
+        known = torch.from_numpy(directions) if kept and directions is not None else placed[:, :0]
+        self.sets = nn.ModuleDict({"surface": PointSet(placed.to(self.extent), known.to(self.extent))})
+        low, high, tree = placed.amin(dim=0), placed.amax(dim=0), cKDTree(placed)
+        half = self.extent.double()
+        step = near * torch.randn(_POOL, 3, generator=generator, dtype=torch.float64)
+        drawn_near = placed[torch.randint(len(placed), (_POOL,), generator=generator)] + step
+        anywhere = (2 * torch.rand(_POOL, 3, generator=generator, dtype=torch.float64) - 1) * half
+        for name, x in (("near", drawn_near.clamp(-half, half)), ("anywhere", anywhere)):
+            outside = torch.maximum(low - x, x - high).relu().norm(dim=1)
+            distance = torch.from_numpy(tree.query(x, workers=-1)[0])
+            self.sets[name] = PointSet(x.to(self.extent), torch.stack([outside, distance], dim=1).to(self.extent))
 
     @property
     def closed(self) -> bool:
@@ -129,31 +136,16 @@ class Shape(Signal):
     def _distance(self, x: Tensor) -> Tensor:
         return ring.distance(x * self.scale + x.new_tensor(self.centre)) / self.scale
 
-    def surface(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, 3) points of the cloud, drawn with replacement."""
-        which = torch.randint(len(self.cloud), (count,), generator=generator, device=self.cloud.device)
-        return self.cloud[which]
+    @property
+    def cloud(self) -> Tensor:
+        """(P, 3), in the box."""
+        return cast("PointSet", self.sets["surface"]).x
 
-    def nearby(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, 3) points of the cloud moved by normal steps of standard deviation `near`, kept in the box."""
-        x = self.surface(count, generator)
-        step = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        return (x + self.near * step).clamp(-self.extent, self.extent)
-
-    def normals_at(self, x: Tensor) -> Tensor:
-        """(N, 3) unit normals at x (N, 3), points of the cloud as `surface` gives them."""
-        if self.normals is None:
-            raise UserError("this shape has no normals; take a loss that needs none: loss=digs or loss=steik")
-        if self._sorted is None or self._sorted[0].device != x.device:
-            keys = _keys(self.cloud)
-            self._sorted = keys.sort()
-        keys, numbers = self._sorted
-        place = torch.searchsorted(keys, _keys(x)).clamp(max=len(keys) - 1)
-        return self.normals[numbers[place]].to(x)
-
-    def outside(self, x: Tensor) -> Tensor:
-        """(N, 1), the distance of x (N, 3) to the cloud's bounding box, 0 in it: no more than that to the surface."""
-        return torch.maximum(self.low.to(x) - x, x - self.high.to(x)).relu().norm(dim=1, keepdim=True)
+    @property
+    def normals(self) -> Tensor | None:
+        """(P, 3), of the cloud's points; None where there are none."""
+        known = cast("PointSet", self.sets["surface"]).known
+        return known if known.shape[1] else None
 
     def prepare(self, field: CoordinateMLP) -> None:
         """Fit the field to the distance from a sphere about the cloud, unless `start` is False."""
@@ -165,13 +157,3 @@ class Shape(Signal):
     def own(self, x: np.ndarray) -> np.ndarray:
         """(N, 3) in the file's own coordinates, of points (N, 3) of the box."""
         return x * self.scale + self.centre
-
-    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]  # of nn.Module: to, float, double, cuda
-        self._sorted = None
-        return super()._apply(fn, recurse)
-
-
-def _keys(x: Tensor) -> Tensor:
-    """(N,), a number for each point, the same wherever it stands."""
-    x = x.double()
-    return x[:, 0] * _RAYS[0] + x[:, 1] * _RAYS[1] + x[:, 2] * _RAYS[2]
