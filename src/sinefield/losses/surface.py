@@ -151,9 +151,7 @@ class CloudDistance(SurfaceTerm):
         tolerance: in units of the box: how far apart the points lie, and how far beside the surface.
     """
 
-    def __init__(
-        self, weight: Weight = 1.0, at: str = "anywhere", count: int = 1024, tolerance: float = 0.0
-    ) -> None:
+    def __init__(self, weight: Weight = 1.0, at: str = "anywhere", count: int = 1024, tolerance: float = 0.0) -> None:
         super().__init__(weight, at, count)
         require(tolerance >= 0, f"the tolerance of a term must be at least 0, not {tolerance!r}")
         self.tolerance = tolerance
@@ -185,5 +183,7 @@ def _gradient(field: Jet) -> Tensor:
 
 def _normals(known: Jet) -> Tensor:
     cure = "take a loss that needs none: loss=digs or loss=steik"
-    require(known.value.shape[-1] == 3, f"normals are known on the surface alone, and only of a cloud that has some; {cure}")
+    require(
+        known.value.shape[-1] == 3, f"normals are known on the surface alone, and only of a cloud that has some; {cure}"
+    )
     return known.value

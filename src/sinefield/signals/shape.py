@@ -82,7 +82,8 @@ class Shape(Signal):
         require(near > 0, f"signal.near must be above 0, not {near!r}")
         faces: np.ndarray | None = None
         generator = torch.Generator().manual_seed(integer("signal.seed", seed, least=0))
-        corners: np.ndarray
+        drawn: np.ndarray
+        directions: np.ndarray | None
         if path is None:
             drawn, directions = (part.numpy() for part in ring.sample(count or 50_000, generator))
             corners = drawn
@@ -154,6 +155,11 @@ class Shape(Signal):
             radius = (self.cloud - middle).norm(dim=1).mean().item()
             sphere.fit(field, middle, radius, self.extent, self.seed)
 
-    def own(self, x: np.ndarray) -> np.ndarray:
+    def to_file(self, x: np.ndarray) -> np.ndarray:
         """(N, 3) in the file's own coordinates, of points (N, 3) of the box."""
         return x * self.scale + self.centre
+
+    def exact_surface(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """(count, 3) points of the exact shape's surface, in the box, evenly by area, and (count, 3) unit normals."""
+        points, normals = ring.sample(count, torch.Generator().manual_seed(seed))
+        return (points.numpy() - self.centre) / self.scale, normals.numpy()

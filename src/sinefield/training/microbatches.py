@@ -121,7 +121,8 @@ class Microbatches:
         """
         groups = [group.only(weights) for group in loss.groups] * (len(batch) // len(loss.groups))
         wanted = [(group, samples) for group, samples in zip(groups, batch, strict=True) if group.terms]
-        microbatches = split_batch(*zip(*wanted, strict=True), self.size(batch[0].x.device), self.threads)
+        groups, batch = [group for group, _ in wanted], [samples for _, samples in wanted]
+        microbatches = split_batch(groups, batch, self.size(batch[0].x.device), self.threads)
         for parameter in self.field.parameters() if self.field.stack else []:  # the parts of a stack add to it
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         fields = self._fields(max(len(microbatch.x) for microbatch in microbatches), batch[0].x.device)

@@ -32,7 +32,9 @@ def cleaned(found: Geometry, name: str) -> Geometry:
         log.warning("%s: %d points are not finite numbers and left out", name, int((~finite).sum()))
     points, kept = np.unique(points, axis=0, return_index=True)
     normals = None if normals is None else normals[kept]
-    require(len(points) >= FEWEST, f"{name} has {len(points)} different points, {FEWEST} are needed; give a denser cloud")
+    require(
+        len(points) >= FEWEST, f"{name} has {len(points)} different points, {FEWEST} are needed; give a denser cloud"
+    )
     _require_solid(points, name)
     if normals is not None:
         with np.errstate(invalid="ignore"):

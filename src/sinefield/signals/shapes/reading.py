@@ -54,7 +54,9 @@ def read(path: str | Path) -> Geometry:
         raise
     except (*DAMAGE, MemoryError, AttributeError) as error:  # whatever a reader raises on damaged bytes
         reason = " ".join(str(error).split())[:150] or type(error).__name__
-        raise UserError(f"{name} cannot be read as {kind[1:].upper()} ({reason}); get it again or convert it") from error
+        raise UserError(
+            f"{name} cannot be read as {kind[1:].upper()} ({reason}); get it again or convert it"
+        ) from error
     require(len(found.points) > 0, f"{name} holds no points; give a mesh or a cloud of points")
     return found
 
@@ -119,5 +121,5 @@ def _arrays(file: Path) -> Geometry:
         normals = np.asarray(arrays["normals"], dtype=np.float64) if "normals" in arrays.files else None
     require(points.ndim == 2 and points.shape[1] == 3, f"'{file}': points must be (P, 3), not {points.shape}")
     fits = normals is None or normals.shape == points.shape
-    require(fits, f"'{file}': normals must be shaped as points, {points.shape}, not {np.shape(normals)}")
+    require(fits, f"'{file}': normals must be shaped as points, {points.shape}")
     return Geometry(points, None, normals)
