@@ -1,24 +1,26 @@
 """Render a finished run: `python scripts/render.py run=outputs/… scale=4`; without arguments, all there is to say."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from sinefield.errors import require
 from sinefield.system.script import parse, run
 
 USAGE = """\
-A finished run as a continuous picture.
+A finished run as a continuous picture; that of a shape as a mesh.
 
   python scripts/render.py run=outputs/… scale=4                                # four times the resolution
   python scripts/render.py run=outputs/… scale=20 crop="[80,30,120,70]" part=gradient out=gradient.tif
   python scripts/render.py run=outputs/… at="[[3.5,2.5],[10.25,7]]" part=laplacian   # numbers at these points
   python scripts/render.py run=outputs/… zoom="[120,60,32]"                     # nearest, bicubic and the field
+  python scripts/render.py run=outputs/… out=mesh.ply resolution=512            # of a shape: .ply .obj .stl .off .glb
 
 Positions are (column, row) in pixels of the training grid, [0, 0] at the centre of the first sample.
 """
 OPTIONS = """\
 run: ???         # the folder of a finished run
-out: null        # the file to write: .png, .tif, .npy; null: render.png or zoom.png in the run folder
+out: null        # the file to write: .png, .tif, .npy; null: render.png or zoom.png in the run folder; or a mesh
 part: value      # value, gradient or laplacian
 scale: 1.0       # pixels of the rendering per pixel of the picture, along each side; need not be whole
 crop: null       # [left, top, right, bottom] in pixels, as areas: [0,0,W,H] is everything
@@ -33,6 +35,9 @@ checkpoint: last # last or best
 device: auto     # cpu, cuda or auto
 trust: null      # packages, a,b, whose classes the folder may ask for beside this project's own
 tile: 8192       # points evaluated at once: what bounds the memory
+resolution: 256  # of a mesh: cells along the longest side of the box; memory and time grow as its square
+level: 0.0       # of a mesh: the value of the field on it
+largest: false   # of a mesh: true: the part with the largest area alone
 """
 
 
@@ -41,9 +46,17 @@ def main(arguments: list[str]) -> None:
     options, _ = parse(arguments, OPTIONS, text=("run", "out", "trust"))
     require(options["run"] not in (None, "???"), "say which run: run=outputs/…")
     from sinefield import render  # noqa: PLC0415  a typo needs no torch
+    from sinefield.render import mesh  # noqa: PLC0415
     from sinefield.runs.trusted_config import packages  # noqa: PLC0415
 
-    picture = render.Picture(options["run"], options["device"], options["checkpoint"], packages(options["trust"]))
+    folder, out, trust = Path(options["run"]), options["out"], packages(options["trust"])
+    if out is not None and Path(out).suffix.lower() in mesh.ENDINGS:
+        chosen = {name: options[name] for name in ("resolution", "level", "device", "checkpoint")}
+        print(mesh.render_mesh(folder, out, **chosen, only_largest=options["largest"], trust=trust, progress=True))
+        return
+    solid = (folder / "metrics.json").is_file() and mesh.dimensions(folder, trust) == 3
+    require(not solid, f"{folder} is no run of a picture: its field has three coordinates; out=mesh.ply makes a mesh")
+    picture = render.Picture(folder, options["device"], options["checkpoint"], trust)
     if options["at"] is not None:
         jet = render.at(picture, options["at"], options["part"], options["units"])
         points = options["at"] if isinstance(options["at"][0], list) else [options["at"]]

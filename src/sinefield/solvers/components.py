@@ -34,6 +34,20 @@ def largest(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     return vertices[kept], faces.reshape(-1, 3)
 
 
+def closed(faces: np.ndarray) -> bool:
+    """Whether every edge of faces (F, 3) is that of two which run along it in opposite directions: a watertight mesh.
+
+    >>> closed(np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])), closed(np.array([[0, 2, 1], [0, 1, 3]]))
+    (True, False)
+    """
+    if not len(faces):
+        return False
+    count = int(faces.max()) + 1
+    ends = np.stack([faces.ravel(), np.roll(faces, -1, axis=1).ravel()]).astype(np.int64)
+    forth, back = (np.sort(one * count + other) for one, other in (ends, ends[::-1]))
+    return bool((forth == back).all() and (np.diff(forth) > 0).all())
+
+
 def normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(F, 3), outward normals of the faces, as long as twice their area."""
     a, b, c = np.moveaxis(vertices[faces], 1, 0)
