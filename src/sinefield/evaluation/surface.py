@@ -10,9 +10,9 @@ shape, which then fits into a unit box.
     distance_error      mean |f - distance|, of points spread over the box, where the distance is known
 
 Distances are to the other *surface*, the nearest point on its triangles. Of a cloud without faces T is its points, so
-that a is never nearer than these are apart: with 50,000 points d(a, T) is some 0.003 of a perfect fit. During a run S
-is taken from the values on the signal's grid, with few samples; at the end from a finer mesh with many. Sources: Williams
-et al., arXiv 1811.10943, for the first and the third; Mescheder et al., arXiv 1812.03828, for the others.
+that a is never nearer than these are apart: with 50,000 points d(a, T) is some 0.003 of a perfect fit. During a run
+S is taken from the values on the signal's grid, with few samples; at the end from a finer mesh with many. Sources:
+Williams et al., arXiv 1811.10943, for the first and the third; Mescheder et al., arXiv 1812.03828, for the others.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from sinefield.core.jet import BLOCK, Jet
 from sinefield.errors import UserError, integer, require
 from sinefield.evaluation.base import Evaluation, Score, Scores
 from sinefield.evaluation.mesh_files import write_mesh
-from sinefield.evaluation.surface_distance import Cloud, Mesh, Nearest, occupied
+from sinefield.evaluation.surface_distance import Mesh, occupied
 from sinefield.evaluation.surface_pictures import slices, views
+from sinefield.evaluation.surface_truth import known_surface
 from sinefield.signals.shape import Shape
 from sinefield.solvers.components import components
 from sinefield.solvers.isosurface import extract_field
@@ -80,7 +81,7 @@ class Surface(Evaluation):
         cells = 4 * max(signal.shape) if resolution is None else resolution
         self.resolution = integer("evaluation.resolution", cells, least=8, most=4096)
         self.samples = integer("evaluation.samples", samples, least=1)
-        self.truth = _truth(self.shape)
+        self.truth = known_surface(self.shape)
         self._few: tuple[np.ndarray, np.ndarray | None] | None = None
         self._inside: np.ndarray | None = None  # of the signal's grid
         self._mesh: tuple[np.ndarray, np.ndarray] | None = None  # of the finished fit, in the box
@@ -182,32 +183,6 @@ class Surface(Evaluation):
         lattice = torch.from_numpy(np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1).reshape(-1, 3))
         values = torch.cat([self.shape.jet(part, 0).value for part in lattice.split(BLOCK)])
         return values.reshape(len(x), len(y), len(z)).numpy() < 0
-
-
-class Exact:
-    """The zero of a distance that is known in closed form, of a shape of which points are known."""
-
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-
-    def nearest(self, x: np.ndarray) -> Nearest:
-        """|distance| and its gradient at x (N, 3)."""
-        jets = [self.shape.jet(part, 1) for part in torch.from_numpy(x).split(BLOCK)]
-        normals = torch.cat([cast("Tensor", jet.gradient) for jet in jets]).squeeze(1)
-        return Nearest(torch.cat([jet.value for jet in jets]).abs().squeeze(1).numpy(), normals.numpy())
-
-    def sample(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """(count, 3) points evenly by area, and (count, 3) unit normals."""
-        return self.shape.exact_surface(count, int(rng.integers(2**31)))
-
-
-def _truth(shape: Shape) -> Mesh | Cloud | Exact:
-    if shape.exact:
-        return Exact(shape)
-    if shape.faces is not None and shape.vertices is not None:
-        return Mesh(shape.vertices, shape.faces)
-    normals = None if shape.normals is None else shape.normals.double().cpu().numpy()
-    return Cloud(shape.cloud.double().cpu().numpy(), normals)
 
 
 def _jet(field: CoordinateMLP, x: Tensor, order: int) -> Jet:
