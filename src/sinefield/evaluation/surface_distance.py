@@ -1,7 +1,8 @@
 """Distances between points and surfaces, and what is inside of a mesh: exact for triangles, in NumPy.
 
 The point of a triangle nearest to p is found by its region, the face, an edge or a corner (Ericson, Real-Time Collision
-Detection, 2005, sec. 5.1.5). Which triangles come into question says a k-d tree of points spread over the mesh.
+Detection, 2005, sec. 5.1.5). Which triangles come into question says a k-d tree of the middles of their parts: of the
+nearest k, until the next would be too far away to be of a nearer triangle.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from scipy.spatial import cKDTree
 
 from sinefield.signals.shapes.sampling import on_mesh
 
-_NEIGHBOURS, _MORE = 8, 96  # points of the mesh around p whose triangles are tried: near the mesh, and far from it
-_FAR = 3  # mean distances of these points from each other
+_FIRST = 16  # parts of triangles around p that are tried first, four times as many where that proves nothing
 _BLOCK = 50_000  # points at once
 
 
@@ -55,7 +55,7 @@ class Mesh:
     Args:
         vertices: (V, 3).
         faces: (F, 3) numbers of vertices, counter-clockwise as seen from outside.
-        density: points that are spread over it to find triangles by.
+        density: parts that the triangles are divided into, to find them by; changes the speed alone.
     """
 
     def __init__(self, vertices: np.ndarray, faces: np.ndarray, density: int = 100_000) -> None:
@@ -65,38 +65,61 @@ class Mesh:
         self.areas = np.linalg.norm(cross, axis=1) / 2
         with np.errstate(invalid="ignore", divide="ignore"):
             self.normals = np.nan_to_num(cross / (2 * self.areas[:, None]))
-        spread, _, which = on_mesh(vertices, faces, density, np.random.default_rng(0))
-        middles = self.corners.mean(axis=1)  # so that none is missed for being small
-        self.tree = cKDTree(np.concatenate([spread, middles]))
-        self.of = np.concatenate([which, np.arange(len(faces))])
+        middles, self.of, self.reach = _divided(self.corners, density)
+        self.tree = cKDTree(middles)
 
     def nearest(self, x: np.ndarray) -> Nearest:
         """The nearest point of the surface to x (N, 3)."""
-        distance, normal = self._tried(x, _NEIGHBOURS)
-        far = distance > _FAR * (self.areas.sum() / len(self.of)) ** 0.5
-        if far.any():
-            distance[far], normal[far] = self._tried(x[far], _MORE)
+        distance, normal = np.full(len(x), np.inf), np.zeros((len(x), 3))
+        open_, tried = np.arange(len(x)), _FIRST
+        while len(open_):
+            step = max(1, _BLOCK * _FIRST // tried)
+            for rows in np.array_split(open_, -(-len(open_) // step)):
+                distance[rows], normal[rows], sure = self._tried(x[rows], min(tried, len(self.of)))
+                open_ = np.setdiff1d(open_, rows[sure], assume_unique=True)
+            if tried >= len(self.of):
+                break
+            tried *= 4
         return Nearest(distance, normal)
 
-    def _tried(self, x: np.ndarray, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
-        step = max(1, _BLOCK * _NEIGHBOURS // neighbours)
-        parts = [self._nearest(x[start : start + step], neighbours) for start in range(0, len(x), step)]
-        distance, normal = zip(*parts, strict=True)
-        return np.concatenate(distance), np.concatenate(normal)
-
-    def _nearest(self, x: np.ndarray, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
-        _, found = self.tree.query(x, k=min(neighbours, len(self.of)))
-        candidates = self.of[found.reshape(len(x), -1)]  # (N, k) triangles
-        triangles = self.corners[candidates].reshape(-1, 3, 3)
-        away = closest(np.repeat(x, candidates.shape[1], axis=0), triangles) - np.repeat(x, candidates.shape[1], axis=0)
-        distance = np.linalg.norm(away, axis=1).reshape(candidates.shape)
-        best = distance.argmin(axis=1)
-        rows = np.arange(len(x))
-        return distance[rows, best], self.normals[candidates[rows, best]]
+    def _tried(self, x: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distances, normals, and whether no other triangle can be nearer than those of the `count` nearest parts."""
+        away, found = (part.reshape(len(x), -1) for part in self.tree.query(x, k=count))
+        candidates = self.of[found]  # (N, k) triangles
+        asked = np.repeat(x, candidates.shape[1], axis=0)
+        gaps = closest(asked, self.corners[candidates].reshape(-1, 3, 3)) - asked
+        distance = np.linalg.norm(gaps, axis=1).reshape(candidates.shape)
+        best, rows = distance.argmin(axis=1), np.arange(len(x))
+        least = distance[rows, best]
+        return least, self.normals[candidates[rows, best]], away[:, -1] >= least + self.reach
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(count, 3) points evenly by area, and (count, 3) the normals of their faces."""
         return on_mesh(self.vertices, self.faces, count, rng)[:2]
+
+
+def _divided(corners: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Triangles (F, 3, 3) divided into n^2 like ones each, some `count` in all; n goes by the longest edge.
+
+    Returns the middles of the parts (P, 3), the triangles (P,) they are of, and how far from its middle a part reaches.
+    """
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    edge = max(float(longest.max()) / 256, 1e-300)
+    while (np.ceil(longest / edge).clip(1) ** 2).sum() > max(count, 2 * len(corners)):
+        edge *= 1.2
+    parts = np.ceil(longest / edge).clip(1).astype(int)
+    middles, of = [], []
+    for n in np.unique(parts):
+        which = np.flatnonzero(parts == n)
+        i, j = (grid.ravel() for grid in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
+        up, down = i + j < n, i + j < n - 1
+        u = np.concatenate([i[up] + 1 / 3, i[down] + 2 / 3]) / n
+        v = np.concatenate([j[up] + 1 / 3, j[down] + 2 / 3]) / n
+        weights = np.stack([1 - u - v, u, v], axis=1)
+        middles.append((weights @ corners[which]).reshape(-1, 3))
+        of.append(np.repeat(which, len(weights)))
+    reach = float((longest / parts).max()) * 2 / 3  # of a median, which is no longer than the longest edge
+    return np.concatenate(middles), np.concatenate(of), reach
 
 
 def closest(p: np.ndarray, triangles: np.ndarray) -> np.ndarray:
