@@ -108,7 +108,7 @@ class TestScores:
 
     def test_of_the_truth_itself(self, ring, evaluation):
         """What is left is that a mesh cuts edges: h = 1/48."""
-        found = evaluation.final(Known(lambda x: ring._distance(x)))
+        found = evaluation.final(Known(ring._distance))
         assert found["chamfer"] < 5e-4
         assert found["hausdorff"] < 0.01
         assert found["iou"] > 0.998

@@ -159,18 +159,19 @@ class Surface(Evaluation):
     ) -> Scores:
         """The scores of a mesh by its distances from the truth, and back from points and normals of the truth."""
         vertices, faces = mesh
+        unknown: Scores = {score.key: None for score in self.shown}
         if not len(faces):
             worst = dict.fromkeys(("chamfer", "hausdorff", "chamfer_squared"), math.inf)
-            return {**worst, "iou": None, "normal_consistency": None, "components": 0}
+            return {**unknown, **worst, "components": 0}
         fit = Mesh(vertices, faces)
         x, normals = fit.sample(count, np.random.default_rng(3))
         there, back = self.truth.nearest(x), fit.nearest(true[0])
         a, b = there.distance / self.shape.unit, back.distance / self.shape.unit
         alike = [_alike(normals, there.normal), _alike(true[1], back.normal)]
         return {
+            **unknown,
             "chamfer": float(a.mean() + b.mean()) / 2,
             "hausdorff": float(max(a.max(), b.max())),
-            "iou": None,
             "normal_consistency": None if None in alike else sum(cast("list[float]", alike)) / 2,
             "components": len(components(vertices, faces)[1]),
             "chamfer_squared": float(np.square(a).mean() + np.square(b).mean()),
