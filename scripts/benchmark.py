@@ -50,6 +50,16 @@ repeats: 5
 device: cpu
 out: null
 """,
+    "shapes": """\
+# What a step on a signed distance function costs, against nested autograd.
+cases: [sdf, digs]
+points: 16384
+width: 256
+depth: 3
+repeats: 5
+device: cpu
+out: null
+""",
     "quality": """\
 # How soon a picture is fitted, against the paper's recipe.
 pictures: [skimage:camera, skimage:astronaut]
@@ -77,7 +87,7 @@ repeats: 3            # starts, of which the median counts
 out: null
 """,
 }
-CHOICES = {"cases": ("value", "gradient", "laplacian", "sobolev"), "device": ("cpu", "cuda")}
+CHOICES = {"cases": ("value", "gradient", "laplacian", "sobolev", "sdf", "digs"), "device": ("cpu", "cuda")}
 
 
 def main(arguments: list[str]) -> None:
@@ -95,6 +105,7 @@ def main(arguments: list[str]) -> None:
         "quality": measure_quality,
         "scale": measure_scale,
         "overhead": measure_overhead,
+        "shapes": measure_shapes,
     }
     found = list(measure.get(command, measure_steps)(**options, **({"overrides": overrides} if runs else {})))
     print(table(found))
@@ -120,6 +131,14 @@ def measure_steps(**options: Any) -> Iterable[dict[str, Any]]:
     network = {name: options.pop(name) for name in ("points", "width", "depth", "device")}
     print(environment(torch.device(network["device"]))["device"], flush=True)
     return (steps.stack_rows if "counts" in options else steps.rows)(steps.Problem("value", **network), **options)
+
+
+def measure_shapes(**options: Any) -> Iterable[dict[str, Any]]:
+    """A row per case."""
+    from sinefield.benchmarks import shapes  # noqa: PLC0415  --help needs none of it
+
+    require(set(options["cases"]) <= set(shapes.CASES), f"cases of shapes are {', '.join(shapes.CASES)}")
+    return shapes.rows(**options)
 
 
 def measure_quality(pictures: list[str], overrides: list[str], **options: Any) -> Iterable[dict[str, Any]]:

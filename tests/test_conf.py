@@ -10,8 +10,23 @@ import torch
 from conftest import CONF, small
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
+SURFACE = (
+    *(
+        "cloud_distance",
+        "directional_divergence",
+        "divergence",
+        "eikonal",
+        "normal_gradients",
+        "normals",
+        "off_surface",
+    ),
+    *("on_surface", "outside"),
+)
 NEEDS = {  # choices for one kind of signal; groups inside another; several devices are tested in their own processes
     "evaluation/sound": ["signal=audio"],
+    "evaluation/surface": ["signal=shape"],
+    **{f"loss/{name}": ["signal=shape"] for name in ("sdf", "igr", "digs", "steik")},
+    **{f"loss/term/{name}": ["signal=shape"] for name in SURFACE},
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }

@@ -107,12 +107,15 @@ class TestJet:
             assert distance(even.reshape(-1, signal.channels), signal.samples().value) <= 1e-12
 
     def test_integral_is_that_of_the_gradient(self, signal):
-        """Along lines anywhere in the box: the midpoint rule with 500 nodes, whose error is below 1e-5."""
+        """Along lines anywhere in the box: the midpoint rule with 500 nodes, whose error is below 1e-5.
+
+        Where the gradient jumps it is of first order.
+        """
         start, end = (signal.uniform(10, torch.Generator().manual_seed(s)) for s in (0, 1))
         t = (torch.arange(500) + 0.5)[:, None, None] / 500
         nodes = (start + t * (end - start)).flatten(0, 1)
         along = signal.jet(nodes, order=1).gradient.unflatten(0, (500, 10)).mean(dim=0) @ (end - start)[..., None]
-        assert distance(signal.integral(start, end), along.squeeze(-1)) < 1e-4
+        assert distance(signal.integral(start, end), along.squeeze(-1)) < (1e-4 if signal.smooth else 1e-2)
 
     def test_border_lies_on_the_box(self, signal):
         """Points where values may be given: on its sides, or in the box at least; a function of the seed."""

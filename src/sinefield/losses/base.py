@@ -9,7 +9,7 @@ that a weight means the same for every signal. A term of an equation compares wi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Hashable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -36,6 +36,9 @@ class Term(ABC):
         group: how many consecutive points are compared together: a pair, a stencil, a ray. A batch may be cut between
             groups. None: all points of a step are one group.
         affine: whether `residual` is affine in the field's jet, so that a field's last layer can be solved for.
+        place: names points of its own that other terms have too: those with equal names, groups and operators are
+            evaluated there together, from one jet, and know the same. None: no others have them.
+        by_points: whether `residual` differentiates the field's jet by the points, which are recorded then.
     """
 
     order: int = 0
@@ -43,6 +46,8 @@ class Term(ABC):
     sees: int | None = None
     group: int | None = 1
     affine: bool = False
+    place: Hashable = None
+    by_points: bool = False
 
     def __init__(self, weight: Weight = 1.0) -> None:
         self.weight = Schedule(weight)
@@ -109,8 +114,13 @@ class Loss:
         return max(term.order for term in self.terms.values())
 
     def weights(self, mean_squares: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
-        """weight_t / M_t of each term when `progress` of the run is done, shaped like the mean squares."""
-        return {name: term.weight(progress) / mean_squares[name] for name, term in self.terms.items()}
+        """weight_t / M_t of each term when `progress` of the run is done, shaped like the mean squares.
+
+        Terms whose weight is 0 by then are left out and not evaluated, unless nothing would be left.
+        """
+        weights = {name: term.weight(progress) for name, term in self.terms.items()}
+        idle = any(weights.values())
+        return {name: value / mean_squares[name] for name, value in weights.items() if value or not idle}
 
     def unseen(self, error: Tensor) -> Tensor:
         """The part of an error, (H, W, C), that none of the terms can see.
@@ -176,15 +186,24 @@ class Group(NamedTuple):
         """What is known at x (N, D), deep enough for all of them."""
         return max(self.terms.values(), key=lambda term: term.order).known(signal, x)
 
+    def only(self, names: Container[str]) -> Group:
+        """Those of the terms that have one of the names, and no deeper than they need it."""
+        terms = {name: term for name, term in self.terms.items() if name in names}
+        return self._replace(terms=terms, order=max((term.order for term in terms.values()), default=0))
+
 
 def _groups(terms: Mapping[str, Term]) -> list[Group]:
-    """Terms that compare the field with the signal's jet where the data are drawn stand together; others alone."""
-    together: dict[int, dict[str, Term]] = {}
+    """Terms that compare the field with the signal's jet where the data are drawn stand together; so do those of one
+    place; others alone.
+    """
+    together: dict[Hashable, dict[str, Term]] = {}
     alone: list[dict[str, Term]] = []
     for name, term in terms.items():
         kind = type(term)
         if kind.points is Term.points and kind.known is Term.known and term.group == 1:
             together.setdefault(id(term.operators), {})[name] = term
+        elif term.place is not None:
+            together.setdefault((term.place, term.group, id(term.operators)), {})[name] = term
         else:
             alone.append({name: term})
     groups = []

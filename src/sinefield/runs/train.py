@@ -155,7 +155,8 @@ def build_problem(
     """Signal, field, loss, mean square of each term, evaluation of each field; `config.derived` is filled in.
 
     A signal of several that lie side by side is fitted by a stack of fields, which all start alike: from the seed, or
-    from the weights of the run `field.init`, unless `start` is False since a checkpoint has others.
+    from the weights of the run `field.init`, or those that the signal prepares, unless `start` is False since a
+    checkpoint has others.
     """
     signal = build(config.signal)
     own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
@@ -166,6 +167,8 @@ def build_problem(
     field = build_field(config.field)
     if start and config.field.get("init") is not None:
         initialise(field, config.field.init)
+    elif start:
+        signal.prepare(field)
     with as_user_error("field"):
         channels = field(signal.grid(torch.zeros(1, dtype=torch.long))).shape[-1]
     require(channels == own[0].channels, f"field.out_features is {channels}, and the signal has {own[0].channels}")

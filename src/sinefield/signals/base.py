@@ -11,12 +11,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from sinefield.core.jet import BLOCK, Jet, joined
+
+if TYPE_CHECKING:
+    from sinefield.fields.mlp import CoordinateMLP
 
 _ROUNDING = 16  # units of the last place of 1 that a value of 0 may be off, after decoding, resizing and a spline
 
@@ -51,6 +54,7 @@ class Signal(nn.Module, ABC):
         spacings, spacing: distance of the samples along each axis, in units of coordinate, and the shortest of them.
         extent: (D,), half the box along (x, y): the outermost samples lie at -extent and +extent.
         fine: the truth between the samples, see `held_out_grid`.
+        smooth: whether the gradient is continuous.
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
@@ -58,6 +62,7 @@ class Signal(nn.Module, ABC):
         files: the files and folders that it was read from, as they were given.
     """
 
+    smooth: bool = True
     potential: bool = True
     every: int = 1
     effort: float = 1.0
@@ -98,6 +103,9 @@ class Signal(nn.Module, ABC):
         By name, in the order of their channels, with the arguments that make them.
         """
         return {}
+
+    def prepare(self, field: CoordinateMLP) -> None:
+        """Give a new field of this signal the weights that a fit starts from; here those it has."""
 
     def extras(self) -> dict[str, Tensor]:
         """More pictures to show beside the truth, by name, (H, W, C) each: what a composite was made of."""

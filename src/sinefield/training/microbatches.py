@@ -112,13 +112,16 @@ class Microbatches:
 
         Args:
             loss: one of its groups of terms for each entry of the batch, which may hold all of them several times.
-            weights: of each term over what it is relative to, () each; of K signals for a stack, (K,) each.
+            weights: of each term over what it is relative to, () each; of K signals for a stack, (K,) each. Terms
+                without one are not evaluated.
             scale: of the loss, where its gradient is in 16 bits.
 
         Returns:
             () each; (K,) for a stack, whose targets are those of K signals with their channels side by side, (N, K C).
         """
-        groups = loss.groups * (len(batch) // len(loss.groups))
+        groups = [group.only(weights) for group in loss.groups] * (len(batch) // len(loss.groups))
+        wanted = [(group, samples) for group, samples in zip(groups, batch, strict=True) if group.terms]
+        groups, batch = [group for group, _ in wanted], [samples for _, samples in wanted]
         microbatches = split_batch(groups, batch, self.size(batch[0].x.device), self.threads)
         for parameter in self.field.parameters() if self.field.stack else []:  # the parts of a stack add to it
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -134,10 +137,10 @@ class Microbatches:
             return found, torch.autograd.grad(scale(total), parameters[field], materialize_grads=True)
 
         jobs = list(product(fields, microbatches))
-        terms: dict[str, Tensor] = {}
+        terms = {name: batch[0].x.new_zeros(self.field.stack) for name in loss.terms}
         for ((which, field), _), (found, gradients) in zip(jobs, self._map(work, jobs), strict=True):
             for name, value in found.items():
-                terms.setdefault(name, value.new_zeros(self.field.stack))[which] += value.detach()
+                terms[name][which] += value.detach()
             for parameter, gradient in zip(parameters[field], gradients, strict=True):
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
@@ -195,10 +198,13 @@ class Microbatches:
     ) -> dict[str, Tensor]:
         """The weighted terms of a microbatch for some of the fields, () or (K,), times its share of the batch."""
         group, known = microbatch.group, microbatch.known
-        found = field.jet(microbatch.x, group.order, group.operators)
+        x = microbatch.x
+        if any(term.by_points for term in group.terms.values()):
+            x = x.detach().requires_grad_()
+        found = field.jet(x, group.order, group.operators)
         if self.field.stack:
             known = known.map(lambda t: t.unflatten(1, (*self.field.stack, -1)).movedim(1, 0)[which])
         return {
-            name: microbatch.share * weights[name][which] * term(found, known, microbatch.x).mean(-1)
+            name: microbatch.share * weights[name][which] * term(found, known, x).mean(-1)
             for name, term in group.terms.items()
         }
