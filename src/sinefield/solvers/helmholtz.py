@@ -116,7 +116,7 @@ def reference(medium: Function, source: Function, k: float, n: int = 301, absorp
         medium: m = 1 / c^2 at coordinates (N, 2).
         source: complex, (N,) at (N, 2), smooth over a spacing.
         k, absorption: as of `Operator`.
-        n: nodes along each axis; 301 takes about 10 s.
+        n: nodes along each axis; 301 takes about 4 s.
     """
     n = integer("n", n, least=5)
 
