@@ -73,18 +73,18 @@ class MediumError(Evaluation):
         with torch.no_grad():
             values = torch.cat([field(x.to(next(field.parameters()))) for x in self.points()])
             medium = measured.medium(values)
-            found = [part.double().cpu().numpy() for part in (measured.truth, measured.start, medium)]
+            truth, start, found = (part.double().cpu().numpy() for part in (measured.truth, measured.start, medium))
             middle = torch.tensor([len(measured.sources) // 2])
-            data = [measured.data(part, middle)[0] for part in (measured.start, medium)]
-            shown = [part.double().cpu().numpy() for part in (measured.observed[middle][0], *data)]
+            data = measured.observed[middle], measured.data(measured.start, middle), measured.data(medium, middle)
+            observed, first, last = (part[0].double().cpu().numpy() for part in data)
         known = [score for score in self.shown if scores.get(score.key) is not None]
         caption = ", ".join(f"{score.name.strip()} {score.text(scores[score.key])}" for score in known)
-        places = measured.sources.cpu().numpy(), measured.receivers.cpu().numpy()
+        sources, receivers = measured.sources.cpu().numpy(), measured.receivers.cpu().numpy()
         files = {name: folder / f"{name}.png" for name in ("medium", "data")}
-        write_atomically(files["medium"], models(*found, *places, caption))
-        write_atomically(files["data"], curves(*shown, caption))
+        write_atomically(files["medium"], models(truth, start, found, sources, receivers, caption))
+        write_atomically(files["data"], curves(observed, first, last, caption))
         stream = BytesIO()
-        np.save(stream, found[2])
+        np.save(stream, found)
         write_atomically(folder / "medium.npy", stream.getvalue())
         return files
 

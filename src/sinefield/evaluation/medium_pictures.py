@@ -1,17 +1,18 @@
 """A medium beside the true one and that at the start, and the data that it explains, as PNG."""
 
 from io import BytesIO
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_STYLE: dict[str, object] = {"font.family": "DejaVu Sans", "font.size": 9}
+_STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 9}
 _CURVES = 6  # drawn at most
 
 
-@matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
+@matplotlib.rc_context(_STYLE)
 def models(
     truth: np.ndarray, start: np.ndarray, found: np.ndarray, sources: np.ndarray, receivers: np.ndarray, caption: str
 ) -> bytes:
@@ -45,7 +46,7 @@ def models(
     return _png(figure)
 
 
-@matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
+@matplotlib.rc_context(_STYLE)
 def curves(observed: np.ndarray, start: np.ndarray, found: np.ndarray, caption: str) -> bytes:
     """Some of the A curves of one source, (A, B) each: measured, of the medium at the start, of that recovered."""
     chosen = np.unique(np.linspace(0, len(observed) - 1, min(len(observed), _CURVES)).round().astype(int))

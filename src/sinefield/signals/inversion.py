@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,7 +60,7 @@ class Inversion(Measured):
             _circle(integer(f"signal.{name}", count, least=1), radius, size)
             for name, count in (("sources", sources), ("receivers", receivers))
         ]
-        super().__init__(*models, scale, bounds, propagator, *around, noise)
+        super().__init__((models[0], models[1]), scale, bounds, propagator, (around[0], around[1]), noise)
         self.files = self._medium.files + at_start.files
 
     def measure(self) -> Tensor:
@@ -72,7 +73,7 @@ def _media(name: str | Path) -> Medium:
     return medium(name)
 
 
-def _on_nodes(function: Medium, size: int):  # type: ignore[no-untyped-def]
+def _on_nodes(function: Medium, size: int) -> np.ndarray:
     """(size, size), averaged over the cells of the physical part's nodes."""
     layer = size // 2
     return helmholtz.averaged(function, size + 2 * layer)[layer:-layer, layer:-layer]

@@ -28,11 +28,11 @@ class Measured(Signal):
     """An inverse problem on a grid (H, W), one channel; what has been measured is simulated when it is first needed.
 
     Args:
-        truth, start: (H, W), the true medium and that at the start, in the propagator's unit.
+        models: (H, W) each, the true medium and that at the start, in the propagator's unit.
         scale: of the field's values, in that unit.
         bounds: the least and the largest value of a medium; beyond them it is cut off.
         propagator: makes data of a medium.
-        sources, receivers: (S, 2) and (R, 2), numbers of nodes, (row, column).
+        nodes: (S, 2) of the sources and (R, 2) of the receivers, their numbers (row, column).
         noise: standard deviation of the noise of the data over their root mean square.
 
     Raises:
@@ -45,15 +45,14 @@ class Measured(Signal):
 
     def __init__(
         self,
-        truth: np.ndarray,
-        start: np.ndarray,
+        models: tuple[np.ndarray, np.ndarray],
         scale: float,
         bounds: Sequence[float],
         propagator: Propagator,
-        sources: Tensor,
-        receivers: Tensor,
+        nodes: tuple[Tensor, Tensor],
         noise: float = 0.0,
     ) -> None:
+        truth, start = models
         super().__init__(truth.shape, 1)
         self.scale = positive("signal.scale", scale)
         pair = isinstance(bounds, Sequence) and len(bounds) == 2 and 0 < bounds[0] < bounds[1]
@@ -61,7 +60,8 @@ class Measured(Signal):
         self.bounds = (float(bounds[0]), float(bounds[1]))
         kind = "with a _target_, such as those in conf/signal/propagator"
         require(isinstance(propagator, Propagator), f"signal.propagator must be one {kind}, not {propagator!r}")
-        self.propagator, self.sources, self.receivers = propagator, sources, receivers
+        self.propagator = propagator
+        self.sources, self.receivers = nodes
         self.noise = positive("signal.noise", noise) if noise != 0 else 0.0
         values = spline.coefficients(((truth - start) / scale)[..., None], _DEGREE)
         for name, array in (("c", values), ("truth", truth), ("start", start)):
@@ -97,7 +97,7 @@ class Measured(Signal):
 
     @property
     def error_at_start(self) -> Tensor:
-        """The norm of the data's error at the start, (), or (A, 1) where the curves count alike, whose squares add up."""
+        """What errors of data are relative to, () or (A, 1) where curves count alike: the loss is 1 at the start."""
         if self._error_at_start is None:
             with torch.no_grad():
                 error = self.data(self.start) - self.observed

@@ -7,10 +7,12 @@ Absorbing layers are around all sides of the model. Source: Richardson, deepwave
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from sinefield.errors import UserError, integer, positive
+from sinefield.errors import UserError, positive, require
 from sinefield.solvers.propagator import Propagator
 
 
@@ -35,7 +37,9 @@ class Acoustic(Propagator):
         self.frequency = positive("signal.propagator.frequency", frequency)
         self.interval = positive("signal.propagator.interval", interval)
         self.count = round(positive("signal.propagator.seconds", seconds) / self.interval)
-        self.accuracy = integer("signal.propagator.accuracy", accuracy, least=2, most=8)
+        orders: dict[int, Literal[2, 4, 6, 8]] = {2: 2, 4: 4, 6: 6, 8: 8}
+        require(accuracy in orders, f"signal.propagator.accuracy must be 2, 4, 6 or 8, not {accuracy!r}")
+        self.accuracy = orders[accuracy]
 
     def __call__(self, medium: Tensor, sources: Tensor, receivers: Tensor) -> Tensor:
         """(S, R, T)."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Operator:
         straight = sparse.kron(sparse.diags(e), second) + sparse.kron(second, sparse.diags(e))
         matrix = straight + sparse.diags((self.scale * medium[1:-1, 1:-1]).ravel())
         # Eliminated in the order of nested dissection, whose fill grows as N log N.
-        order = _dissection(np.arange((n - 2) ** 2).reshape(n - 2, n - 2))
+        order = _dissection(n - 2)
         symmetric = {"SymmetricMode": True}
         ordered = sparse.csc_matrix(matrix.tocsr()[order][:, order])
         self._order = order
@@ -133,13 +134,14 @@ def gaussian(x: Tensor, centre: tuple[float, float] = (0.0, 0.0), variance: floa
     return (-squared / (2 * variance)).exp() / (2 * math.pi * variance)
 
 
-def _dissection(numbers: np.ndarray) -> np.ndarray:
-    """The numbers of a grid (a, b) in the order of nested dissection: two halves, then the line that parts them.
+@lru_cache(maxsize=4)
+def _dissection(side: int) -> np.ndarray:
+    """The numbers of a grid (side, side) in the order of nested dissection: two halves, then the line between them.
 
     Source: George, Nested dissection of a regular finite element mesh, SIAM J. Numer. Anal. 10(2), 1973.
     """
     parts: list[Any] = []
-    waiting = [numbers]
+    waiting = [np.arange(side**2).reshape(side, side)]
     while waiting:  # the last first: separators are put in front of what they part
         block = waiting.pop()
         if min(block.shape) <= 3:

@@ -2,15 +2,15 @@
 
     A(m) u = s,   d = P u,      dJ/dm = -Re sum_sources e_x e_y k^2 u v,   A v = P^T conj(dJ/dd)
 
-A is the symmetric matrix of `helmholtz.Operator`, so the adjoint field v costs one more solution with its factors; dJ/dd
-is torch's gradient of a real J by a complex number, dJ/dRe + i dJ/dIm.
+A is the symmetric matrix of `helmholtz.Operator`, so the adjoint field v costs one more solution with its factors.
+dJ/dd is torch's gradient of a real J by a complex number, dJ/dRe + i dJ/dIm.
 Source: Plessix, A review of the adjoint-state method, Geophys. J. Int. 167(2), 2006.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from sinefield.solvers.propagator import Propagator
 class Scattering(Propagator):
     """The Helmholtz equation at wave numbers k; the medium is m = 1 / c^2 in the physical part |x|, |y| <= 1/2.
 
-    Into the absorbing layers around it the medium goes on as it is at the border. Data are (S, 2 K, R): at each of K wave
-    numbers the real, then the imaginary parts at the R receivers.
+    Into the absorbing layers around it the medium goes on as it is at the border. Data are (S, 2 K, R): at each
+    of K wave numbers the real, then the imaginary parts at the R receivers.
 
     Args:
         wavenumbers: K of them, in radians per unit of coordinate where m = 1.
@@ -52,12 +52,13 @@ class Scattering(Propagator):
         """(S, 2 K, R), in the medium's precision; computed in double precision on the CPU."""
         side = len(medium)
         square = medium.shape == (side, side) and side % 2 == 1
-        require(square, f"a medium of shape {tuple(medium.shape)} cannot be framed by layers; make both sides odd, alike")
+        cure = "make both sides alike, and odd"
+        require(square, f"a medium of shape {tuple(medium.shape)} cannot be framed by layers; {cure}")
         layer = side // 2
         whole = functional.pad(medium[None, None], [layer] * 4, mode="replicate")[0, 0]
         right = self._sources(len(whole), sources + layer)
         places = (receivers + layer - 1).cpu().numpy()  # among the nodes inside the border
-        found = [_Data.apply(whole, right, places, k, self.absorption) for k in self.wavenumbers]
+        found = [cast("Tensor", _Data.apply(whole, right, places, k, self.absorption)) for k in self.wavenumbers]
         return torch.cat([part for data in found for part in (data.real[:, None], data.imag[:, None])], 1).to(medium)
 
     def _sources(self, n: int, nodes: Tensor) -> np.ndarray:
