@@ -11,7 +11,14 @@ from conftest import CONF, small
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NEEDS = {  # choices for one kind of signal; groups inside another; several devices are tested in their own processes
+    "evaluation/medium": ["signal=inversion"],
     "evaluation/sound": ["signal=audio"],
+    "loss/inversion": ["signal=inversion"],
+    "loss/term/data_misfit": ["signal=inversion"],
+    "signal/propagator/acoustic": ["signal=seismic", "signal.propagator.frequency=0.5"],  # for nodes of 370 m
+    "signal/seismic": ["signal.propagator.frequency=0.5"],
+    "experiment/inversion/marmousi": ["signal.propagator.frequency=0.5"],
+    "signal/propagator": ["signal=inversion"],
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }

@@ -18,6 +18,7 @@ from sinefield.errors import integer, positive, require
 from sinefield.signals.measured import Measured
 from sinefield.signals.media import Medium, medium
 from sinefield.solvers import helmholtz
+from sinefield.solvers.propagator import Propagator
 from sinefield.solvers.scattering import Scattering
 
 
@@ -25,12 +26,13 @@ class Inversion(Measured):
     """m = 1 / c^2 from data of the Helmholtz equation.
 
     Args:
+        propagator: makes the data; None for the default `Scattering`.
         medium: the true one, by name or file; see `sinefield.signals.media`.
         start: the one to start from, alike.
         size: nodes along each side of the physical part; of an even number one less.
         sources, receivers: how many, evenly around the circle.
         radius: of the circle, where the physical part reaches to 1/2.
-        scale, bounds, propagator, noise: as of `Measured`.
+        scale, bounds, noise: as of `Measured`.
 
     Raises:
         UserError: a number is out of its range, or a medium cannot be read.
@@ -38,7 +40,7 @@ class Inversion(Measured):
 
     def __init__(
         self,
-        propagator: Scattering,
+        propagator: Propagator | None = None,
         medium: str | Path = "square",
         start: str | Path = "uniform",
         size: int = 51,
@@ -60,7 +62,14 @@ class Inversion(Measured):
             _circle(integer(f"signal.{name}", count, least=1), radius, size)
             for name, count in (("sources", sources), ("receivers", receivers))
         ]
-        super().__init__((models[0], models[1]), scale, bounds, propagator, (around[0], around[1]), noise)
+        super().__init__(
+            (models[0], models[1]),
+            scale,
+            bounds,
+            Scattering() if propagator is None else propagator,
+            (around[0], around[1]),
+            noise,
+        )
         self.files = self._medium.files + at_start.files
 
     def measure(self) -> Tensor:

@@ -18,6 +18,7 @@ from sinefield.signals.decoding.pixels import resize
 from sinefield.signals.measured import Measured
 from sinefield.signals.media import array
 from sinefield.solvers.acoustic import Acoustic
+from sinefield.solvers.propagator import Propagator
 
 _DEPTH = 1  # row of sources and receivers
 _SLOWEST, _FASTEST = 100.0, 12_000.0  # m/s, of anything that is a speed of waves in the ground
@@ -27,7 +28,7 @@ class Seismic(Measured):
     """Speeds in m/s, depth down the rows.
 
     Args:
-        propagator: makes an `Acoustic` of the spacing of the nodes in m.
+        propagator: makes one, such as an `Acoustic`, of the `spacing` of the nodes in m.
         path: a NumPy file of speeds (H, W), in m/s or km/s; None for layers with a fault that are composed here.
         start: alike, of the same shape; None for speeds that rise with depth along the line that fits the true ones.
         size: nodes along the longest side, at most what the file has; None for all of them.
@@ -41,7 +42,7 @@ class Seismic(Measured):
 
     def __init__(
         self,
-        propagator: Callable[..., Acoustic],
+        propagator: Callable[..., Propagator] = Acoustic,
         path: str | Path | None = None,
         start: str | Path | None = None,
         size: int | None = 141,

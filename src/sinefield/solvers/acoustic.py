@@ -2,7 +2,8 @@
 
     1/v^2 d2p/dt2 = lap p + s(t) delta(x - x_s),      s a Ricker wavelet
 
-Absorbing layers are around all sides of the model. Source: Richardson, deepwave, doi:10.5281/zenodo.3829886.
+Absorbing layers are around all sides of the model. The source is of unit strength, so that data do not depend on the
+spacing. Source: Richardson, deepwave, doi:10.5281/zenodo.3829886.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Acoustic(Propagator):
             raise UserError("acoustic waves need deepwave; pip install 'sinefield[inversion]'") from error
         time = torch.arange(self.count, device=medium.device, dtype=medium.dtype) * self.interval
         phase = (torch.pi * self.frequency * (time - 1.5 / self.frequency)).square()
-        wavelet = (1 - 2 * phase) * (-phase).exp()
+        # What deepwave adds has the other sign, and is the integral over a cell.
+        wavelet = (2 * phase - 1) * (-phase).exp() / self.spacing**2
         found = deepwave.scalar(
             medium,
             self.spacing,
