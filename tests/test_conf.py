@@ -14,7 +14,10 @@ NEEDS = {  # choices for one kind of signal; groups inside another; several devi
     "evaluation/medium": ["signal=inversion"],
     "evaluation/sound": ["signal=audio"],
     "loss/inversion": ["signal=inversion"],
+    "loss/joint": ["signal=joint"],
     "loss/term/data_misfit": ["signal=inversion"],
+    "loss/term/receivers": ["signal=joint"],
+    "loss/term/scattered_wave": ["signal=joint"],
     "signal/propagator/acoustic": ["signal=seismic", "signal.propagator.frequency=0.5"],  # for nodes of 370 m
     "signal/seismic": ["signal.propagator.frequency=0.5"],
     "experiment/inversion/marmousi": ["signal.propagator.frequency=0.5"],

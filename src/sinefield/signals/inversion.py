@@ -30,7 +30,7 @@ class Inversion(Measured):
         medium: the true one, by name or file; see `sinefield.signals.media`.
         start: the one to start from, alike.
         size: nodes along each side of the physical part; of an even number one less.
-        sources, receivers: how many, evenly around the circle.
+        sources, receivers: how many, evenly around the circle; no receiver at a source where their numbers divide.
         radius: of the circle, where the physical part reaches to 1/2.
         scale, bounds, noise: as of `Measured`.
 
@@ -59,8 +59,8 @@ class Inversion(Measured):
         at_start = _media(start)
         models = [_on_nodes(each, size) for each in (self._medium, at_start)]
         around = [
-            _circle(integer(f"signal.{name}", count, least=1), radius, size)
-            for name, count in (("sources", sources), ("receivers", receivers))
+            _circle(integer(f"signal.{name}", count, least=1), shift, radius, size)
+            for name, count, shift in (("sources", sources, 0.0), ("receivers", receivers, 0.5))
         ]
         super().__init__(
             (models[0], models[1]),
@@ -88,8 +88,8 @@ def _on_nodes(function: Medium, size: int) -> np.ndarray:
     return helmholtz.averaged(function, size + 2 * layer)[layer:-layer, layer:-layer]
 
 
-def _circle(count: int, radius: float, size: int) -> Tensor:
-    """(count, 2), the nodes nearest to a circle's evenly spaced points, (row, column); the first to the left."""
-    angle = torch.arange(count, dtype=torch.float64) * (2 * torch.pi / count) + torch.pi
+def _circle(count: int, shift: float, radius: float, size: int) -> Tensor:
+    """(count, 2), the nodes nearest to a circle's evenly spaced points, (row, column), from the left."""
+    angle = (torch.arange(count, dtype=torch.float64) + shift) * (2 * torch.pi / count) + torch.pi
     points = radius * torch.stack([angle.sin(), angle.cos()], dim=-1)
     return ((points + 0.5) * (size - 1)).round().long()

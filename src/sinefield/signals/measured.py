@@ -34,6 +34,7 @@ class Measured(Signal):
         propagator: makes data of a medium.
         nodes: (S, 2) of the sources and (R, 2) of the receivers, their numbers (row, column).
         noise: standard deviation of the noise of the data over their root mean square.
+        samples: (H', W', C), the signal on a grid of its own; None for s on the model's.
 
     Raises:
         UserError: a number is out of its range.
@@ -51,10 +52,13 @@ class Measured(Signal):
         propagator: Propagator,
         nodes: tuple[Tensor, Tensor],
         noise: float = 0.0,
+        samples: np.ndarray | None = None,
     ) -> None:
         truth, start = models
-        super().__init__(truth.shape, 1)
-        self.scale = positive("signal.scale", scale)
+        scale = positive("signal.scale", scale)
+        samples = ((truth - start) / scale)[..., None] if samples is None else samples
+        super().__init__(samples.shape[:-1], samples.shape[-1])
+        self.scale = scale
         pair = isinstance(bounds, Sequence) and len(bounds) == 2 and 0 < bounds[0] < bounds[1]
         require(pair, f"signal.bounds must be two numbers above 0, the lower first, not {bounds!r}")
         self.bounds = (float(bounds[0]), float(bounds[1]))
@@ -63,7 +67,7 @@ class Measured(Signal):
         self.propagator = propagator
         self.sources, self.receivers = nodes
         self.noise = positive("signal.noise", noise) if noise != 0 else 0.0
-        values = spline.coefficients(((truth - start) / scale)[..., None], _DEGREE)
+        values = spline.coefficients(samples, _DEGREE)
         for name, array in (("c", values), ("truth", truth), ("start", start)):
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)).to(self.extent))
         self._observed: Tensor | None = None
@@ -74,12 +78,12 @@ class Measured(Signal):
         """The data (S, A, B) of the true medium, without noise."""
 
     def jet(self, x: Tensor, order: int) -> Jet:
-        """Value (N, 1), gradient (N, 1, 2) and Laplacian (N, 1) of s at x (N, 2), of a spline through its nodes."""
+        """Value (N, C), gradient (N, C, 2) and Laplacian (N, C) of s at x (N, 2), of a spline through its nodes."""
         return spline.evaluate(self.c, self.pixels(x), _DEGREE, order, self.spacing)
 
     def medium(self, values: Tensor) -> Tensor:
         """The medium (H, W) of a field's values (N, 1) at the nodes `grid()`, within the bounds."""
-        return (self.start + self.scale * values.reshape(self.shape).to(self.start)).clamp(*self.bounds)
+        return (self.start + self.scale * values.reshape(self.start.shape).to(self.start)).clamp(*self.bounds)
 
     def data(self, medium: Tensor, which: Tensor | None = None) -> Tensor:
         """The data (S', A, B) of a medium (H, W), of all sources or of those with the numbers `which` (S',)."""

@@ -61,6 +61,14 @@ class Scattering(Propagator):
         found = [cast("Tensor", _Data.apply(whole, right, places, k, self.absorption)) for k in self.wavenumbers]
         return torch.cat([part for data in found for part in (data.real[:, None], data.imag[:, None])], 1).to(medium)
 
+    def waves(self, medium: Tensor, sources: Tensor) -> np.ndarray:
+        """(S, K, n, n) complex, the waves in the whole box of n = 2 H - 1 nodes; arguments as of a call."""
+        layer = len(medium) // 2
+        whole = np.pad(medium.detach().cpu().double().numpy(), layer, mode="edge")
+        right = self._sources(len(whole), sources + layer)
+        found = [helmholtz.Operator(whole, k, self.absorption).solve(right) for k in self.wavenumbers]
+        return np.pad(np.stack(found, axis=1), [(0, 0), (0, 0), (1, 1), (1, 1)])
+
     def _sources(self, n: int, nodes: Tensor) -> np.ndarray:
         """(S, n - 2, n - 2), Gaussians around nodes whose sums times h^2 are 1."""
         x, h = helmholtz.points(n), 2 / (n - 1)
