@@ -63,7 +63,7 @@ class DataMisfit(Equation):
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(1, R) with R all data of the sources behind the nodes in x."""
         signal, nodes = self.signal, len(self.signal)
-        which = torch.cdist(x[nodes:], signal.positions(signal.sources).to(x)).argmin(dim=1)
+        which = torch.cdist(x[nodes:], signal.positions(signal.sources).to(x)).argmin(dim=1).to(signal.sources.device)
         data = signal.data(signal.medium(field.value[:nodes]), which)
         error = (data - signal.observed[which].to(data)) / signal.error_at_start.to(data)
         return error.reshape(1, -1) * (len(signal.sources) / len(which)) ** 0.5
