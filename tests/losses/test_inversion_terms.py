@@ -27,7 +27,7 @@ def misfit(term: DataMisfit, signal: Inversion, medium: torch.Tensor, seed: int 
     x = term.points(signal, torch.Generator().manual_seed(seed), 0.0)
     known = term.known(signal, x)
     values = torch.zeros(len(x), 1)
-    values[: len(signal)] = ((medium - signal.start) / signal.scale).reshape(-1, 1)
+    values[: len(signal)] = ((medium - signal.start) / 0.75).reshape(-1, 1)
     found = term(Jet(values), known, x)
     assert found.shape == (1,)
     return found.item()

@@ -58,7 +58,7 @@ class ScatteredWave(Equation):
         e, slope = _stretch(x, signal.propagator.absorption)
         w, first, second = (_waves(part) for part in (field.value, field.gradient, field.second))
         along = second / e[:, None] - first * (slope / e**2)[:, None]  # d/dt (1/e_t dw/dt), (N, C, 2)
-        m = (known.value[:, -1:] + signal.scale * field.value[:, -1:]).clamp(*signal.bounds)
+        m = (known.value[:, -1:] + signal.contrast * field.value[:, -1:]).clamp(*signal.bounds)
         added = m * w + (m - known.value[:, -1:]) * _waves(known.value)
         other = e.flip(-1)[:, None]
         found = (along * other).sum(-1) / signal.wavenumbers.to(x) ** 2 + e.prod(-1, keepdim=True) * added

@@ -32,6 +32,7 @@ class Joint(Measured):
 
     Attributes:
         wavenumbers: (C,), of each wave.
+        contrast: `scale`, the same everywhere.
         unit: of the waves' channels: twice the root mean square of what the start leaves of the data.
     """
 
@@ -68,6 +69,7 @@ class Joint(Measured):
         self.files = alone.files
         known = spline.coefficients(np.concatenate([waves[0] / self.unit, around[1]], axis=-1), 3)
         self.register_buffer("known", torch.from_numpy(known).to(self.extent))
+        self.contrast = float(scale)
         self.register_buffer("wavenumbers", torch.tensor(propagator.wavenumbers).repeat(len(nodes[0])).to(self.extent))
         self._observed = alone.observed
 

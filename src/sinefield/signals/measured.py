@@ -29,7 +29,7 @@ class Measured(Signal):
 
     Args:
         models: (H, W) each, the true medium and that at the start, in the propagator's unit.
-        scale: of the field's values, in that unit.
+        scale: of the field's values, in that unit: a number, or one for every node, (H, W).
         bounds: the least and the largest value of a medium; beyond them it is cut off.
         propagator: makes data of a medium.
         nodes: (S, 2) of the sources and (R, 2) of the receivers, their numbers (row, column).
@@ -43,11 +43,12 @@ class Measured(Signal):
     c: Tensor
     truth: Tensor
     start: Tensor
+    scale: Tensor
 
     def __init__(
         self,
         models: tuple[np.ndarray, np.ndarray],
-        scale: float,
+        scale: float | np.ndarray,
         bounds: Sequence[float],
         propagator: Propagator,
         nodes: tuple[Tensor, Tensor],
@@ -55,10 +56,9 @@ class Measured(Signal):
         samples: np.ndarray | None = None,
     ) -> None:
         truth, start = models
-        scale = positive("signal.scale", scale)
+        scale = scale if isinstance(scale, np.ndarray) else np.full(truth.shape, positive("signal.scale", scale))
         samples = ((truth - start) / scale)[..., None] if samples is None else samples
         super().__init__(samples.shape[:-1], samples.shape[-1])
-        self.scale = scale
         pair = isinstance(bounds, Sequence) and len(bounds) == 2 and 0 < bounds[0] < bounds[1]
         require(pair, f"signal.bounds must be two numbers above 0, the lower first, not {bounds!r}")
         self.bounds = (float(bounds[0]), float(bounds[1]))
@@ -68,7 +68,7 @@ class Measured(Signal):
         self.sources, self.receivers = nodes
         self.noise = positive("signal.noise", noise) if noise != 0 else 0.0
         values = spline.coefficients(samples, _DEGREE)
-        for name, array in (("c", values), ("truth", truth), ("start", start)):
+        for name, array in (("c", values), ("truth", truth), ("start", start), ("scale", scale)):
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)).to(self.extent))
         self._observed: Tensor | None = None
         self._error_at_start: Tensor | None = None

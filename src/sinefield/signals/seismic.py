@@ -35,6 +35,8 @@ class Seismic(Measured):
         metres: from node to node of the file.
         sources, receivers: how many, evenly along the surface; None for a receiver on every node.
         scale, bounds, noise: as of `Measured`, in m/s.
+        growth: g, of the scale with depth, from 1 - g times at the surface to 1 + g at the bottom: the gradient fades with
+            depth, and a network, unlike a grid under Adam, has no rate of its own for every node.
 
     Raises:
         UserError: a number is out of its range, or a file cannot be read or holds no speeds.
@@ -50,6 +52,7 @@ class Seismic(Measured):
         sources: int = 8,
         receivers: int | None = None,
         scale: float = 1000.0,
+        growth: float = 0.0,
         bounds: Sequence[float] = (1000.0, 7000.0),
         noise: float = 0.0,
     ) -> None:
@@ -64,8 +67,12 @@ class Seismic(Measured):
         spacing = positive("signal.metres", metres) * (own - 1) / (size - 1)
         count = width if receivers is None else integer("signal.receivers", receivers, least=1)
         lines = [_line(integer("signal.sources", sources, least=1), width), _line(count, width)]
+        rising = isinstance(growth, int | float) and 0 <= growth < 1
+        require(rising, f"signal.growth must be at least 0 and below 1, not {growth!r}")
+        deeper = 1 + growth * np.linspace(-1, 1, height)[:, None].repeat(width, axis=1)
+        scales = positive("signal.scale", scale) * deeper
         super().__init__(
-            (models[0], models[1]), scale, bounds, propagator(spacing=spacing), (lines[0], lines[1]), noise
+            (models[0], models[1]), scales, bounds, propagator(spacing=spacing), (lines[0], lines[1]), noise
         )
         self.files = tuple(str(file) for file in (path, start) if file is not None)
 
