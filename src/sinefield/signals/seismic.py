@@ -35,8 +35,8 @@ class Seismic(Measured):
         metres: from node to node of the file.
         sources, receivers: how many, evenly along the surface; None for a receiver on every node.
         scale, bounds, noise: as of `Measured`, in m/s.
-        growth: g, of the scale with depth, from 1 - g times at the surface to 1 + g at the bottom: the gradient fades with
-            depth, and a network, unlike a grid under Adam, has no rate of its own for every node.
+        growth: g, of the scale with depth, from 1 - g times at the surface to 1 + g at the bottom: the gradient fades
+            with depth, and a network, unlike a grid under Adam, has no rate of its own for every node.
 
     Raises:
         UserError: a number is out of its range, or a file cannot be read or holds no speeds.
