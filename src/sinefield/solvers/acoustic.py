@@ -32,7 +32,7 @@ class Acoustic(Propagator):
     """
 
     def __init__(
-        self, spacing: float, frequency: float = 3.0, seconds: float = 4.0, interval: float = 8e-3, accuracy: int = 4
+        self, spacing: float, frequency: float = 2.0, seconds: float = 4.0, interval: float = 0.016, accuracy: int = 4
     ) -> None:
         self.spacing = positive("signal.propagator.spacing", spacing)
         self.frequency = positive("signal.propagator.frequency", frequency)
