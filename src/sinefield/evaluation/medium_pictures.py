@@ -26,7 +26,9 @@ def models(
     height, width = truth.shape
     rows, columns = (2, 2) if width < 2 * height else (4, 1)
     wide = 5.0 if columns == 2 else 10.0
-    figure = Figure(figsize=(wide * columns, rows * (wide * height / width + 0.3) + 0.6), dpi=110, facecolor="white")
+    figure = Figure(
+        figsize=(wide * columns, rows * (0.87 * wide * height / width + 0.3) + 0.6), dpi=110, facecolor="white"
+    )
     figure.set_layout_engine("constrained")
     FigureCanvasAgg(figure)
     low, high = min(truth.min(), start.min()), max(truth.max(), start.max())
