@@ -23,10 +23,20 @@ SURFACE = (
     *("on_surface", "outside"),
 )
 NEEDS = {  # choices for one kind of signal; groups inside another; several devices are tested in their own processes
+    "evaluation/medium": ["signal=inversion"],
     "evaluation/sound": ["signal=audio"],
     "evaluation/surface": ["signal=shape"],
     **{f"loss/{name}": ["signal=shape"] for name in ("sdf", "igr", "digs", "steik")},
     **{f"loss/term/{name}": ["signal=shape"] for name in SURFACE},
+    "loss/inversion": ["signal=inversion"],
+    "loss/joint": ["signal=joint"],
+    "loss/term/data_misfit": ["signal=inversion"],
+    "loss/term/receivers": ["signal=joint"],
+    "loss/term/scattered_wave": ["signal=joint"],
+    "signal/propagator/acoustic": ["signal=seismic", "signal.propagator.frequency=0.5"],  # for nodes of 370 m
+    "signal/seismic": ["signal.propagator.frequency=0.5"],
+    "experiment/inversion/marmousi": ["signal.propagator.frequency=0.5"],
+    "signal/propagator": ["signal=inversion"],
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }
