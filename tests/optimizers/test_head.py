@@ -177,7 +177,7 @@ def test_a_field_of_single_precision_is_solved_in_double_and_says_what_rounding_
     single = copy.deepcopy(field).float()
     with torch.no_grad():
         one, other = copy.deepcopy(single).double().features(samples.x, 0).value[:, :2].unbind(1)
-    batch = [samples._replace(known=Jet((other - one)[:, None] * 1e5))]
+    batch = [samples._replace(known=Jet((other - one)[:, None] * 123457.1))]
     with caplog.at_level(logging.WARNING):
         Head(single.parameters()).solve(single, loss, batch, weights)
     assert single.head.weight.dtype == torch.float32

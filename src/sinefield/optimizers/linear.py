@@ -161,7 +161,10 @@ class Normal:
         return w * scale
 
     def loss(self, w: Tensor) -> Tensor:
-        """(), what |A w - b|^2 is for a solution w (F', B)."""
+        """(), what |A w - b|^2 is for unknowns w (F', B), 0 where rounding has left nothing of it."""
+        return (self.square.sum() + self.quadratic(w) - 2 * (w.conj() * self.right).real.sum()).clamp(min=0)
+
+    def quadratic(self, w: Tensor) -> Tensor:
+        """(), |A w|^2."""
         lower = self.gram.tril()
-        of_gram = (w.conj() * (lower @ w + lower.tril(-1).mH @ w)).real.sum(0)
-        return (self.square + of_gram - 2 * (w.conj() * self.right).real.sum(0)).sum()
+        return (w.conj() * (lower @ w + lower.tril(-1).mH @ w)).real.sum()
