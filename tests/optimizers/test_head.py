@@ -171,13 +171,13 @@ def test_the_gradient_at_the_best_head_is_that_of_the_reduced_loss():
 def test_a_field_of_single_precision_is_solved_in_double_and_says_what_rounding_costs(caplog):
     """Nearly equal features need large weights, which float32 spoils."""
     field, loss, (samples,), weights = setting({"value": Value()}, width=8)
-    with torch.no_grad():  # two features that differ by 1e-5 of a third function, which is to be fitted
+    with torch.no_grad():  # two features whose difference, a third function, is to be fitted
         last = field.layers[1]
         last.weight[1], last.bias[1] = last.weight[0], last.bias[0] + 1e-5
     single = copy.deepcopy(field).float()
     with torch.no_grad():
         one, other = copy.deepcopy(single).double().features(samples.x, 0).value[:, :2].unbind(1)
-    batch = [samples._replace(known=Jet((other - one)[:, None] * 123457.1))]
+    batch = [samples._replace(known=Jet((1234567.1 * other - 1234567.0 * one)[:, None]))]
     with caplog.at_level(logging.WARNING):
         Head(single.parameters()).solve(single, loss, batch, weights)
     assert single.head.weight.dtype == torch.float32
