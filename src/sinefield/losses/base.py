@@ -150,7 +150,7 @@ class Equation(Term):
     """A term that compares with no signal: its weight multiplies the residual as it stands.
 
     Attributes:
-        cell: side of the squares over which coefficients that jump are to be averaged; 0 for those at the points.
+        cell: spacing of the grid that all points are, over which what jumps is to be averaged; 0 for it at the points.
     """
 
     cell: float = 0.0

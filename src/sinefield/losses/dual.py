@@ -65,7 +65,7 @@ class Dual(Equation):
         return (grid.to(signal.extent.device) * signal.extent.double()).to(signal.extent)
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
-        """What the equation knows there; its coefficients that jump are averaged over the cells of the grid."""
+        """What the equation knows there; what jumps is averaged over the spacing."""
         self.term.cell = 2 * float(signal.extent.max()) / (self.nodes + 1)
         return self.term.known(signal, x)
 
