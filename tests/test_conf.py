@@ -11,7 +11,12 @@ from conftest import CONF, small
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NEEDS = {  # choices for one kind of signal; groups inside another; several devices are tested in their own processes
+    "evaluation/helmholtz": ["signal=helmholtz"],
     "evaluation/sound": ["signal=audio"],
+    "loss/helmholtz": ["signal=helmholtz"],
+    "loss/term/helmholtz": ["signal=helmholtz"],
+    "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "+loss.terms.more.count=50"],
+    "loss/term/helmholtz_dual": ["signal=helmholtz"],
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 import signal as signals
 
@@ -14,7 +15,9 @@ from discover import distance
 from processes import assert_same, known
 from torch import Tensor
 
+from sinefield.activations.sine import Sine
 from sinefield.core.jet import Jet
+from sinefield.encodings.radial import Radial
 from sinefield.errors import UserError
 from sinefield.fields.mlp import CoordinateMLP, Siren
 from sinefield.losses.base import Equation, Loss
@@ -253,3 +256,17 @@ def test_the_head_alone_is_all_that_moves():
     optimizer.step(lambda: total(field, loss, batch, weights))
     assert all(torch.equal(p, old) for p, old in zip(field.layers.parameters(), before, strict=True))
     assert isinstance(field, CoordinateMLP)
+
+
+@pytest.mark.parametrize(("frequencies", "warned"), [(130, True), (140, False)])
+def test_waves_with_gaps_between_them_are_warned_of(frequencies, warned, caplog):
+    """8 pi cycles² are 201 degrees of freedom below 4 cycles on [-1, 1]^2: 1.3 times that are needed, two a row."""
+    _, loss, *_ = setting({"value": Value()})
+    waves = Radial(2, frequencies, highest=4.0, exponent=0.5)
+    with torch.no_grad():
+        waves.matrix[0] *= 8 * math.pi / waves.matrix[0].norm()  # one of the highest
+    field = CoordinateMLP(2, 1, depth=-1, activation=Sine(), encoding=waves)
+    with caplog.at_level(logging.WARNING):
+        Head(field.parameters()).check(field, loss, 1)
+    assert ("leave gaps" in caplog.text) is warned
+    assert ("encoding.frequencies=131" in caplog.text) is warned

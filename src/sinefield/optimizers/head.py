@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SPOILT = 0.1  # of the solved loss: what the parameters' precision may add to it without a warning,
+_DENSE = 1.3  # features over the degrees of freedom of functions up to their frequency, below which errors are large
 _NOTHING = 1e-10  # and this part of the loss of a head of zeros
 
 
@@ -87,6 +89,8 @@ class Head(FieldOptimizer):
                 f"optimizer=head needs squares of what is affine in the field, and loss.terms.{name} "
                 f"({type(term).__name__}) is not; leave it out, ~loss.terms.{name}, or use optimizer=adam",
             )
+        if not field.layers and isinstance(waves := getattr(field.encoding, "matrix", None), Tensor):
+            _warn_of_gaps(waves)
 
     @torch.no_grad()
     def solve(self, field: CoordinateMLP, loss: Loss, batch: Sequence[Samples], weights: Mapping[str, Tensor]) -> None:
@@ -124,3 +128,24 @@ class Head(FieldOptimizer):
         """Steps that were taken."""
         state = self.state.get(self.param_groups[-1]["params"][0], {})
         return int(state.get("step", 0))
+
+
+def _warn_of_gaps(waves: Tensor) -> None:
+    """Warn where plane waves (rows, D) are too few to stand for a function of their frequencies on [-1, 1]^D.
+
+    Those below R on a volume V have V |ball of radius R| / (2 pi)^D degrees of freedom: V R^2 / (4 pi) in the plane.
+    """
+    features, d = 2 * len(waves), waves.shape[1]
+    highest = waves.norm(dim=1).max().item()
+    freedom = (highest / math.pi) ** d * math.pi ** (d / 2) / math.gamma(d / 2 + 1)
+    if features < _DENSE * freedom:
+        enough = highest * (features / (_DENSE * freedom)) ** (1 / d) / (2 * math.pi)
+        log.warning(
+            "%d waves up to %.3g cycles leave gaps: the head alone needs %d of them, encoding.frequencies=%d, or a "
+            "lower encoding.highest=%.3g",
+            features,
+            highest / (2 * math.pi),
+            math.ceil(_DENSE * freedom),
+            math.ceil(_DENSE * freedom / 2),
+            enough,
+        )

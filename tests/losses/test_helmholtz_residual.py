@@ -19,6 +19,7 @@ from sinefield.losses.value import Value
 from sinefield.optimizers.head import Head
 from sinefield.signals.analytic import Analytic
 from sinefield.signals.helmholtz import Helmholtz as Waves
+from sinefield.training.data import Samples
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -149,8 +150,6 @@ def test_it_trains_and_is_solved_alike():
     def value() -> torch.Tensor:
         return term(field.jet(x, 2, term.operators), known, x).mean()
 
-    from sinefield.training.data import Samples
-
     before = torch.autograd.grad(value(), field.head.weight)[0].norm()
     start = value().item()
     Head(field.parameters()).solve(field, loss, [Samples(x, known)], {"equation": torch.tensor(1.0)})
@@ -168,8 +167,8 @@ def test_the_papers_penalty_is_absolute_and_stronger_at_the_source():
     points = term.points(signal, seeded(), 0.0)
     assert points.shape == (60, 2)
     assert points[50:].norm(dim=1).max() < 0.1
+    field = Siren(2, 2, 8, 1)
     with pytest.raises(UserError, match=r"loss\.terms\.equation \(Absolute\) is not"):
-        field = Siren(2, 2, 8, 1)
         Head(field.parameters()).check(field, Loss({"equation": term}), 1)
 
 
