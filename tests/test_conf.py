@@ -15,7 +15,7 @@ NEEDS = {  # choices for one kind of signal; groups inside another; several devi
     "evaluation/sound": ["signal=audio"],
     "loss/helmholtz": ["signal=helmholtz"],
     "loss/term/helmholtz": ["signal=helmholtz"],
-    "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "+loss.terms.more.count=50"],
+    "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "loss.terms.more.count=50"],
     "loss/term/helmholtz_dual": ["signal=helmholtz"],
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
