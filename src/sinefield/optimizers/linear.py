@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sinefield.losses.base import Group, Loss, Term
     from sinefield.training.data import Samples
 
-_BLOCK = 2**22  # numbers in a part of the features' jet at a time, 34 MB: products of fewer rows are slower
+_BLOCK = 2**20  # numbers in a part of the features' jet at a time, 8 MB: larger ones are fetched from the system anew
 _TOGETHER = 64  # features whose residuals are transformed at a time
 _PROBED = 64  # groups of points at which a term is asked what it makes of the channels
 _ROWS = 4  # blocks of rows in which a Hermitian product is computed, of which half are needed
