@@ -37,6 +37,12 @@ NEEDS = {  # choices for one kind of signal; groups inside another; several devi
     "signal/seismic": ["signal.propagator.frequency=0.5"],
     "experiment/inversion/marmousi": ["signal.propagator.frequency=0.5"],
     "signal/propagator": ["signal=inversion"],
+    "evaluation/helmholtz": ["signal=helmholtz"],
+    "evaluation/sound": ["signal=audio"],
+    "loss/helmholtz": ["signal=helmholtz"],
+    "loss/term/helmholtz": ["signal=helmholtz"],
+    "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "loss.terms.more.count=50"],
+    "loss/term/helmholtz_dual": ["signal=helmholtz"],
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }

@@ -39,6 +39,7 @@ class Term(ABC):
         place: names points of its own that other terms have too: those with equal names, groups and operators are
             evaluated there together, from one jet, and know the same. None: no others have them.
         by_points: whether `residual` differentiates the field's jet by the points, which are recorded then.
+        pointwise: another term, whose residuals (n, R) at all points this one takes to its own by `transform`; or None.
     """
 
     order: int = 0
@@ -48,6 +49,7 @@ class Term(ABC):
     affine: bool = False
     place: Hashable = None
     by_points: bool = False
+    pointwise: Term | None = None
 
     def __init__(self, weight: Weight = 1.0) -> None:
         self.weight = Schedule(weight)
@@ -83,6 +85,10 @@ class Term(ABC):
     def mean_square(self, signal: Signal) -> Tensor:
         """M, (): the mean square of what is compared, over the signal's samples; of its derivative of `order` here."""
         return signal.mean_squares(self.order).parts[-1]
+
+    def transform(self, residual: Tensor, x: Tensor) -> Tensor:
+        """The residual (.., n', R') from that of `pointwise` (.., n, R) at x (n, D): a linear map."""
+        return residual
 
     def unseen(self, error: Tensor) -> Tensor:
         """The part that this term cannot see of the error field - signal at the samples, (H, W, C); nothing here."""
@@ -151,7 +157,13 @@ class Constraint(Term):
 
 
 class Equation(Term):
-    """A term that compares with no signal: its weight multiplies the residual as it stands."""
+    """A term that compares with no signal: its weight multiplies the residual as it stands.
+
+    Attributes:
+        cell: spacing of the grid that all points are, over which what jumps is to be averaged; 0 for it at the points.
+    """
+
+    cell: float = 0.0
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
         """Nothing, (N, 0), unless a subclass says otherwise."""
