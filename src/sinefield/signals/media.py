@@ -12,6 +12,7 @@ In one dimension square and disc are intervals.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ class Medium(nn.Module):
     Attributes:
         files: the file that it was read from.
         slowest, fastest: least and largest speed.
+        outside: the largest speed on the border of the box and beyond it.
 
     Raises:
         UserError: there is no such medium, or a speed is not a finite number above 0.
@@ -55,6 +57,8 @@ class Medium(nn.Module):
         self.files: tuple[str, ...] = () if values is None else (self.name,)
         self.slowest = 1.0 if values is None else float(values.min())
         self.fastest = (1.0 if self.name == "uniform" else _INSIDE) if values is None else float(values.max())
+        edge = [] if values is None else [values.take(at, axis).max() for axis in range(values.ndim) for at in (0, -1)]
+        self.outside = float(max(edge, default=1.0))
         self.register_buffer("grid", None if values is None else torch.from_numpy(values).to(torch.get_default_dtype()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,20 +67,15 @@ class Medium(nn.Module):
             return torch.where(_SHAPES[self.name](x), _INSIDE, 1.0).to(x.dtype)
         grid, dims = self.grid.to(x), self.grid.dim()
         require(x.shape[-1] == dims, f"signal.medium={self.name} has {dims} axes, and space has {x.shape[-1]}")
-        found, spacing = 0.0, 2 / max(grid.shape)
-        cells, parts = [], []
-        for d, n in enumerate(reversed(grid.shape)):  # the middle of the first pixel lies half a pixel inside
-            u = (x[..., d] / spacing + (n - 1) / 2).clamp(0, n - 1)
-            cells.append(u.detach().floor().clamp(max=max(0, n - 2)).long())
-            parts.append(u - cells[-1])
-        for corner in range(2**dims):
-            weight, index = 1.0, []
-            for d in range(dims):
-                far = corner >> d & 1
-                weight = weight * (parts[d] if far else 1 - parts[d])
-                index.append((cells[d] + far).clamp(max=grid.shape[dims - 1 - d] - 1))
-            found = found + weight * grid[tuple(reversed(index))]
-        return found  # type: ignore[return-value]  # a tensor from the first corner on
+        counts = x.new_tensor(list(reversed(grid.shape)))
+        u = (x * max(grid.shape) / 2 + (counts - 1) / 2).clamp(min=0).minimum(counts - 1)
+        cell = u.detach().floor().minimum(counts - 2)  # the middle of the first pixel lies half a pixel inside
+        found = torch.zeros_like(x[..., 0])
+        for far in product((0, 1), repeat=dims):
+            corner = x.new_tensor(far)
+            weight = torch.where(corner > 0, u - cell, 1 - u + cell).prod(-1)
+            found = found + weight * grid[(cell + corner).long().flip(-1).unbind(-1)]
+        return found
 
 
 def _read(path: Path) -> np.ndarray:
