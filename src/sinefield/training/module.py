@@ -15,6 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from sinefield.errors import UserError, integer, require
 from sinefield.evaluation.base import Evaluation, Score, mean
+from sinefield.optimizers.base import FieldOptimizer
+from sinefield.training import solving
 from sinefield.training.data import Batch, SignalData
 from sinefield.training.divergence import DivergenceGuard
 from sinefield.training.microbatches import Microbatches
@@ -78,12 +80,16 @@ class FieldModule(pl.LightningModule):
             log.warning(
                 "trainer.precision=%s %s; end with 32-true where that is not enough", self.guard.precision, said
             )
+        if isinstance(solver := self.trainer.optimizers[0], FieldOptimizer):
+            solver.check(self.field, self.loss, self.trainer.world_size)
         self.data.fit_batch_size(lambda batch: self._backward(self.trainer.precision_plugin.convert_input(batch)))
 
     def training_step(self, batch: Batch, index: int) -> None:
         """One optimizer step; L-BFGS asks for the closure several times, the others once."""
         optimizer, scheduler = self.optimizers(), self.lr_schedulers()
         assert not isinstance(optimizer, list)
+        weights = self.loss.weights(self.mean_squares, self.progress)
+        solving.solve(self.trainer.optimizers[0], self.microbatches, self.loss, batch, weights)
         losses: list[Tensor] = []  # of every field; of a line search all but the first may well be bad
 
         def closure() -> Tensor:
@@ -104,7 +110,7 @@ class FieldModule(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradients: of all processes together, and as large as they are."""
-        if self.clip is None:
+        if self.clip is None or not solving.wants_gradient(optimizer):
             return
         # Precision 16-mixed scales the loss; Lightning has undone that by now, but for fused optimizers, which do it.
         if self._scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
@@ -114,10 +120,12 @@ class FieldModule(pl.LightningModule):
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
         """The terms, () each; the parameters get the gradient over this process's points, in parts that fit."""
         scale = [] if self._scaler is None else [self._scaler.scale]
+        weights = self.loss.weights(self.mean_squares, self.progress)
+        if not solving.wants_gradient(self.trainer.optimizers[0]):
+            return solving.terms(self.microbatches, self.loss, batch, weights)
         while True:
             self.field.zero_grad()
             try:
-                weights = self.loss.weights(self.mean_squares, self.progress)
                 return self.microbatches.gradient(self.loss, batch, weights, *scale)
             except torch.OutOfMemoryError:
                 if not self.microbatches.halve(self.device):
