@@ -172,13 +172,14 @@ def multiply(one: Jet, other: Jet) -> Jet:
     [27.0, 27.0, 18.0]
     """
     f, g = one.value, other.value
-    if one.gradient is None or other.gradient is None:
-        return Jet(f * g)
-    f, g = f.unsqueeze(-1), g.unsqueeze(-1)
-    parts = [one.value * other.value, f * other.gradient + g * one.gradient]
-    if one.second is not None and other.second is not None:
-        both = 2 * sums((one.gradient * other.gradient).movedim(-1, -3), one.operators).movedim(-3, -1)
-        parts.append(f * other.second + g * one.second + both)
+    parts = [f * g]
+    if one.gradient is not None and other.gradient is not None:
+        df, dg = one.gradient.movedim(-1, -3), other.gradient.movedim(-1, -3)  # (D, N, C), as `linear` left them
+        f, g = f.unsqueeze(-3), g.unsqueeze(-3)
+        parts.append(torch.addcmul(f * dg, g, df).movedim(-3, -1))
+        if one.second is not None and other.second is not None:
+            rows = torch.addcmul(f * other.second.movedim(-1, -3), g, one.second.movedim(-1, -3))
+            parts.append(rows.add_(sums(df * dg, one.operators), alpha=2).movedim(-3, -1))
     return one.of(parts)
 
 

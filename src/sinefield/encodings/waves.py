@@ -120,10 +120,10 @@ class StandingWaves(Encoding):
     def _standing(self, jet: Jet) -> Jet:
         """psi at x, (N, J)."""
         found = None
+        index = self.index[(0,) * (self.index.dim() - 2)]  # the fields of a stack have the same
         for axis in range(self.space):
-            index = self.index[..., axis].expand(*jet.value.shape[:-1], -1)
             along = self._sines(jet, axis, self.matrix, self.reach, 0.0 if self.fixed else math.pi / 2)
-            along = along.of([_gathered(part, index) for part in along.parts])
+            along = _selected(along, index[:, axis])
             found = along if found is None else multiply(found, along)
         if found is None:  # no space: the one wave that does not change
             found = jet.map(lambda part: torch.zeros_like(part[..., :1] if part is jet.value else part[..., :1, :]))
@@ -199,8 +199,7 @@ def _constant(medium: Callable[[Tensor], Tensor], space: int, reach: float) -> b
     return bool((speeds == speeds[0]).all())
 
 
-def _gathered(part: Tensor, index: Tensor) -> Tensor:
-    """Channels `index` (.., N, J) of a part of a jet, (.., N, F) or (.., N, F, D)."""
-    if part.dim() == index.dim():
-        return part.gather(-1, index)
-    return part.gather(-2, index.unsqueeze(-1).expand(*index.shape, part.shape[-1]))
+def _selected(jet: Jet, index: Tensor) -> Jet:
+    """The jet of channels `index` (J,) of another."""
+    derivatives = (part.movedim(-1, -3)[..., index].movedim(-3, -1) for part in jet.parts[1:])
+    return jet.of([jet.value[..., index], *derivatives])

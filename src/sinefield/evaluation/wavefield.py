@@ -74,7 +74,7 @@ class Wavefield(Evaluation):
         field.to(self.signal.extent.device)
         dtype = field.head.weight.dtype
         with torch.no_grad():
-            values = torch.cat([field(x.to(dtype)) for block in self.points() for x in block.split(8192)])
+            values = torch.cat([field(x.to(dtype)) for block in self.points() for x in block.split(1024)])
         truth, error = (self._frames(part) for part in self._compared(values))
         known = [score for score in self.shown if scores.get(score.key) is not None]
         caption = ", ".join(f"{score.name} {score.text(scores[score.key])}" for score in known)
@@ -116,7 +116,9 @@ class Wavefield(Evaluation):
         assert term is not None
         grid = self.signal.grid().unflatten(0, (-1, self.signal.shape[-2] * self.signal.shape[-1]))
         found = []
-        for x in grid[torch.from_numpy(which)].flatten(0, 1).to(field.head.weight.dtype).split(4096):
+        for x in (
+            grid[torch.from_numpy(which)].flatten(0, 1).to(field.head.weight.dtype).split(256)
+        ):  # of some thousand features each
             known = term.known(self.signal, x)
             with torch.no_grad():
                 found.append(term.residual(field.jet(x, term.order, term.operators), known, x)[:, :1])

@@ -76,7 +76,8 @@ def film(path: Path, panels: list[np.ndarray], limits: list[float]) -> None:
                 shown.append((255 * colours(level)[..., :3]).round().astype(np.uint8))
             picture = np.concatenate(shown, axis=1).repeat(enlarged, axis=0).repeat(enlarged, axis=1)
             picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # the format wants even sides
-            stream.height, stream.width = picture.shape[:2]
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             for _ in range(max(1, round(_RATE * _SECONDS / count))):
                 container.mux(stream.encode(frame))
