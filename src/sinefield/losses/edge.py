@@ -16,7 +16,7 @@ from sinefield.losses.base import Equation
 from sinefield.losses.schedule import Weight
 
 if TYPE_CHECKING:
-    from sinefield.signals import wave
+    from sinefield.signals import solution
     from sinefield.signals.base import Signal
 
 
@@ -42,7 +42,7 @@ class Edge(Equation):
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
         """(a, b), (N, 1 + D)."""
-        return Jet(torch.cat(cast("wave.Wave", signal).edge(x), dim=1))
+        return Jet(torch.cat(cast("solution.Solution", signal).edge(x), dim=1))
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(N, C)."""

@@ -66,6 +66,10 @@ class Solution(Signal):
         away = (x[:, : self.space].abs() / self.extent[: self.space]).argmax(dim=1, keepdim=True)
         return torch.zeros_like(x).scatter(1, away, x.gather(1, away).sign())
 
+    def edge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """a (N, 1) and b (N, D) of ``a u + b . grad u = 0`` at x (N, D) on the border in space: u = 0 here."""
+        return torch.ones_like(x[:, :1]), torch.zeros_like(x)
+
     def shown(self, x: Tensor, values: Tensor) -> Tensor:
         """What is scored and drawn of a field's values (N, C) at x (N, D): they themselves, unless said otherwise."""
         return values
