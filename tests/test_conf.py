@@ -12,6 +12,18 @@ from conftest import CONF, small
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NEEDS = {  # choices for one kind of signal; groups inside another; several devices are tested in their own processes
     "evaluation/sound": ["signal=audio"],
+    "evaluation/wavefield": ["signal=heat"],
+    "loss/arrivals": ["signal=eikonal"],
+    "loss/heat": ["signal=heat"],
+    "loss/initial": ["signal=wave"],
+    "loss/poisson": ["signal=poisson"],
+    "loss/term/arrivals": ["signal=eikonal", "optimizer=adam"],
+    "loss/term/edge": ["signal=wave"],
+    "loss/term/heat": ["signal=heat"],
+    "loss/term/initial": ["signal=wave"],
+    "loss/term/poisson": ["signal=poisson"],
+    "loss/term/wave": ["signal=wave"],
+    "loss/wave": ["signal=wave"],
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }

@@ -26,10 +26,12 @@ from sinefield.core import autocast
 from sinefield.core.jet import Jet, concatenate, linear, multiply
 from sinefield.encodings.base import Encoding
 from sinefield.errors import integer, positive, require
+from sinefield.kernels.dispatch import eager
 from sinefield.kernels.layer import layer
 
 _MOST = 16_384  # waves: their normal equations fill 2 GB
 _MOST_COUPLED = 6_000  # waves in a medium that varies: the eigenvalue problem takes minutes
+_NODES_ALONG = 2**14
 _NODES = 2**22  # of the quadrature of 1 / c^2, in all: jumps of c are placed to a part in 2,000 of the box
 
 
@@ -114,8 +116,21 @@ class StandingWaves(Encoding):
         In the precision of x, whatever autocast wants, as of other waves.
         """
         with autocast.off(self.matrix.device.type):
-            space = self._standing(jet)
+            space = self._standing_once(jet)
             return concatenate([multiply(space, time) for time in self._in_time(jet)])
+
+    def _standing_once(self, jet: Jet) -> Jet:
+        """psi, computed once for points at several times, as a sum of all waves for each of them is dear."""
+        if self.modes is None or not eager(*jet.parts) or jet.value.dim() > 2 or jet.value.requires_grad:
+            return self._standing(jet)
+        known = torch.cat([part[:, : self.space].flatten(1) for part in jet.parts], dim=1)
+        places, which = torch.unique(known, dim=0, return_inverse=True)
+        if 2 * len(places) > len(known):
+            return self._standing(jet)
+        first = which.new_empty(len(places)).scatter_(0, which, torch.arange(len(which), device=which.device))
+        found = self._standing(jet.map(lambda part: part[first]))
+        derivatives = (part.movedim(-1, -3)[:, which].movedim(-3, -1) for part in found.parts[1:])
+        return found.of([found.value[which], *derivatives])
 
     def _standing(self, jet: Jet) -> Jet:
         """psi at x, (N, J)."""
@@ -180,7 +195,7 @@ class StandingWaves(Encoding):
 
     def _cosines(self, medium: Callable[[Tensor], Tensor], count: int) -> Tensor:
         """(count,) * (D - 1), int cos(k_1 x_1) .. / c^2 over the box, by the rule of midpoints."""
-        nodes = round(_NODES ** (1 / self.space))
+        nodes = min(round(_NODES ** (1 / self.space)), _NODES_ALONG)
         middles = (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes
         x = (2 * middles - 1) * self.reach
         found = medium(torch.stack(torch.meshgrid(*[x] * self.space, indexing="ij"), -1)).double() ** -2

@@ -57,8 +57,8 @@ class Wavefield(Evaluation):
         self.solution, self.residual = signal, residual
 
     def points(self) -> Sequence[Tensor]:
-        """The samples, (N, D), in blocks."""
-        return self.signal.grid().split(BLOCK)
+        """The samples, (N, D), in blocks; where there is time, all frames of a place before the next place."""
+        return self._grid().split(BLOCK)
 
     def scores(self, values: Tensor) -> Scores:
         """relative_l2 and relative_max of the field's values (N, C) at all the samples."""
@@ -93,16 +93,26 @@ class Wavefield(Evaluation):
             film(files["film"], list(rows.values()), [scale(truth), scale(truth), scale(error)])
         return files
 
+    def _grid(self, which: Sequence[int] | slice = slice(None)) -> Tensor:
+        """(N, D) of some frames, or where there are none of all samples: places first, at all times each."""
+        grid = self.signal.grid()
+        return grid.unflatten(0, (self._count, -1))[which].transpose(0, 1).flatten(0, 1)
+
+    @property
+    def _count(self) -> int:
+        """Frames; 1 where two axes are all."""
+        return self.signal.shape[0] if self.signal.dims > 2 else 1
+
     def _compared(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C) the truth and what the field's values are off, both as the signal has them shown."""
-        x = self.signal.grid()
-        truth = self.signal.samples().value.to(values)
+        x = self._grid()
+        truth = torch.cat([self.signal.jet(some, 0).value for some in x.split(BLOCK)]).to(values)
         shown = [self.solution.shown(x.to(values), part) for part in (truth, values)]
         return shown[0], shown[1] - shown[0]
 
     def _frames(self, values: Tensor) -> np.ndarray:
         """(T, H, W) of (N, 1); one frame where two axes are all, of which time runs down."""
-        return values.double().cpu().numpy().reshape(-1, *self.signal.shape[-2:])
+        return values.double().cpu().numpy().reshape(*self.signal.shape[-2:], -1).transpose(2, 0, 1)
 
     def _titles(self, which: np.ndarray) -> list[str]:
         if self.signal.dims < 3:
@@ -114,11 +124,8 @@ class Wavefield(Evaluation):
         """(T, H, W) of the frames that are drawn."""
         term = self.residual
         assert term is not None
-        grid = self.signal.grid().unflatten(0, (-1, self.signal.shape[-2] * self.signal.shape[-1]))
         found = []
-        for x in (
-            grid[torch.from_numpy(which)].flatten(0, 1).to(field.head.weight.dtype).split(256)
-        ):  # of some thousand features each
+        for x in self._grid(which.tolist()).to(field.head.weight.dtype).split(256):  # of some thousand features each
             known = term.known(self.signal, x)
             with torch.no_grad():
                 found.append(term.residual(field.jet(x, term.order, term.operators), known, x)[:, :1])

@@ -28,21 +28,22 @@ def strips(rows: Mapping[str, np.ndarray], titles: list[str], caption: str) -> b
         caption: the line below.
     """
     frames, height, width = next(iter(rows.values())).shape
-    side = 1.5 if frames > 1 else 2.6  # inches along the longest side
+    down = frames > 1  # a single frame of each stands side by side
+    side = 1.5 if down else 2.6  # inches along the longest side
+    columns, lines = (frames, len(rows)) if down else (len(rows), 1)
     each = side * np.array([width, height]) / max(width, height)
-    size = (each[0] * frames + 1.2, (each[1] + 0.15) * len(rows) + 0.7)
+    size = ((each[0] + (0 if down else 0.6)) * columns + 0.8, (each[1] + 0.15) * lines + 0.7)
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 7}):
         figure = Figure(figsize=size, dpi=150, facecolor="white", layout="constrained")
-        axes = figure.subplots(len(rows), frames, squeeze=False)
-        for line, (name, values) in zip(axes, rows.items(), strict=True):
+        axes = figure.subplots(lines, columns, squeeze=False)
+        for line, (name, values) in zip(axes if down else axes.T, rows.items(), strict=True):
             limit = scale(values)
-            for panel, frame in zip(line, values, strict=True):
+            for panel, frame, title in zip(line, values, titles, strict=True):
                 image = panel.imshow(frame, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
                 panel.set(xticks=[], yticks=[])
+                panel.set_title(title, fontsize=7)
             line[0].set_ylabel(name)
             figure.colorbar(image, ax=line, fraction=0.05, pad=0.01)
-        for panel, title in zip(axes[0], titles, strict=True):
-            panel.set_title(title, fontsize=7)
         figure.supxlabel(caption, fontsize=7)
         file = BytesIO()
         FigureCanvasAgg(figure).print_png(file)

@@ -35,6 +35,7 @@ class Solution(Signal):
 
     c: Tensor
 
+    @abstractmethod
     def __init__(self, samples: np.ndarray, axes: Sequence[Axis] | None = None, files: Sequence[str] = ()) -> None:
         super().__init__(samples.shape, 1, axes)
         self.files = tuple(files)

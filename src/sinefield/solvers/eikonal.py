@@ -4,7 +4,8 @@ With a and b the smaller of the two neighbours along x and y, and h the spacing,
 
     ((tau - a)^+)^2 + ((tau - b)^+)^2 = (h / c)^2
 
-point after point, in four orders of the grid in turn until nothing changes. First order in h; exact around the source.
+point after point, in four orders of the grid in turn until nothing changes. First order in h; exact as far around the
+source as c is constant.
 Source: Zhao, A fast sweeping method for Eikonal equations, Mathematics of Computation 74 (2005).
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 _CONVERGED = 1e-10
 _UNKNOWN = 1e30
 _ROUNDS = 50
-_EXACT = 6  # points around the source within which tau is the distance over c there
+_EXACT = 4  # points around the source, at least, within which tau is the distance over c there
 
 
 def first_arrivals(speed: np.ndarray, spacing: float, source: tuple[float, float]) -> np.ndarray:
@@ -25,7 +26,8 @@ def first_arrivals(speed: np.ndarray, spacing: float, source: tuple[float, float
     away = np.hypot(columns - source[0], rows - source[1])
     at = speed[round(source[1]), round(source[0])]
     tau = np.full((h + 2, w + 2), _UNKNOWN)  # with a border that nothing comes from
-    near = away <= _EXACT
+    other = np.abs(speed - at) > 1e-9 * at
+    near = away <= max(_EXACT, away[other].min() - 1 if other.any() else np.inf)
     tau[1:-1, 1:-1][near] = away[near] * spacing / at
     step = np.pad(spacing / speed, 1)
     free = np.pad(~near, 1)
