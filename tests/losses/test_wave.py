@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sinefield.core.jet import autograd_jet, coordinates, joined
-from sinefield.encodings.waves import StandingWaves
+from sinefield.encodings.waves import StandingWaves, speed
 from sinefield.errors import UserError
 from sinefield.losses.arrivals import Arrivals
 from sinefield.losses.edge import Edge
@@ -17,7 +17,7 @@ from sinefield.losses.wave import Wave as WaveTerm
 from sinefield.signals.analytic import Analytic
 from sinefield.signals.eikonal import Eikonal
 from sinefield.signals.heat import Heat
-from sinefield.signals.media import Medium
+from sinefield.signals.media import medium
 from sinefield.signals.poisson import Poisson
 from sinefield.signals.wave import Wave
 
@@ -157,7 +157,7 @@ class TestStandingWaves:
 
         u = cos(w x / 2) inside and A sin(w (1 - x)) outside, both u and u' continuous at 0.3.
         """
-        encode = StandingWaves(2, std=0.03, tolerance=0.01, border="fixed", medium=Medium("square"))
+        encode = StandingWaves(2, std=0.03, tolerance=0.01, border="fixed", medium=medium("square"))
         w = encode.frequencies[:8:2]
         inside = 0.5 * (0.15 * w).sin() * (0.7 * w).sin()
         outside = (0.15 * w).cos() * (0.7 * w).cos()
@@ -165,15 +165,15 @@ class TestStandingWaves:
 
     def test_are_orthogonal_with_weight(self):
         """int psi_i psi_j / c^2 is (2 reach)^d for i = j and 0 else, as of any modes; by midpoints of its own."""
-        encode = StandingWaves(2, std=0.1, tolerance=0.1, border="free", medium=Medium("square"))
+        encode = StandingWaves(2, std=0.1, tolerance=0.1, border="free", medium=medium("square"))
         x = (torch.arange(4000) + 0.5)[:, None] / 2000 - 1
         psi = _waves(encode, torch.cat([x, torch.full_like(x, -0.5)], dim=1))  # at the start, where the cosines are 1
-        gram = psi.T @ (psi / Medium("square")(x).unsqueeze(1) ** 2) / 2000
+        gram = psi.T @ (psi / speed(medium("square"), x).unsqueeze(1) ** 2) / 2000
         assert (gram - 2 * torch.eye(len(gram))).abs().max() < 5e-3
 
     def test_points_at_several_times_are_summed_once(self):
         """The same numbers, value and derivatives, as for each of them alone."""
-        encode = StandingWaves(2, std=0.2, tolerance=0.1, medium=Medium("square"))
+        encode = StandingWaves(2, std=0.2, tolerance=0.1, medium=medium("square"))
         x = torch.rand(4, 1).repeat_interleave(10, dim=0)
         x = torch.cat([x, torch.rand(40, 1)], dim=1)[torch.randperm(40)]
         together = encode(coordinates(x, 2))

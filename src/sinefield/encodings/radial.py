@@ -1,11 +1,12 @@
 """Fourier features of all directions alike, whose frequencies are spread evenly up to a highest one.
 
-    x -> (sin(2 pi B x), cos(2 pi B x))        b = r u,  r ~ U(0, highest),  u ~ U(unit sphere)
+    x -> (sin(2 pi B x), cos(2 pi B x))        b = r u,  r = highest U(0, 1)^exponent,  u ~ U(unit sphere)
 
-In D dimensions their density falls as ``|b|^(1 - D)``: in the plane as 1/|b|, like the amplitudes of natural pictures
-(Field, Relations between the statistics of natural images, 1987). A layer of sines behind them is what SIREN is with a
-first layer that is not trained. The rows of B are points of a scrambled Sobol sequence (Owen, Scrambling Sobol'
-points, 1998), of which a few hundred cover the ball more evenly than as many independent ones.
+In D dimensions their density falls, at exponent 1, as ``|b|^(1 - D)``: in the plane as 1/|b|, like the amplitudes of
+natural pictures (Field, Relations between the statistics of natural images, 1987). At exponent 1 / D it is constant,
+as an equation wants it. A layer of sines behind them is what SIREN is with a first layer that is not trained. The rows
+of B are points of a scrambled Sobol sequence (Owen, Scrambling Sobol' points, 1998), of which a few hundred cover the
+ball more evenly than as many independent ones.
 """
 
 import math
@@ -26,13 +27,19 @@ class Radial(Waves):
         highest: the length that those of the rows stay below, in cycles per unit of coordinate; None for 0.08
             `samples`, a third of their Nyquist rate, and 64 at most: a few hundred waves do not cover more.
         samples: of the signal along its longest side.
+        exponent: of the lengths' distribution: 1 spreads them evenly, 1 / D the rows evenly over the ball.
 
     >>> Radial(in_features=2, frequencies=192, highest=20.0).features
     384
     """
 
     def __init__(
-        self, in_features: int, frequencies: int = 192, highest: float | None = None, samples: int = 256
+        self,
+        in_features: int,
+        frequencies: int = 192,
+        highest: float | None = None,
+        samples: int = 256,
+        exponent: float = 1.0,
     ) -> None:
         rows = integer("encoding.frequencies", frequencies, least=1)
         if highest is None:
@@ -40,5 +47,6 @@ class Radial(Waves):
         highest = positive("encoding.highest", highest)
         seed = int(torch.randint(2**31, ()))
         points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(rows, dtype=torch.float64)
-        radius, normal = points[:, :1], torch.special.ndtri(points[:, 1:].clamp(1e-9, 1 - 1e-9))
+        radius = points[:, :1] ** positive("encoding.exponent", exponent)
+        normal = torch.special.ndtri(points[:, 1:].clamp(1e-9, 1 - 1e-9))
         super().__init__(2 * math.pi * highest * radius * normal / normal.norm(dim=1, keepdim=True))

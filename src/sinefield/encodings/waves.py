@@ -35,6 +35,9 @@ _NODES_ALONG = 2**14
 _NODES = 2**22  # of the quadrature of 1 / c^2, in all: jumps of c are placed to a part in 2,000 of the box
 
 
+Medium = Callable[[Tensor], Tensor]  # 1 / c^2 (N,) at places (N, 2), such as those of sinefield.signals.media
+
+
 class StandingWaves(Encoding):
     """(x, t) to the waves' values; time is the last coordinate, and starts at -extent.
 
@@ -45,7 +48,7 @@ class StandingWaves(Encoding):
         duration: of the time, in seconds, in which speed 1 goes a unit of coordinate.
         extent: half of the time axis in units of coordinate; None for half of `duration`.
         border: fixed, free or absorbing, at -1 and 1 along each axis of space.
-        medium: x (.., D - 1) to c (..), with attribute `outside`, the speed beyond the box; None for c = 1.
+        medium: 1 / c^2 (N,) at places (N, 2) of the plane; None for c = 1. In one dimension y is 0.
         velocity: the waves with a sine in time too, unless None.
 
     Raises:
@@ -68,7 +71,7 @@ class StandingWaves(Encoding):
         duration: float = 1.0,
         extent: float | None = None,
         border: str = "absorbing",
-        medium: Callable[[Tensor], Tensor] | None = None,
+        medium: Medium | None = None,
         velocity: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
@@ -81,13 +84,13 @@ class StandingWaves(Encoding):
         duration = positive("encoding.duration", duration)
         self.extent = duration / 2 if extent is None else positive("encoding.extent", extent)
         self.pace = duration / (2 * self.extent)  # seconds per unit of coordinate
-        outside = float(getattr(medium, "outside", 1.0))
-        self.reach = 1 + outside * duration / 2 if border == "absorbing" else 1.0
+        self.reach = reach(medium, self.space, border, duration)
         self.fixed, self.moving = border == "fixed", velocity is not None
 
         numbers = self._numbers(highest)  # (J, D - 1), half waves along each axis
         wavenumbers = math.pi / (2 * self.reach) * numbers.double()
-        uniform = medium is None or _constant(medium, self.space, self.reach)
+        speeds = _some_speeds(medium, self.space, self.reach)
+        uniform = bool((speeds == speeds[0]).all())
         most = _MOST if uniform else _MOST_COUPLED
         area = (2 * self.reach) ** self.space
         cure = "take a larger encoding.tolerance or signal.std, or a shorter signal.duration"
@@ -98,7 +101,7 @@ class StandingWaves(Encoding):
         require(len(numbers) > 0, f"encoding: no wave is longer than encoding.std={std:g} allows; take a smaller one")
         modes, omega = None, wavenumbers.norm(dim=1)
         if uniform:
-            omega = omega * outside
+            omega = omega * speeds[0]
         else:
             assert medium is not None
             modes, omega = self._galerkin(medium, numbers, wavenumbers)
@@ -174,7 +177,7 @@ class StandingWaves(Encoding):
         return found[found.double().norm(dim=1) <= highest * 2 * self.reach / math.pi]
 
     def _galerkin(
-        self, medium: Callable[[Tensor], Tensor], numbers: Tensor, wavenumbers: Tensor
+        self, medium: Medium, numbers: Tensor, wavenumbers: Tensor
     ) -> tuple[Tensor, Tensor]:
         """V (J, J), of mean square about 1 over the box, and w (J,) in radians per second, by growing w."""
         coefficients = self._cosines(medium, 2 * int(numbers.max()) + 1)
@@ -193,25 +196,43 @@ class StandingWaves(Encoding):
         squares, vectors = torch.linalg.eigh((inverse * stiffness) @ inverse.mT)
         return inverse.mT @ vectors * (2 * self.reach) ** (self.space / 2), squares.clamp(min=0).sqrt()
 
-    def _cosines(self, medium: Callable[[Tensor], Tensor], count: int) -> Tensor:
+    def _cosines(self, medium: Medium, count: int) -> Tensor:
         """(count,) * (D - 1), int cos(k_1 x_1) .. / c^2 over the box, by the rule of midpoints."""
         nodes = min(round(_NODES ** (1 / self.space)), _NODES_ALONG)
         middles = (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes
         x = (2 * middles - 1) * self.reach
-        found = medium(torch.stack(torch.meshgrid(*[x] * self.space, indexing="ij"), -1)).double() ** -2
+        found = speed(medium, torch.stack(torch.meshgrid(*[x] * self.space, indexing="ij"), -1)) ** -2
         cosines = (math.pi * middles[:, None] * torch.arange(count)).cos() * (2 * self.reach / nodes)
         for _ in range(self.space):  # the first axis is summed over, and comes last
             found = torch.tensordot(found, cosines, dims=([0], [0]))
         return found
 
 
-def _constant(medium: Callable[[Tensor], Tensor], space: int, reach: float) -> bool:
-    """Whether c is the same at some thousand points of the box."""
-    if space == 0:
-        return True
-    x = torch.quasirandom.SobolEngine(space).draw(4096, dtype=torch.float64)
-    speeds = medium((2 * x - 1) * reach)
-    return bool((speeds == speeds[0]).all())
+def speed(medium: Medium | None, x: Tensor) -> Tensor:
+    """c (..) at places x (.., d) of a line or the plane."""
+    if medium is None:
+        return torch.ones_like(x[..., 0])
+    places = x.flatten(0, -2)
+    return medium(torch.cat([places, torch.zeros_like(places[:, :1])], dim=1)[:, :2]).unflatten(0, x.shape[:-1]) ** -0.5
+
+
+def reach(medium: Medium | None, space: int, border: str, duration: float) -> float:
+    """Half of the box in which waves stand: 1, or as far out that nothing is back in [-1, 1]^d before the end."""
+    if border != "absorbing" or space == 0:
+        return 1.0
+    places = _places(space)
+    fastest = speed(medium, places / places.abs().amax(dim=1, keepdim=True)).max().item()  # on the border
+    return 1 + fastest * duration / 2
+
+
+def _places(space: int) -> Tensor:
+    """(4096, d) in [-1, 1]^d, always the same."""
+    return 2 * torch.quasirandom.SobolEngine(space).draw(4097, dtype=torch.float64)[1:] - 1
+
+
+def _some_speeds(medium: Medium | None, space: int, half: float) -> Tensor:
+    """(4096,) all over a box; (1,) where there is no space."""
+    return speed(medium, _places(space) * half) if space else torch.ones(1, dtype=torch.float64)
 
 
 def _selected(jet: Jet, index: Tensor) -> Jet:

@@ -43,7 +43,7 @@ class Arrivals(Equation):
         """(d, c), (N, 2), and the gradient of d, (N, 1, D)."""
         problem = cast("eikonal.Eikonal", signal)
         distance = problem.distance(x)
-        return Jet(torch.cat([distance.value, problem.medium(x).unsqueeze(1)], dim=1), distance.gradient)
+        return Jet(torch.cat([distance.value, problem.speed(x)], dim=1), distance.gradient)
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(N, C)."""

@@ -36,6 +36,7 @@ class Term(ABC):
         group: how many consecutive points are compared together: a pair, a stencil, a ray. A batch may be cut between
             groups. None: all points of a step are one group.
         affine: whether `residual` is affine in the field's jet, so that a field's last layer can be solved for.
+        pointwise: another term, whose residuals (n, R) at all points this one takes to its own by `transform`; or None.
     """
 
     order: int = 0
@@ -43,6 +44,7 @@ class Term(ABC):
     sees: int | None = None
     group: int | None = 1
     affine: bool = False
+    pointwise: Term | None = None
 
     def __init__(self, weight: Weight = 1.0) -> None:
         self.weight = Schedule(weight)
@@ -78,6 +80,10 @@ class Term(ABC):
     def mean_square(self, signal: Signal) -> Tensor:
         """M, (): the mean square of what is compared, over the signal's samples; of its derivative of `order` here."""
         return signal.mean_squares(self.order).parts[-1]
+
+    def transform(self, residual: Tensor, x: Tensor) -> Tensor:
+        """The residual (.., n', R') from that of `pointwise` (.., n, R) at x (n, D): a linear map."""
+        return residual
 
     def unseen(self, error: Tensor) -> Tensor:
         """The part that this term cannot see of the error field - signal at the samples, (H, W, C); nothing here."""
@@ -141,7 +147,13 @@ class Constraint(Term):
 
 
 class Equation(Term):
-    """A term that compares with no signal: its weight multiplies the residual as it stands."""
+    """A term that compares with no signal: its weight multiplies the residual as it stands.
+
+    Attributes:
+        cell: spacing of the grid that all points are, over which what jumps is to be averaged; 0 for it at the points.
+    """
+
+    cell: float = 0.0
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
         """Nothing, (N, 0), unless a subclass says otherwise."""

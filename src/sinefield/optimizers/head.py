@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SPOILT = 1.1  # times the solved loss: what the parameters' precision may make of it without a warning,
+_SPOILT = 0.1  # of the solved loss: what the parameters' precision may add to it without a warning,
 _NOTHING = 1e-10  # and this part of the loss of a head of zeros
 
 
@@ -100,10 +100,11 @@ class Head(FieldOptimizer):
         field.head.weight.copy_(head[:, :-1])
         field.head.bias.copy_(head[:, -1])
         stored = torch.cat([field.head.weight, field.head.bias.unsqueeze(1)], dim=1)
-        best, found = (normal.loss(each).item() for each in (w, layout.unknowns(stored.double())))
-        if found > _SPOILT * best + _NOTHING * normal.square.sum().item() and not self.warned:
+        best = normal.loss(w).item()
+        added = normal.quadratic(layout.unknowns(stored.double()) - w).item()  # w is where the gradient is 0
+        if added > _SPOILT * best + _NOTHING * normal.square.sum().item() and not self.warned:
             said = "the head's weights, rounded to the field's precision, raise the loss from %.2g to %.2g; %s"
-            log.warning(said, best, found, "trainer.precision=64-true keeps it")
+            log.warning(said, best, best + added, "trainer.precision=64-true keeps it")
             self.warned = True
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sinefield.training.data import Samples
 
 _BLOCK = 2**22  # numbers in a part of the features' jet at a time, 34 MB: products of fewer rows are slower
+_TOGETHER = 64  # features whose residuals are transformed at a time
 _PROBED = 64  # groups of points at which a term is asked what it makes of the channels
 _ROWS = 4  # blocks of rows in which a Hermitian product is computed, of which half are needed
 
@@ -112,7 +113,15 @@ def _linear(term: Term, fields: Jet, points: _Points) -> Tensor:
 
 
 def _columns(term: Term, field: CoordinateMLP, layout: Layout, points: _Points) -> Tensor:
-    """(F', n, R), the linear part of a term's residual for every feature, 1 as the last, in its place."""
+    """(F', n, R), the linear part of a term's residual for every feature, 1 as the last, in its place.
+
+    Of a term that transforms another's residuals those are found some points at a time, and transformed some features
+    at a time: the columns are held, the jets are not.
+    """
+    if term.pointwise is not None:
+        size = max(1, _BLOCK // (field.head.in_features + 1))
+        whole = torch.cat([_columns(term.pointwise, field, layout, some) for some in points.split(size)], dim=1)
+        return torch.cat([term.transform(some, points.x) for some in whole.split(_TOGETHER)])
     jet = field.features(points.x, term.order, term.operators)
     ends = zip(jet.parts, (1.0, 0.0, 0.0), strict=False)
     jet = jet.of([torch.cat([part, torch.full_like(part[:, :1], end)], dim=1) for part, end in ends])
@@ -161,7 +170,10 @@ class Normal:
         return w * scale
 
     def loss(self, w: Tensor) -> Tensor:
-        """(), what |A w - b|^2 is for a solution w (F', B)."""
+        """(), what |A w - b|^2 is for unknowns w (F', B), 0 where rounding has left nothing of it."""
+        return (self.square.sum() + self.quadratic(w) - 2 * (w.conj() * self.right).real.sum()).clamp(min=0)
+
+    def quadratic(self, w: Tensor) -> Tensor:
+        """(), |A w|^2."""
         lower = self.gram.tril()
-        of_gram = (w.conj() * (lower @ w + lower.tril(-1).mH @ w)).real.sum(0)
-        return (self.square + of_gram - 2 * (w.conj() * self.right).real.sum(0)).sum()
+        return (w.conj() * (lower @ w + lower.tril(-1).mH @ w)).real.sum()

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
+from sinefield.encodings.waves import speed
 from sinefield.errors import integer, require
-from sinefield.signals.media import Medium
+from sinefield.signals import media
 from sinefield.signals.solution import Solution
 from sinefield.solvers.eikonal import first_arrivals
 
@@ -30,7 +31,7 @@ class Eikonal(Solution):
     Args:
         size: samples along each side.
         source: x0, in the box.
-        medium: c, see `Medium`.
+        medium: c, see `sinefield.signals.media`.
 
     Raises:
         UserError: the source lies outside.
@@ -39,19 +40,23 @@ class Eikonal(Solution):
     place: Tensor
 
     def __init__(self, size: int = 64, source: Sequence[float] = (-0.45, 0.09), medium: str = "square") -> None:
-        size, made = integer("signal.size", size, least=4), Medium(medium)
+        size, made = integer("signal.size", size, least=4), media.medium(medium)
         inside = len(source) == 2 and max(map(abs, source)) < 1
         require(inside, f"signal.source must be two numbers between -1 and 1, not {source!r}")
         part = math.ceil(_FINEST / (size - 1))
         along = np.linspace(-1, 1, (size - 1) * part + 1)
         x = np.stack(np.meshgrid(along, along, indexing="xy"), axis=-1)
-        speed, h = made(torch.from_numpy(x)).numpy(), along[1] - along[0]
-        tau = first_arrivals(speed, h, ((source[0] + 1) / h, (source[1] + 1) / h))[::part, ::part]
+        c, h = speed(made, torch.from_numpy(x)).numpy(), along[1] - along[0]
+        tau = first_arrivals(c, h, ((source[0] + 1) / h, (source[1] + 1) / h))[::part, ::part]
         away = np.hypot(*(x - np.array(source)).transpose(2, 0, 1))[::part, ::part]
-        at = float(made(torch.tensor([list(source)], dtype=torch.float64))[0])
+        at = speed(made, torch.tensor(source, dtype=torch.float64)[None]).item()
         super().__init__(np.where(away > 1e-9, tau / np.maximum(away, 1e-9), 1 / at), files=made.files)
         self.medium = made
         self.register_buffer("place", torch.tensor(source).to(self.extent))
+
+    def speed(self, x: Tensor) -> Tensor:
+        """c (N, 1) at x (N, 2)."""
+        return speed(self.medium, x).unsqueeze(1)
 
     def distance(self, x: Tensor) -> Jet:
         """|x - x0| (N, 1) and its gradient (N, 1, 2) at x (N, 2)."""

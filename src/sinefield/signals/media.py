@@ -1,102 +1,123 @@
-"""Media: the speed of waves c(x) over space, 1 where nothing is said.
+"""Media that waves travel in: ``m(x) = 1 / c(x)^2`` at a coordinate, for speeds c relative to that of a uniform medium.
 
-uniform   c = 1
-square    c = 2 where |x|, |y| < 0.3      (Sitzmann et al., arXiv 2006.09661, supplement sec. 5)
-disc      c = 2 where |x| < 0.1           (the same)
-a file    .npy: c itself, in units of the speed 1; a picture: 1/c^2, white for 1; over [-1, 1] along the longest side,
-          rows from y = -1 on, linear between the middles of its pixels, and constant beyond
-
-In one dimension square and disc are intervals.
+`medium` makes one from what a user types: signal.medium=uniform, square, disc, or the path of a file.
+Source of square and disc: Sitzmann et al., arXiv 2006.09661, supplement 5.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from sinefield.errors import UserError, require
+from sinefield.signals.decoding.pixels import decode
 
-_SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "uniform": lambda x: x[..., 0].abs() < 0,
-    "square": lambda x: x.abs().amax(-1) < 0.3,
-    "disc": lambda x: x.norm(dim=-1) < 0.1,
-}
-_INSIDE = 2.0  # speed within a shape
+_SLOWNESS = 0.25  # m inside the square and the disc, and of a picture's black: c = 2
 
 
-class Medium(nn.Module):
-    """x (.., D) to c (..), the speed at any coordinate; any D for the named ones, 2 for a file, 1 for a 1-D .npy.
-
-    Args:
-        name: uniform, square, disc, or the path of a file.
+class Medium:
+    """m = 1: a speed of 1 everywhere, and what others are made of.
 
     Attributes:
-        files: the file that it was read from.
-        slowest, fastest: least and largest speed.
-        outside: the largest speed on the border of the box and beyond it.
+        files: the files that it was read from.
 
-    Raises:
-        UserError: there is no such medium, or a speed is not a finite number above 0.
-
-    >>> Medium("square")(torch.tensor([[0.2, -0.2], [0.2, 0.4]])).tolist()
-    [2.0, 1.0]
+    >>> import torch
+    >>> medium("disc")(torch.tensor([[0.0, 0.05], [0.5, 0.5]]))
+    tensor([0.2500, 1.0000])
     """
 
-    grid: Tensor | None
+    files: tuple[str, ...] = ()
 
-    def __init__(self, name: str = "uniform") -> None:
-        super().__init__()
-        self.name = str(name)
-        values = None if self.name in _SHAPES else _read(Path(self.name))
-        self.files: tuple[str, ...] = () if values is None else (self.name,)
-        self.slowest = 1.0 if values is None else float(values.min())
-        self.fastest = (1.0 if self.name == "uniform" else _INSIDE) if values is None else float(values.max())
-        edge = [] if values is None else [values.take(at, axis).max() for axis in range(values.ndim) for at in (0, -1)]
-        self.outside = float(max(edge, default=1.0))
-        self.register_buffer("grid", None if values is None else torch.from_numpy(values).to(torch.get_default_dtype()))
+    def __call__(self, x: Tensor) -> Tensor:
+        """m (N,) at coordinates x (N, D), of which the first two are those of the plane."""
+        return torch.where(self.inside(x[:, 0], x[:, 1]), _SLOWNESS, 1.0).to(x)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """c, (..), at x (.., D)."""
-        if self.grid is None:
-            return torch.where(_SHAPES[self.name](x), _INSIDE, 1.0).to(x.dtype)
-        grid, dims = self.grid.to(x), self.grid.dim()
-        require(x.shape[-1] == dims, f"signal.medium={self.name} has {dims} axes, and space has {x.shape[-1]}")
-        counts = x.new_tensor(list(reversed(grid.shape)))
-        u = (x * max(grid.shape) / 2 + (counts - 1) / 2).clamp(min=0).minimum(counts - 1)
-        cell = u.detach().floor().minimum(counts - 2)  # the middle of the first pixel lies half a pixel inside
-        found = torch.zeros_like(x[..., 0])
-        for far in product((0, 1), repeat=dims):
-            corner = x.new_tensor(far)
-            weight = torch.where(corner > 0, u - cell, 1 - u + cell).prod(-1)
-            found = found + weight * grid[(cell + corner).long().flip(-1).unbind(-1)]
-        return found
+    def inside(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether c = 2, (N,) at coordinates x and y (N,); nowhere here."""
+        return torch.zeros_like(x, dtype=torch.bool)
 
 
-def _read(path: Path) -> np.ndarray:
-    """c over the box, (H, W) or (W,), from a file."""
-    named = ", ".join(_SHAPES)
-    require(path.is_file(), f"signal.medium={path} is neither a file nor one of {named}")
+class Square(Medium):
+    """c = 2 where |x|, |y| < 0.3, and 1 elsewhere."""
+
+    def inside(self, x: Tensor, y: Tensor) -> Tensor:
+        """(N,)."""
+        return torch.maximum(x.abs(), y.abs()) < 0.3
+
+
+class Disc(Medium):
+    """c = 2 where r < 0.1, and 1 elsewhere."""
+
+    def inside(self, x: Tensor, y: Tensor) -> Tensor:
+        """(N,)."""
+        return torch.hypot(x, y) < 0.1
+
+
+class Sampled(Medium):
+    """m of a file, linear between its samples: the longest side spans [-1, 1]; what lies outside is as at the border.
+
+    Args:
+        path: a NumPy array (H, W) of m, or a picture, whose white is m = 1 (c = 1) and whose black is m = 1/4 (c = 2).
+
+    Raises:
+        UserError: it is neither, or m is not above 0 everywhere.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.files = (str(path),)
+        name = repr(str(path))
+        values = array(path) if Path(path).suffix == ".npy" else None
+        if values is None:
+            values = _SLOWNESS + (1 - _SLOWNESS) * decode(path).mean(axis=2)
+        positive = bool(np.isfinite(values).all() and (values > 0).all())
+        cure = "give 1 / c^2, relative to a speed of 1"
+        require(positive, f"{name} holds numbers that are not finite or not above 0; {cure}")
+        self.values = torch.from_numpy(values)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """m (N,) at coordinates x (N, D)."""
+        height, width = self.values.shape
+        reach = x.new_tensor([(n - 1) / (max(height, width) - 1) for n in (width, height)])
+        grid = (x[:, :2] / reach)[None, None]
+        values = self.values.to(x)[None, None]
+        return functional.grid_sample(values, grid, padding_mode="border", align_corners=True).reshape(-1)
+
+
+_NAMED: dict[str, Callable[[], Medium]] = {"uniform": Medium, "square": Square, "disc": Disc}
+
+
+def medium(name: str | Path) -> Medium:
+    """The medium of a name, or of a file.
+
+    Raises:
+        UserError: there is no such name, nor such a file.
+    """
+    if str(name) in _NAMED:
+        return _NAMED[str(name)]()
+    close = difflib.get_close_matches(str(name), _NAMED, n=1)
+    cure = f"did you mean {close[0]}?" if close else f"choose from {', '.join(_NAMED)}, or give a .npy or a picture"
+    require(Path(name).exists() or ":" in str(name), f"signal.medium: there is no medium or file {str(name)!r}; {cure}")
+    return Sampled(name)
+
+
+def array(path: str | Path) -> np.ndarray:
+    """A NumPy file as (H, W) in double precision, 2 x 2 at least.
+
+    Raises:
+        UserError: it cannot be read, or is of another shape or kind.
+    """
+    name = repr(str(path))
     try:
-        if path.suffix.lower() == ".npy":
-            values = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-        else:
-            with Image.open(path) as picture, np.errstate(divide="ignore"):
-                values = (np.asarray(picture.convert("L"), dtype=np.float64) / 255) ** -0.5
-    except (OSError, ValueError, ZeroDivisionError, Image.DecompressionBombError) as error:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(
-            f"signal.medium={path} cannot be read ({reason}); give an .npy of speeds or a picture"
-        ) from error
-    shape = f"signal.medium={path} has shape {values.shape}; give one axis or two, of at least 2 values"
-    require(values.ndim in (1, 2) and min(values.shape, default=0) > 1, shape)
-    fine = bool(np.isfinite(values).all()) and values.min() > 0
-    require(
-        fine, f"signal.medium={path} has speeds that are not finite numbers above 0; black in a picture is no speed"
-    )
-    return values
+        raise UserError(f"{name} cannot be read as a NumPy array ({reason}); save one by numpy.save") from error
+    fits = isinstance(values, np.ndarray) and values.ndim == 2 and min(values.shape) >= 2 and values.dtype.kind in "fiu"
+    require(fits, f"{name} must hold real numbers (H, W), 2 x 2 at least; not {getattr(values, 'shape', 'an archive')}")
+    return values.astype(np.float64)

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
+from sinefield.encodings.waves import reach, speed
 from sinefield.errors import integer, positive, require
-from sinefield.signals.media import Medium
+from sinefield.signals import media
 from sinefield.signals.solution import Evolving
 from sinefield.solvers.wave import leapfrog, spectral
 
@@ -38,7 +39,7 @@ class Wave(Evolving):
         std: of the pulse.
         centre: x0; as many of its numbers are used as space has axes.
         velocity: v; None for a pulse at rest.
-        medium: c, see `Medium`.
+        medium: c, see `sinefield.signals.media`.
         border: absorbing, fixed or free.
 
     Raises:
@@ -69,11 +70,11 @@ class Wave(Evolving):
             require(vector is None or len(vector) >= space, cure)
         self.border_kind, self.std = border, positive("signal.std", std)
         size, frames = (integer(f"signal.{k}", n, least=4) for k, n in (("size", size), ("frames", frames)))
-        duration, made = positive("signal.duration", duration), Medium(medium)
+        duration, made = positive("signal.duration", duration), media.medium(medium)
         extent = None if extent is None else positive("signal.extent", extent)
         start = np.array(centre[:space], dtype=float)
         push = None if velocity is None else np.array(velocity[:space], dtype=float)
-        self.reach = 1 + made.outside * duration / 2 if border == "absorbing" else 1.0
+        self.reach = reach(made, space, border, duration)
         samples = self._solved(space, size, frames, duration, start, push, made)
         super().__init__(samples, duration, extent, made.files)
         self.medium = made
@@ -82,7 +83,7 @@ class Wave(Evolving):
 
     def speed(self, x: Tensor) -> Tensor:
         """c (N, 1) at x (N, D), in units of space per unit of the time coordinate."""
-        return self.medium(x[:, : self.space]).unsqueeze(1) * self.pace
+        return speed(self.medium, x[:, : self.space]).unsqueeze(1) * self.pace
 
     def start(self, x: Tensor) -> Jet:
         """g (N, 1), and in the place of the gradient u_t (N, 1, 1) per unit of the time coordinate, at x (N, D)."""
@@ -131,12 +132,15 @@ class Wave(Evolving):
         duration: float,
         centre: np.ndarray,
         push: np.ndarray | None,
-        medium: Medium,
+        medium: media.Medium,
     ) -> np.ndarray:
         """The truth at the samples, (frames, size, ..), rows first."""
-        uniform = medium.name == "uniform"
+        coarse = torch.from_numpy(np.stack(np.meshgrid(*[np.linspace(-1, 1, 201)] * space), axis=-1))
+        speeds = speed(medium, coarse)
+        uniform = bool((speeds == speeds.max()).all())
         exact = uniform and self.border_kind == "absorbing"
-        part = math.ceil(2 / (size - 1) / (self.std * medium.slowest) * (2 if exact else _FINE))
+        shortest = self.std * min(1.0, speeds.min().item())  # the length of the pulse where it is slowest
+        part = math.ceil(2 / (size - 1) / shortest * (2 if exact else _FINE))
         h = 2 / (size - 1) / part  # of the solver's grid, on which the samples lie
         beyond = math.ceil((self.reach - 1) / h - 1e-9)
         n = (size - 1) * part + 1 + 2 * beyond
@@ -146,18 +150,17 @@ class Wave(Evolving):
         bell = np.exp(-((x - centre) ** 2).sum(-1) / (2 * self.std**2))
         drift = np.zeros_like(bell) if push is None else bell * ((x - centre) @ push) / self.std**2
         if exact:
-            found = spectral(bell, drift, n * h / 2, 1.0, duration, frames)
+            found = spectral(bell, drift, n * h / 2, speeds.max().item(), duration, frames)
         else:
             kind = "fixed" if self.border_kind == "fixed" else "free"
-            speed = _averaged(medium, x, h) if not uniform else np.ones_like(bell)
-            found = leapfrog(bell, drift, speed, h, duration, frames, kind)  # type: ignore[arg-type]
+            found = leapfrog(bell, drift, _averaged(medium, x, h), h, duration, frames, kind)  # type: ignore[arg-type]
         keep = slice(beyond, n - beyond, part)
         return found[(slice(None), *[keep] * space)]
 
 
-def _averaged(medium: Medium, x: np.ndarray, h: float, parts: int = 4) -> np.ndarray:
+def _averaged(medium: media.Medium, x: np.ndarray, h: float, parts: int = 4) -> np.ndarray:
     """The root of 1 over the mean of 1/c^2 in the cells of width h around x (.., d), (..)."""
     offsets = ((np.arange(parts) + 0.5) / parts - 0.5) * h
     shifts = np.stack(np.meshgrid(*[offsets] * x.shape[-1], indexing="ij"), axis=-1).reshape(-1, x.shape[-1])
-    total = sum((medium(torch.from_numpy(x + shift)) ** -2).numpy() for shift in shifts)
-    return (np.asarray(total) / len(shifts)) ** -0.5
+    total = sum(speed(medium, torch.from_numpy(x + shift)).numpy() ** -2 for shift in shifts)
+    return np.asarray(total / len(shifts)) ** -0.5
