@@ -176,9 +176,7 @@ class StandingWaves(Encoding):
         )
         return found[found.double().norm(dim=1) <= highest * 2 * self.reach / math.pi]
 
-    def _galerkin(
-        self, medium: Medium, numbers: Tensor, wavenumbers: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _galerkin(self, medium: Medium, numbers: Tensor, wavenumbers: Tensor) -> tuple[Tensor, Tensor]:
         """V (J, J), of mean square about 1 over the box, and w (J,) in radians per second, by growing w."""
         coefficients = self._cosines(medium, 2 * int(numbers.max()) + 1)
         n, mass = numbers, torch.zeros(len(numbers), len(numbers), dtype=torch.float64)

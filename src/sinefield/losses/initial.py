@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.errors import integer, require
+from sinefield.errors import integer, positive, require
 from sinefield.losses.base import Equation
 from sinefield.losses.schedule import Weight
 
@@ -25,14 +25,20 @@ class Initial(Equation):
         weight: multiplies the term.
         count: random points per step; None for the signal's regular grid over all that can reach the box.
         velocity: compare u_t too, unless None.
+        spacing: of that grid, over the length of what it starts with.
     """
 
     affine = True
 
     def __init__(
-        self, weight: Weight = 1.0, count: int | None = None, velocity: Sequence[float] | bool | None = None
+        self,
+        weight: Weight = 1.0,
+        count: int | None = None,
+        velocity: Sequence[float] | bool | None = None,
+        spacing: float = 0.9,
     ) -> None:
         super().__init__(weight)
+        self.spacing = positive("spacing of initial values", spacing)
         self.count = None if count is None else integer("the count of a term", count, least=1)
         self.order = 0 if velocity is None else 1
 
@@ -40,7 +46,7 @@ class Initial(Equation):
         """(N, D)."""
         require(hasattr(signal, "start"), "a term of initial values needs a signal that starts, such as signal=wave")
         if self.count is None:
-            return cast("solution.Evolving", signal).starting_points()
+            return cast("solution.Evolving", signal).starting_points(self.spacing)
         return cast("solution.Evolving", signal).near_start(self.count, generator)
 
     def known(self, signal: Signal, x: Tensor) -> Jet:

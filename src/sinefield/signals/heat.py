@@ -58,7 +58,7 @@ class Heat(Evolving):
         curvature = bell * (away.square() - 1) / self.std**2
         return Jet(bell, (curvature * self.diffusivity * self.pace).unsqueeze(-1))
 
-    def starting_points(self) -> Tensor:
-        """(N, 2): all the rod, a sixth of the Gaussian's deviation apart."""
-        along = torch.linspace(-1, 1, math.ceil(2 * _FINE / self.std)).to(self.extent)
+    def starting_points(self, spacing: float) -> Tensor:
+        """(N, 2): all the rod, `spacing` / 4 of the Gaussian's deviation apart."""
+        along = torch.linspace(-1, 1, math.ceil(8 / (spacing * self.std))).to(self.extent)
         return torch.stack([along, -self.extent[-1].expand_as(along)], dim=1)

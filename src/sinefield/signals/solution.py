@@ -101,8 +101,8 @@ class Evolving(Solution):
         """u (N, 1) at the start, and in the place of the gradient u_t (N, 1, 1) per unit of coordinate, at x (N, D)."""
 
     @abstractmethod
-    def starting_points(self) -> Tensor:
-        """(N, D), a regular grid at the start, as fine as the initial values ask, over all that can reach the box."""
+    def starting_points(self, spacing: float) -> Tensor:
+        """(N, D), a regular grid at the start over all that can reach the box; `spacing` over the start's length."""
 
     def near_start(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, D) random points at the start: of the box."""

@@ -92,13 +92,15 @@ class Wave(Evolving):
         push = torch.zeros_like(away) if self.velocity is None else away * self.velocity.to(x)
         return Jet(bell, (bell * push.sum(1, keepdim=True) / self.std**2 * self.pace).unsqueeze(-1))
 
-    def starting_points(self) -> Tensor:
-        """(N, D): the middles of cells of 0.9 std over all of the box in which nothing comes back before the end.
+    def starting_points(self, spacing: float) -> Tensor:
+        """(N, D): the middles of cells of `spacing` std over all of the box in which nothing comes back before the end.
 
-        Waves of wavenumbers up to pi / 0.9 std are told apart there; 0.2 % of the pulse is above.
+        Waves of wavenumbers up to pi / (spacing std) are told apart there.
         """
-        n = math.ceil(2 * self.reach / (0.9 * self.std))
-        return self._at_start((torch.arange(n, dtype=torch.float64) + 0.5) / n * 2 * self.reach - self.reach)
+        n = math.ceil(2 * self.reach / (spacing * self.std))
+        along = ((torch.arange(n, dtype=torch.float64) + 0.5) / n * 2 * self.reach - self.reach).to(self.extent)
+        grid = torch.stack(torch.meshgrid(*[along] * self.space, indexing="xy"), -1).flatten(0, -2)
+        return torch.cat([grid, -self.extent[-1].expand(len(grid), 1)], dim=1)
 
     def near_start(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, D) random points at the start: half of them in the box, and half around the pulse."""
@@ -119,10 +121,6 @@ class Wave(Evolving):
         if self.border_kind == "free":
             return none, normal
         return none, normal * self.speed(x) / self.pace + torch.eye(self.dims).to(x)[-1] / self.pace
-
-    def _at_start(self, along: Tensor) -> Tensor:
-        grid = torch.stack(torch.meshgrid(*[along.to(self.extent)] * self.space, indexing="xy"), -1).flatten(0, -2)
-        return torch.cat([grid, -self.extent[-1].expand(len(grid), 1)], dim=1)
 
     def _solved(
         self,
