@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sinefield.core.jet import autograd_jet, coordinates, joined
-from sinefield.encodings.waves import StandingWaves, speed
+from sinefield.encodings.modes import speed
+from sinefield.encodings.waves import StandingWaves
 from sinefield.errors import UserError
 from sinefield.losses.arrivals import Arrivals
 from sinefield.losses.edge import Edge

@@ -2,40 +2,31 @@
 
     psi_i(x) cos(w_i t)    and, where something moves at the start,    psi_i(x) sin(w_i t) / w_i
 
-With products of cosines along the axes (free borders) or of sines (fixed ones) for phi_j, k_j their wavenumbers,
-psi_j = phi_j and w_j = c |k_j| are exact for constant c. For a speed c(x) they are Galerkin's: psi_i = sum_j V_ji phi_j
-satisfies ``-c^2 lap psi = w^2 psi`` weakly, on all phi_j,
-
-    K V = M V diag(w^2)      K_jl = int grad phi_j . grad phi_l      M_jl = int phi_j phi_l / c^2 .
-
+With products of cosines along the axes (free borders) or of sines (fixed ones) for psi_i, k_i their wavenumbers,
+w_i = c |k_i| is exact for constant c. For a speed c(x) they are Galerkin's, sums of these products (modes.py).
 An absorbing border is a free one so far outside that nothing comes back before the end. A disc of wavenumbers up to R
 in a plane box of area A has A R^2 / (4 pi) of these waves.
-
-Source: Strang & Fix, An Analysis of the Finite Element Method (1973), ch. 6 (eigenvalue problems).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from sinefield.core import autocast
-from sinefield.core.jet import Jet, concatenate, linear, multiply
+from sinefield.core.jet import Jet, concatenate, linear
+from sinefield.core.product import multiply
 from sinefield.encodings.base import Encoding
+from sinefield.encodings.modes import Medium, galerkin, reach, some_speeds
 from sinefield.errors import integer, positive, require
 from sinefield.kernels.dispatch import eager
 from sinefield.kernels.layer import layer
 
 _MOST = 16_384  # waves: their normal equations fill 2 GB
 _MOST_COUPLED = 6_000  # waves in a medium that varies: the eigenvalue problem takes minutes
-_NODES_ALONG = 2**14
-_NODES = 2**22  # of the quadrature of 1 / c^2, in all: jumps of c are placed to a part in 2,000 of the box
-
-
-Medium = Callable[[Tensor], Tensor]  # 1 / c^2 (N,) at places (N, 2), such as those of sinefield.signals.media
 
 
 class StandingWaves(Encoding):
@@ -89,7 +80,7 @@ class StandingWaves(Encoding):
 
         numbers = self._numbers(highest)  # (J, D - 1), half waves along each axis
         wavenumbers = math.pi / (2 * self.reach) * numbers.double()
-        speeds = _some_speeds(medium, self.space, self.reach)
+        speeds = some_speeds(medium, self.space, self.reach)
         uniform = bool((speeds == speeds[0]).all())
         most = _MOST if uniform else _MOST_COUPLED
         area = (2 * self.reach) ** self.space
@@ -104,7 +95,7 @@ class StandingWaves(Encoding):
             omega = omega * speeds[0]
         else:
             assert medium is not None
-            modes, omega = self._galerkin(medium, numbers, wavenumbers)
+            modes, omega = galerkin(medium, numbers, self.reach, self.fixed)
         real = torch.get_default_dtype()
         rows = torch.arange(int(numbers.max()) + 1 if numbers.numel() else 1, dtype=torch.float64)
         self.register_buffer("matrix", (math.pi / (2 * self.reach) * rows).to(real))  # wavenumbers along any axis
@@ -175,62 +166,6 @@ class StandingWaves(Encoding):
             torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2) if axes else torch.zeros(1, 0).long()
         )
         return found[found.double().norm(dim=1) <= highest * 2 * self.reach / math.pi]
-
-    def _galerkin(self, medium: Medium, numbers: Tensor, wavenumbers: Tensor) -> tuple[Tensor, Tensor]:
-        """V (J, J), of mean square about 1 over the box, and w (J,) in radians per second, by growing w."""
-        coefficients = self._cosines(medium, 2 * int(numbers.max()) + 1)
-        n, mass = numbers, torch.zeros(len(numbers), len(numbers), dtype=torch.float64)
-        for signs in range(2**self.space):  # 2 cos a cos b = cos(a - b) + cos(a + b), 2 sin a sin b = .. - ..
-            index, sign = [], 1.0
-            for d in range(self.space):
-                plus = bool(signs >> d & 1)
-                index.append((n[:, None, d] + n[None, :, d]) if plus else (n[:, None, d] - n[None, :, d]).abs())
-                sign *= -0.5 if plus and self.fixed else 0.5
-            mass += sign * coefficients[tuple(index)]
-        norms = torch.where(numbers == 0, 2 * self.reach, self.reach).double().prod(dim=1)
-        stiffness = wavenumbers.square().sum(1) * norms
-        factor = torch.linalg.cholesky(mass)
-        inverse = torch.linalg.solve_triangular(factor, torch.eye(len(mass), dtype=mass.dtype), upper=False)
-        squares, vectors = torch.linalg.eigh((inverse * stiffness) @ inverse.mT)
-        return inverse.mT @ vectors * (2 * self.reach) ** (self.space / 2), squares.clamp(min=0).sqrt()
-
-    def _cosines(self, medium: Medium, count: int) -> Tensor:
-        """(count,) * (D - 1), int cos(k_1 x_1) .. / c^2 over the box, by the rule of midpoints."""
-        nodes = min(round(_NODES ** (1 / self.space)), _NODES_ALONG)
-        middles = (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes
-        x = (2 * middles - 1) * self.reach
-        found = speed(medium, torch.stack(torch.meshgrid(*[x] * self.space, indexing="ij"), -1)) ** -2
-        cosines = (math.pi * middles[:, None] * torch.arange(count)).cos() * (2 * self.reach / nodes)
-        for _ in range(self.space):  # the first axis is summed over, and comes last
-            found = torch.tensordot(found, cosines, dims=([0], [0]))
-        return found
-
-
-def speed(medium: Medium | None, x: Tensor) -> Tensor:
-    """c (..) at places x (.., d) of a line or the plane."""
-    if medium is None:
-        return torch.ones_like(x[..., 0])
-    places = x.flatten(0, -2)
-    return medium(torch.cat([places, torch.zeros_like(places[:, :1])], dim=1)[:, :2]).unflatten(0, x.shape[:-1]) ** -0.5
-
-
-def reach(medium: Medium | None, space: int, border: str, duration: float) -> float:
-    """Half of the box in which waves stand: 1, or as far out that nothing is back in [-1, 1]^d before the end."""
-    if border != "absorbing" or space == 0:
-        return 1.0
-    places = _places(space)
-    fastest = speed(medium, places / places.abs().amax(dim=1, keepdim=True)).max().item()  # on the border
-    return 1 + fastest * duration / 2
-
-
-def _places(space: int) -> Tensor:
-    """(4096, d) in [-1, 1]^d, always the same."""
-    return 2 * torch.quasirandom.SobolEngine(space).draw(4097, dtype=torch.float64)[1:] - 1
-
-
-def _some_speeds(medium: Medium | None, space: int, half: float) -> Tensor:
-    """(4096,) all over a box; (1,) where there is no space."""
-    return speed(medium, _places(space) * half) if space else torch.ones(1, dtype=torch.float64)
 
 
 def _selected(jet: Jet, index: Tensor) -> Jet:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.encodings.waves import speed
+from sinefield.encodings.modes import speed
 from sinefield.errors import integer, require
 from sinefield.signals import media
 from sinefield.signals.solution import Solution

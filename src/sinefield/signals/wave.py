@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.encodings.waves import reach, speed
+from sinefield.encodings.modes import reach, speed
 from sinefield.errors import integer, positive, require
 from sinefield.signals import media
 from sinefield.signals.solution import Evolving
