@@ -12,6 +12,7 @@ Source: de Boor, A Practical Guide to Splines (2001), ch. IV (not-a-knot), X (di
 fit for signal and image processing (1999).
 """
 
+from collections.abc import Sequence
 from itertools import product
 from math import comb
 
@@ -86,7 +87,7 @@ def weights(t: Tensor, degree: int, derivative: int) -> Tensor:
     return basis
 
 
-def evaluate(c: Tensor, position: Tensor, degree: int, order: int, spacing: float = 1.0) -> Jet:
+def evaluate(c: Tensor, position: Tensor, degree: int, order: int, spacing: float | Sequence[float] = 1.0) -> Jet:
     """The jet of the spline, per unit of coordinate.
 
     Args:
@@ -95,13 +96,14 @@ def evaluate(c: Tensor, position: Tensor, degree: int, order: int, spacing: floa
             border polynomial goes on.
         degree: p.
         order: 0, 1 or 2.
-        spacing: units of coordinate from sample to sample.
+        spacing: units of coordinate from sample to sample; one for all axes, or one each in the order of coordinates.
     """
     u, dims = position.flip(-1), position.shape[1]
+    h = list(reversed(spacing)) if isinstance(spacing, Sequence) else [spacing] * dims
     counts = torch.tensor(c.shape[:-1], device=u.device) - degree + 1
     cell = u.detach().floor().clamp(min=0).minimum(counts.to(u.dtype) - 2)
     t = (u - cell).to(c.dtype).unbind(1)
-    taps = [[weights(t[d], degree, k) / spacing**k for k in range(order + 1)] for d in range(dims)]
+    taps = [[weights(t[d], degree, k) / h[d] ** k for k in range(order + 1)] for d in range(dims)]
     strides = [int(np.prod(c.shape[d + 1 : -1])) for d in range(dims)]
     offsets = [sum(i * s for i, s in zip(k, strides, strict=True)) for k in product(range(degree + 1), repeat=dims)]
     base = (cell.long() * torch.tensor(strides, device=u.device)).sum(1)
