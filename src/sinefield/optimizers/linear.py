@@ -43,10 +43,11 @@ def equations(
         field: in float64.
         loss: one of its groups of terms for each entry of the batch, which may hold all of them several times.
         batch: the points, and what is known there; taken to float64.
-        weights: of each term over what it is relative to, () each.
+        weights: of each term over what it is relative to, () each; terms without one are left out.
     """
     channels, features = field.head.out_features, field.head.in_features + 1
-    exact = [_Points(group, *_double(samples)) for group, samples in zip(loss.groups * len(batch), batch, strict=False)]
+    groups = [group.only(weights) for group in loss.groups] * (len(batch) // len(loss.groups))
+    exact = [_Points(group, *_double(samples)) for group, samples in zip(groups, batch, strict=True) if group.terms]
     layouts: list[Layout] = [Channels(channels), Complex(channels), Coupled(channels)]
     probes = [_probe(term, channels, points) for points in exact for term in points.group.terms.values()]
     layout = next(layout for layout in layouts if all(map(layout.admits, probes)))

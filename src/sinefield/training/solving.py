@@ -41,7 +41,8 @@ def solve(
 def terms(microbatches: Microbatches, loss: Loss, batch: Batch, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weighted terms of one field by name, () each, without a gradient; jets in blocks of bounded memory."""
     size, found = microbatches.size(batch[0].x.device), dict[str, Tensor]()
-    for group, x, known, share in split_batch(loss.groups * (len(batch) // len(loss.groups)), batch, size):
+    groups = [group.only(weights) for group in loss.groups] * (len(batch) // len(loss.groups))
+    for group, x, known, share in split_batch(groups, batch, size):
         jet = joined([microbatches.field.jet(some, group.order, group.operators) for some in x.split(size)])
         for name, term in group.terms.items():
             found[name] = found.get(name, 0.0) + share * weights[name] * term(jet, known, x).mean()
