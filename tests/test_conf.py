@@ -10,13 +10,16 @@ import torch
 from conftest import CONF, small
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
+FEW = ["encoding.frequencies=40", "loss.terms.equation.nodes=19", "loss.terms.equation.modes=9"]
 NEEDS = {  # choices for one kind of signal; groups inside another; several devices are tested in their own processes
-    "evaluation/helmholtz": ["signal=helmholtz"],
+    "evaluation/helmholtz": ["signal=helmholtz", *FEW],
     "evaluation/sound": ["signal=audio"],
-    "loss/helmholtz": ["signal=helmholtz"],
-    "loss/term/helmholtz": ["signal=helmholtz"],
-    "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "loss.terms.more.count=50"],
-    "loss/term/helmholtz_dual": ["signal=helmholtz"],
+    "experiment/paper/helmholtz": ["loss.terms.equation.count=100"],
+    "loss/helmholtz": ["signal=helmholtz", *FEW],
+    "loss/term/helmholtz": ["signal=helmholtz", *FEW],
+    "loss/term/helmholtz_absolute": ["signal=helmholtz", *FEW, "optimizer=adam", "loss.terms.more.count=50"],
+    "loss/term/helmholtz_dual": ["signal=helmholtz", *FEW, "loss.terms.more.nodes=19", "loss.terms.more.modes=9"],
+    "signal/helmholtz": FEW,
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }
