@@ -12,12 +12,18 @@ import torch
 from conftest import CONF, small
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
-NEEDS = {  # groups inside another; several devices are tested in their own processes; for nodes of 370 m
+WAVES = ["encoding.frequencies=40", "loss.terms.equation.nodes=19", "loss.terms.equation.modes=9"]  # few
+NEEDS = {  # groups inside another; several devices are tested in their own processes; 0.5 Hz for nodes of 370 m
+    "experiment/inversion/marmousi": ["signal.propagator.frequency=0.5"],
+    "experiment/paper/helmholtz": ["loss.terms.equation.count=100"],
+    "loss/helmholtz": ["signal=helmholtz", *WAVES],
+    "loss/term/helmholtz": ["signal=helmholtz", *WAVES],
+    "loss/term/helmholtz_absolute": ["signal=helmholtz", *WAVES, "optimizer=adam", "loss.terms.more.count=50"],
+    "loss/term/helmholtz_dual": ["signal=helmholtz", *WAVES, "loss.terms.more.nodes=19", "loss.terms.more.modes=9"],
+    "signal/helmholtz": WAVES,
+    "signal/propagator": ["signal=inversion"],
     "signal/propagator/acoustic": ["signal=seismic", "signal.propagator.frequency=0.5"],
     "signal/seismic": ["signal.propagator.frequency=0.5"],
-    "experiment/inversion/marmousi": ["signal.propagator.frequency=0.5"],
-    "signal/propagator": ["signal=inversion"],
-    "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "loss.terms.more.count=50"],
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }
