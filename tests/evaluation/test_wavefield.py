@@ -4,15 +4,19 @@ import av
 import numpy as np
 import pytest
 import torch
+from discover import build
+from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
+from sinefield.core.jet import autograd_jet
 from sinefield.errors import UserError
 from sinefield.evaluation.wavefield import Wavefield
 from sinefield.evaluation.wavefield_pictures import film, scale
 from sinefield.losses.base import Loss
 from sinefield.losses.initial import Initial
 from sinefield.losses.wave import Wave as WaveTerm
+from sinefield.runs.loading import load
 from sinefield.signals.analytic import Analytic
 from sinefield.signals.eikonal import Eikonal
 from sinefield.signals.heat import Heat
@@ -33,8 +37,6 @@ class Scaled(nn.Module):
         return self.factor * self.signal.jet(x, 0).value
 
     def jet(self, x, order, operators):
-        from sinefield.core.jet import autograd_jet
-
         return autograd_jet(self, x, order, operators).map(torch.detach)
 
 
@@ -135,3 +137,41 @@ def test_is_for_solutions():
         Wavefield(Analytic(size=8), LOSS)
     with pytest.raises(UserError, match=r"evaluation\.residual"):
         Wavefield(Heat(size=12, frames=6), LOSS, "heat")
+
+
+LINE = ["signal.space=1", "signal.size=32", "signal.frames=9", "signal.std=0.1", "trainer.accelerator=cpu"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "most"),
+    [
+        (["signal=wave", *LINE], 0.006),
+        (["signal=wave", *LINE, "signal.medium=square", "signal.velocity=[1.0]", "signal.extent=1.5"], 0.02),
+        (["signal=wave", *LINE, "signal.border=fixed"], 0.006),
+        (["signal=heat", "signal.size=32", "signal.frames=9", "encoding.frequencies=200", "encoding.highest=6"], 0.01),
+        (["signal=poisson", "signal.size=24", "encoding.frequencies=600", "encoding.highest=7"], 0.01),
+    ],
+)
+def test_a_run_solves_its_equation(choices, most, fit):
+    """By one step of least squares; and the field that is loaded from its folder is the one that was scored."""
+    found = fit(*choices)
+    assert found["steps"] == 1
+    assert found["relative_l2"] < most
+    field = load(found["folder"])
+    signal = build(OmegaConf.load(found["folder"] / "config.yaml").signal)
+    x = signal.grid().double()
+    with torch.no_grad():
+        off = field.double()(x) - signal.jet(x, 0).value
+    assert (off.norm() / signal.samples().value.norm()).item() == pytest.approx(
+        found["relative_l2"], rel=1e-2, abs=1e-6
+    )
+
+
+def test_a_network_starts_on_the_wave_equation(fit):
+    """The other way, by gradients: every term is there, and the loss falls."""
+    small = ["field.width=32", "field.depth=1", "encoding=none", "optimizer=adam", "data.eval_every=5"]
+    found = fit("signal=wave", "loss=wave", *LINE, *small, "trainer.max_steps=40", "loss.terms.wave.count=200")
+    rows = (found["folder"] / "history.csv").read_text().splitlines()
+    assert {"loss/wave", "loss/initial", "loss/edge"} <= set(rows[0].split(","))
+    losses = [float(row.split(",")[rows[0].split(",").index("loss")]) for row in rows[1:]]
+    assert losses[-1] < 0.7 * losses[0]

@@ -26,14 +26,15 @@ class Edge(Equation):
     Args:
         weight: multiplies the term.
         count: points per step.
+        outgoing: on absorbing borders too; False where the field lets waves out by itself.
     """
 
     order = 1
     affine = True
 
-    def __init__(self, weight: Weight = 1.0, count: int = 512) -> None:
+    def __init__(self, weight: Weight = 1.0, count: int = 512, outgoing: bool = True) -> None:
         super().__init__(weight)
-        self.count = integer("the count of a term", count, least=1)
+        self.count, self.outgoing = integer("the count of a term", count, least=1), outgoing
 
     def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(count, D)."""
@@ -41,8 +42,10 @@ class Edge(Equation):
         return signal.border(self.count, generator)
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
-        """(a, b), (N, 1 + D)."""
-        return Jet(torch.cat(cast("solution.Solution", signal).edge(x), dim=1))
+        """(a, b), (N, 1 + D); 0 where nothing is asked."""
+        problem = cast("solution.Solution", signal)
+        found = torch.cat(problem.edge(x), dim=1)
+        return Jet(torch.zeros_like(found) if problem.absorbing and not self.outgoing else found)
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(N, C)."""

@@ -106,6 +106,18 @@ def medium(name: str | Path) -> Medium:
     return Sampled(name)
 
 
+class Named(Medium):
+    """The medium of a name, or of a file, as `medium` makes it; a class, as run folders ask for no functions."""
+
+    def __init__(self, name: str | Path) -> None:
+        self.chosen = medium(name)
+        self.files = self.chosen.files
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """m (N,) at coordinates x (N, D)."""
+        return self.chosen(x)
+
+
 def array(path: str | Path) -> np.ndarray:
     """A NumPy file as (H, W) in double precision, 2 x 2 at least.
 

@@ -31,9 +31,11 @@ class Solution(Signal):
 
     Attributes:
         time: whether the last coordinate is time.
+        absorbing: whether the border lets waves out.
     """
 
     c: Tensor
+    absorbing: bool = False
 
     @abstractmethod
     def __init__(self, samples: np.ndarray, axes: Sequence[Axis] | None = None, files: Sequence[str] = ()) -> None:
