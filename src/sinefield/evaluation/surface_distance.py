@@ -2,7 +2,7 @@
 
 The point of a triangle nearest to p is found by its region, the face, an edge or a corner (Ericson, Real-Time Collision
 Detection, 2005, sec. 5.1.5). Which triangles come into question says a k-d tree of the middles of their parts: of the
-nearest k, until the next would be too far away to be of a nearer triangle.
+nearest k, until the next would be too far away to be of a nearer triangle, which proves the distance, or k is `_LAST`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from sinefield.signals.shapes.sampling import on_mesh
 
 _FIRST = 16  # parts of triangles around p that are tried first, four times as many where that proves nothing
+_LAST = 256  # that are tried: of a point far away very many are nearly as near, and the error is small beside that
 _BLOCK = 50_000  # points at once
 
 
@@ -77,7 +78,7 @@ class Mesh:
             for rows in np.array_split(open_, -(-len(open_) // step)):
                 distance[rows], normal[rows], sure = self._tried(x[rows], min(tried, len(self.of)))
                 open_ = np.setdiff1d(open_, rows[sure], assume_unique=True)
-            if tried >= len(self.of):
+            if tried >= min(len(self.of), _LAST):
                 break
             tried *= 4
         return Nearest(distance, normal)
