@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from pathlib import Path
 
 import pytest
 import torch
 from conftest import CONF, small
+from discover import needed
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 WAVES = ["encoding.frequencies=40", "loss.terms.equation.nodes=19", "loss.terms.equation.modes=9"]  # few
@@ -27,13 +26,6 @@ NEEDS = {  # groups inside another; several devices are tested in their own proc
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }
-
-
-def needed(choice: Path) -> list[str]:
-    """The choices that a YAML says it is for: "For signal=shape." in its first lines."""
-    head = (CONF / choice).with_suffix(".yaml").read_text().partition("\n_target_")[0]
-    said = re.search(r"\bFor (signal=\w+(?: \w+=\w+)*)", head)
-    return said[1].split() if said else []
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def test_an_array_is_kept_with_its_run(at) -> None:
 
 MISTAKES = [
     (["nothing.png"], {}, "does not exist"),
-    ([], {"loss": "gradien"}, "there is no loss/gradien; choose from: gradient"),
+    ([], {"loss": "gradien"}, "there is no loss/gradien; choose from: arrivals"),
     ([], {"field": {"widht": 3}}, "there is no field.widht; choose from"),
     ([], {"field": {"width": 0}}, "field.width must be"),
     ([], {"seed": object()}, "seed must be a text"),

@@ -49,7 +49,7 @@ class StandingWaves(Encoding):
     119
     """
 
-    matrix: Tensor
+    wavenumbers: Tensor
     index: Tensor
     modes: Tensor | None
     frequencies: Tensor
@@ -98,7 +98,7 @@ class StandingWaves(Encoding):
             modes, omega = galerkin(medium, numbers, self.reach, self.fixed)
         real = torch.get_default_dtype()
         rows = torch.arange(int(numbers.max()) + 1 if numbers.numel() else 1, dtype=torch.float64)
-        self.register_buffer("matrix", (math.pi / (2 * self.reach) * rows).to(real))  # wavenumbers along any axis
+        self.register_buffer("wavenumbers", (math.pi / (2 * self.reach) * rows).to(real))  # wavenumbers along any axis
         self.register_buffer("index", numbers)
         self.register_buffer("frequencies", (omega * self.pace).to(real))  # per unit of coordinate
         self.register_buffer("modes", None if modes is None else modes.to(real))
@@ -109,7 +109,7 @@ class StandingWaves(Encoding):
 
         In the precision of x, whatever autocast wants, as of other waves.
         """
-        with autocast.off(self.matrix.device.type):
+        with autocast.off(self.wavenumbers.device.type):
             space = self._standing_once(jet)
             return concatenate([multiply(space, time) for time in self._in_time(jet)])
 
@@ -131,7 +131,7 @@ class StandingWaves(Encoding):
         found = None
         index = self.index[(0,) * (self.index.dim() - 2)]  # the fields of a stack have the same
         for axis in range(self.space):
-            along = self._sines(jet, axis, self.matrix, self.reach, 0.0 if self.fixed else math.pi / 2)
+            along = self._sines(jet, axis, self.wavenumbers, self.reach, 0.0 if self.fixed else math.pi / 2)
             along = _selected(along, index[:, axis])
             found = along if found is None else multiply(found, along)
         if found is None:  # no space: the one wave that does not change

@@ -33,12 +33,10 @@ class Term(ABC):
         order: how deep the field's jet must go: 0 value, 1 gradient, 2 second derivatives.
         operators: A, (M, D), of the second derivatives; None for the Laplacian.
         sees: the lowest derivative that the term sees, `order` where None.
-        group: how many consecutive points are compared together: a pair, a stencil, a ray. A batch may be cut between
-            groups. None: all points of a step are one group.
-        affine: whether `residual` is affine in the field's jet, so that a field's last layer can be solved for.
-        place: names points of its own that other terms have too: those with equal names, groups and operators are
-            evaluated there together, from one jet, and know the same. None: no others have them.
-        by_points: whether `residual` differentiates the field's jet by the points, which are recorded then.
+        group: consecutive points that are compared together: a pair, a stencil, a ray; None: all points of a step.
+        affine: whether `residual` is affine in the field's jet, so that its head can be solved for.
+        place: names points of its own that other terms have too; those of one place share points and jet. None: alone.
+        by_points: whether `residual` differentiates the field's jet by the points.
         pointwise: another term, whose residuals (n, R) at all points this one takes to its own by `transform`; or None.
     """
 
@@ -120,10 +118,7 @@ class Loss:
         return max(term.order for term in self.terms.values())
 
     def weights(self, mean_squares: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
-        """weight_t / M_t of each term when `progress` of the run is done, shaped like the mean squares.
-
-        Terms whose weight is 0 by then are left out and not evaluated, unless nothing would be left.
-        """
+        """weight_t / M_t of each term when `progress` of the run is done, without those of weight 0 unless all are."""
         weights = {name: term.weight(progress) for name, term in self.terms.items()}
         idle = any(weights.values())
         return {name: value / mean_squares[name] for name, value in weights.items() if value or not idle}
@@ -205,9 +200,7 @@ class Group(NamedTuple):
 
 
 def _groups(terms: Mapping[str, Term]) -> list[Group]:
-    """Terms that compare the field with the signal's jet where the data are drawn stand together; so do those of one
-    place; others alone.
-    """
+    """Terms that compare with the signal's jet where the data are drawn stand together; so do those of one place."""
     together: dict[Hashable, dict[str, Term]] = {}
     alone: list[dict[str, Term]] = []
     for name, term in terms.items():

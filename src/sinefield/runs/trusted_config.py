@@ -2,8 +2,8 @@
 
 `_target_` names what Hydra imports and calls, so a configuration is a program. One that comes with a folder may ask for
 this project's own parts and for torch's optimizers and schedules, a trainer and a logger in their places, and nothing
-else; what a user types themselves is theirs to choose. Its interpolations may refer to other values and multiply them,
-and not, as `${oc.env:…}` would, to what the machine knows.
+else; what a user types themselves is theirs to choose. Its interpolations may refer to other values, multiply and round
+them, and not, as `${oc.env:…}` would, to what the machine knows.
 """
 
 import inspect
@@ -21,7 +21,9 @@ from sinefield.errors import UserError, require
 from sinefield.report.parsing import parsed_yaml
 
 # Whose classes compute, and at most read a file.
-PARTS = tuple(f"sinefield.{part}" for part in ("activations", "encodings", "fields", "losses", "optimizers", "signals"))
+PARTS = tuple(
+    f"sinefield.{part}" for part in ("activations", "encodings", "fields", "losses", "optimizers", "signals", "solvers")
+)
 PARTS += ("torch.optim",)
 PLACES = {"trainer": "pytorch_lightning.Trainer", "evaluation": "sinefield.evaluation"}
 PLACES |= {"logger": "sinefield.runs.loggers"}  # these write into the run folder
@@ -113,7 +115,7 @@ def _parsed(folder: Path, composed: bool = False) -> DictConfig:
     with _named(file):
         content = parsed_yaml(file)
         for table, keys, text in _texts(content):
-            inside = "${" not in text or ":" not in text.replace("${times:", "")
+            inside = "${" not in text or ":" not in text.replace("${times:", "").replace("${rounded:", "")
             require(inside, f"{file}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
             module, _, name = text.rpartition(".")
             if keys[-1:] == ("_target_",) and module in MOVED:
