@@ -237,7 +237,10 @@ def test_the_large_picture_is_written_in_tiles(tmp_path) -> None:
     ("arguments", "said"),
     [
         (["step"], "there is no step; choose from: steps, fields, shapes, quality, scale, overhead"),
-        (["steps", "cases=[value,curl]"], "cases must be one of value, gradient, laplacian, sobolev, sdf, digs, not 'curl'"),
+        (
+            ["steps", "cases=[value,curl]"],
+            "cases must be one of value, gradient, laplacian, sobolev, sdf, digs, not 'curl'",
+        ),
         (["steps", "repeets=3"], "there is no repeets; choose from: cases, channels"),
         (["steps", "field.width=3"], "there is no field.width; choose from"),
         (["steps", "--cases"], "'--cases' is no option; write key=value"),
