@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from sinefield.signals.shapes.sampling import on_mesh
 
 _FIRST = 16  # parts of triangles around p that are tried first, four times as many where that proves nothing
-_LAST = 256  # that are tried: of a point far away very many are nearly as near, and the error is small beside that
+_LAST = 64  # that are tried: of a point far away very many are nearly as near, and the error is small beside that
 _BLOCK = 50_000  # points at once
 
 
