@@ -35,7 +35,7 @@ def test_the_notebook_runs_and_holds_no_outputs(tmp_path, monkeypatch, capsys) -
 def test_the_commands_of_the_gallery(tmp_path) -> None:
     (tmp_path / "docs").mkdir()
     scripts = [command[1] for command in COMMANDS]
-    assert scripts.count("train.py") == 4
+    assert scripts.count("train.py") == 7
     for python, script, *arguments in COMMANDS:
         assert python == "python"
         small = SMALL if script == "train.py" else []

@@ -181,6 +181,7 @@ class TestScores:
             Surface(Analytic(size=8), LOSS)
 
 
+@pytest.mark.slow
 def test_a_run_resumes_bit_for_bit(fit):
     """4 steps, and 2 with 2 more: the same weights, though a fit starts as a sphere."""
     from conftest import CONF

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import CONF, ROOT, SMALL
+from discover import needed
 from omegaconf import OmegaConf
 from processes import run as command
 
@@ -137,7 +138,7 @@ def test_a_configuration_that_is_none_is_one_line(content, folder) -> None:
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 def test_what_conf_composes_is_permitted(choice, compose, tmp_path) -> None:
     """Whoever adds a YAML whose runs could not be resumed hears of it here."""
-    needs = {"rule": ["signal=merge"]}
+    needs = {"rule": ["signal=merge"], "propagator": ["signal=inversion"]}
     group, name = choice.parent.as_posix(), choice.name
     if group == "." or group.startswith("hydra"):
         return
@@ -145,7 +146,7 @@ def test_what_conf_composes_is_permitted(choice, compose, tmp_path) -> None:
         group, _, prefix = group.partition("/")
         name = f"{prefix}/{name}" if prefix else name
     chosen = f"+loss/term@loss.terms.more={name}" if group == "loss/term" else f"{group}={name}"
-    config = compose(*needs.get(choice.parent.name, []), chosen)
+    config = compose(*needs.get(choice.parent.name, needed(choice)), chosen)
     OmegaConf.save(config, tmp_path / "config.yaml")
     assert saved.read(tmp_path) == config
 

@@ -3,11 +3,12 @@
 `_target_` names what Hydra imports and calls, so a configuration is a program. One that comes with a folder may ask for
 this project's own parts and for torch's optimizers and schedules, a trainer and a logger in their places, and nothing
 else; what a user types themselves is theirs to choose. Its interpolations may refer to other values, multiply and round
-them, and not, as `${oc.env:…}` would, to what the machine knows.
+them, and take a default for one that is not there, and not, as `${oc.env:…}` would, to what the machine knows.
 """
 
 import inspect
 import os
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ PARTS = tuple(
     f"sinefield.{part}" for part in ("activations", "encodings", "fields", "losses", "optimizers", "signals", "solvers")
 )
 PARTS += ("torch.optim",)
+INSIDE = re.compile(r"\$\{(times|rounded|oc\.select):")  # resolvers that look at nothing but the configuration
 PLACES = {"trainer": "pytorch_lightning.Trainer", "evaluation": "sinefield.evaluation"}
 PLACES |= {"logger": "sinefield.runs.loggers"}  # these write into the run folder
 MOVED = {  # what run folders of version 0.1 call the parts that are loaded and drawn
@@ -115,7 +117,7 @@ def _parsed(folder: Path, composed: bool = False) -> DictConfig:
     with _named(file):
         content = parsed_yaml(file)
         for table, keys, text in _texts(content):
-            inside = "${" not in text or ":" not in text.replace("${times:", "").replace("${rounded:", "")
+            inside = "${" not in text or ":" not in INSIDE.sub("", text)
             require(inside, f"{file}: {'.'.join(keys)} is {text!r}, which looks outside the file; write its value")
             module, _, name = text.rpartition(".")
             if keys[-1:] == ("_target_",) and module in MOVED:
