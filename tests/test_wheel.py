@@ -63,7 +63,7 @@ def test_the_program_from_another_folder(call, tmp_path) -> None:
 
     Image.fromarray(camera()[::8, ::8]).save(tmp_path / "cat.jpg")
     program = ["-m", "sinefield"]
-    assert "there is no loss/lapl; choose from: gradient" in call(*program, "loss=lapl", status=1)
+    assert "there is no loss/lapl; choose from: arrivals" in call(*program, "loss=lapl", status=1)
     assert "resume=FOLDER" in call(*program, "--help")
     call(*program, "loss=laplacian", "signal.path=cat.jpg", "hydra.run.dir=run", *SMALL)
     assert "identical" in call(*program, "repeat=run", "hydra.run.dir=again")
