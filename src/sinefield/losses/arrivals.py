@@ -11,36 +11,25 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.errors import integer, require
-from sinefield.losses.base import Equation
-from sinefield.losses.schedule import Weight
+from sinefield.errors import require
+from sinefield.losses.inside import Inside
 
 if TYPE_CHECKING:
     from sinefield.signals import eikonal
     from sinefield.signals.base import Signal
 
 
-class Arrivals(Equation):
+class Arrivals(Inside):
     """``c |f grad d + d grad f| - 1`` anywhere in the box.
 
-    Args:
-        weight: multiplies the term.
-        count: points per step.
+    Arguments as of `Inside`.
     """
 
     order = 1
 
-    def __init__(self, weight: Weight = 1.0, count: int = 2048) -> None:
-        super().__init__(weight)
-        self.count = integer("the count of a term", count, least=1)
-
-    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
-        """(count, D)."""
-        require(hasattr(signal, "distance"), "loss=arrivals needs a signal with a source, such as signal=eikonal")
-        return signal.uniform(self.count, generator)
-
     def known(self, signal: Signal, x: Tensor) -> Jet:
         """(d, c), (N, 2), and the gradient of d, (N, 1, D)."""
+        require(hasattr(signal, "distance"), "loss=arrivals needs a signal with a source, such as signal=eikonal")
         problem = cast("eikonal.Eikonal", signal)
         distance = problem.distance(x)
         return Jet(torch.cat([distance.value, problem.speed(x)], dim=1), distance.gradient)

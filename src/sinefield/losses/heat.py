@@ -8,38 +8,27 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.errors import integer, require
-from sinefield.losses.base import Equation
-from sinefield.losses.schedule import Weight
+from sinefield.errors import require
+from sinefield.losses.inside import Inside
 
 if TYPE_CHECKING:
     from sinefield.signals import heat
     from sinefield.signals.base import Signal
 
 
-class Heat(Equation):
+class Heat(Inside):
     """``std^2 (u_t / a - u_xx)``, std of what it starts with, anywhere in the box of (x, t).
 
-    Args:
-        weight: multiplies the term.
-        count: points per step.
+    Arguments as of `Inside`.
     """
 
     order = 2
     affine = True
     operators = torch.tensor([[1.0, 0.0]])  # u_xx alone
 
-    def __init__(self, weight: Weight = 1.0, count: int = 4096) -> None:
-        super().__init__(weight)
-        self.count = integer("the count of a term", count, least=1)
-
-    def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
-        """(count, 2)."""
-        require(hasattr(signal, "diffusivity"), "loss=heat needs a signal with a diffusivity, such as signal=heat")
-        return signal.uniform(self.count, generator)
-
     def known(self, signal: Signal, x: Tensor) -> Jet:
         """(std^2 / a, std^2), per unit of the time coordinate, (N, 2)."""
+        require(hasattr(signal, "diffusivity"), "loss=heat needs a signal with a diffusivity, such as signal=heat")
         rod = cast("heat.Heat", signal)
         return Jet(x.new_tensor([1 / (rod.diffusivity * rod.pace), 1.0]).expand(len(x), 2) * rod.std**2)
 

@@ -88,8 +88,9 @@ class FieldModule(pl.LightningModule):
         """One optimizer step; L-BFGS asks for the closure several times, the others once."""
         optimizer, scheduler = self.optimizers(), self.lr_schedulers()
         assert not isinstance(optimizer, list)
-        weights = self.loss.weights(self.mean_squares, self.progress)
-        solving.solve(self.trainer.optimizers[0], self.microbatches, self.loss, batch, weights)
+        if isinstance(solver := self.trainer.optimizers[0], FieldOptimizer):
+            weights = self.loss.weights(self.mean_squares, self.progress)
+            solving.solve(solver, self.microbatches, self.loss, batch, weights)
         losses: list[Tensor] = []  # of every field; of a line search all but the first may well be bad
 
         def closure() -> Tensor:

@@ -24,11 +24,9 @@ def wants_gradient(optimizer: Optimizer) -> bool:
 
 
 def solve(
-    optimizer: Optimizer, microbatches: Microbatches, loss: Loss, batch: Batch, weights: Mapping[str, Tensor]
+    optimizer: FieldOptimizer, microbatches: Microbatches, loss: Loss, batch: Batch, weights: Mapping[str, Tensor]
 ) -> None:
     """Let an optimizer that solves see the points of a step; operations on large matrices take all threads for each."""
-    if not isinstance(optimizer, FieldOptimizer):
-        return
     before = torch.get_num_threads()
     torch.set_num_threads(max(before, microbatches.threads))
     try:
