@@ -1,6 +1,8 @@
 """What holds for every evaluation, found in the package: scores under the names shown, a monitor that always is."""
 
+import json
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from sinefield.evaluation.picture import Picture
 from sinefield.evaluation.sound import Sound
 from sinefield.losses.base import Loss
 from sinefield.losses.value import Value
+from sinefield.report.runs import find
+from sinefield.report.scores import scores
 from sinefield.signals.audio import Audio
 from sinefield.signals.image import Image
 
@@ -25,6 +29,21 @@ def test_what_is_shown_has_names_of_its_own(cls):
     keys = [score.key for score in cls.shown]
     assert len(set(keys)) == len(keys)
     assert cls.shown[0].direction in ("max", "min")
+
+
+@pytest.mark.parametrize("cls", concrete(Evaluation))
+def test_the_dashboard_takes_its_scores(cls, tmp_path):
+    """As metrics.json describes them; of a run that it does not understand it says that it is damaged."""
+    shown = [asdict(score) for score in cls.shown]
+    monitor = {"name": cls.shown[0].key, "direction": cls.shown[0].direction, "unit": cls.shown[0].unit}
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    values = {score.key: 1.0 for score in cls.shown}
+    (tmp_path / "metrics.json").write_text(json.dumps({**values, "monitor": monitor, "shown": shown}))
+    (run,) = find([tmp_path])
+    present, judged = scores([run])
+    assert not [problem for problem in run.problems if "scores" in problem]
+    assert {score.key for score in cls.shown} <= {score.key for score in present}  # which adds differences
+    assert judged[0] == cls.shown[0].key
 
 
 @pytest.mark.parametrize(("direction", "expected"), [("max", True), ("min", False)])

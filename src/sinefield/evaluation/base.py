@@ -25,7 +25,7 @@ class Score:
     Attributes:
         key, name: in metrics.json and history.csv; in words.
         unit: such as dB; "" for none.
-        digits: behind the point; e-notation where it is negative.
+        digits: behind the point, 20 at most; -1 for e-notation.
         direction: whether more is better, less, or neither.
     """
 

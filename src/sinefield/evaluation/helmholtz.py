@@ -41,8 +41,8 @@ class Helmholtz(Evaluation):
     """
 
     shown = (
-        Score("relative_l2", "relative L2", digits=-2, direction="min"),
-        Score("relative_max", "largest error over largest value", digits=-2, direction="min"),
+        Score("relative_l2", "relative L2", digits=-1, direction="min"),
+        Score("relative_max", "largest error over largest value", digits=-1, direction="min"),
     )
 
     def __init__(self, signal: Signal, loss: Loss) -> None:

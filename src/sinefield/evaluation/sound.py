@@ -40,7 +40,7 @@ class Sound(Evaluation):
     shown = (
         Score("snr", "SNR on the samples", "dB"),
         Score("snr_off_grid", "SNR between the samples", "dB"),
-        Score("mse", "mean squared error", digits=-3, direction="min"),
+        Score("mse", "mean squared error", digits=-1, direction="min"),
         Score("snr_off_grid_spline", "SNR of a spline between the samples", "dB", direction=""),
     )
 

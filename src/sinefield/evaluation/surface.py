@@ -70,8 +70,8 @@ class Surface(Evaluation):
         Score("normal_consistency", "consistency of the normals", digits=4),
         Score("components", "components", digits=0, direction=""),
         Score("eikonal_error", "mean ||grad f| - 1| near the surface", digits=4, direction="min"),
-        Score("distance_error", "mean error of the distance, unit box", digits=-3, direction="min"),
-        Score("chamfer_squared", "squared Chamfer distance, summed", digits=-3, direction="min"),
+        Score("distance_error", "mean error of the distance, unit box", digits=-1, direction="min"),
+        Score("chamfer_squared", "squared Chamfer distance, summed", digits=-1, direction="min"),
     )
 
     def __init__(self, signal: Signal, loss: Loss, resolution: int | None = None, samples: int = 100_000) -> None:
