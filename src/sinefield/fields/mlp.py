@@ -82,7 +82,7 @@ class CoordinateMLP(nn.Module):
         """Value (N, C), gradient (N, C, D) and M sums of second derivatives (N, C, M), as deep as `order` asks.
 
         Args:
-            x: (N, D) coordinates.
+            x: (N, D) coordinates; for K networks also (K, N, D), points of its own for each.
             order: 0 value, 1 and gradient, 2 and second derivatives, per unit of x.
             operators: A, (M, D), of the sums ``sum_d A[m, d] d2f/dx_d2``; None for the Laplacian, M = 1.
             parameters: tensors in the place of the field's own, by the names of `named_parameters`: from a
@@ -99,7 +99,7 @@ class CoordinateMLP(nn.Module):
         kernels = eager(x, *tensors) and not any(p.requires_grad for p in self.activation.parameters())
         if order == 0 and kernels:
             return Jet(network.value(self._pointwise, self._encoded(x, 0).value, tensors))
-        if order == 1 and kernels and self.head.out_features < x.shape[1]:
+        if order == 1 and kernels and self.head.out_features < x.shape[-1]:
             return self.reverse_jet(x)
         return linear(self.features(x, order, operators), self.head.weight, self.head.bias)
 
@@ -140,7 +140,7 @@ class CoordinateMLP(nn.Module):
 
     def _encoded(self, x: Tensor, order: int, operators: Tensor | None = None) -> Jet:
         """The jet of what goes into the first layer, with K in front for K networks."""
-        x = x.expand(*self.stack, *x.shape) if self.stack else x
+        x = x.expand(*self.stack, *x.shape[-2:])
         return cast("Jet", self.encoding(coordinates(x, order, operators)))
 
     def linear_maps(self) -> list[nn.Linear]:

@@ -165,6 +165,7 @@ def build_problem(
         derived["centroid"] = spectral_centroid(_rows(own[0]))
     config.derived = derived | {"files": fingerprints(signal.files)}
     field = build_field(config.field)
+    signal.show(field)
     if start and config.field.get("init") is not None:
         initialise(field, config.field.init)
     elif start:

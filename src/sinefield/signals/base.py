@@ -58,6 +58,8 @@ class Signal(nn.Module, ABC):
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
+        conditions: columns of x behind the D coordinates, which say of which of many pictures a point is; x is then
+            (N, D + conditions), and derivatives are by the D coordinates alone. 0 for one signal.
         effort: optimizer steps that it takes, relative to a grey picture of 256 x 256 samples, neither smooth nor busy.
         files: the files and folders that it was read from, as they were given.
     """
@@ -65,6 +67,7 @@ class Signal(nn.Module, ABC):
     smooth: bool = True
     potential: bool = True
     every: int = 1
+    conditions: int = 0
     effort: float = 1.0
     files: tuple[str, ...] = ()
     extent: Tensor
@@ -106,6 +109,13 @@ class Signal(nn.Module, ABC):
 
     def prepare(self, field: CoordinateMLP) -> None:
         """Give a new field of this signal the weights that a fit starts from; here those it has."""
+
+    def show(self, field: CoordinateMLP) -> None:
+        """Give a field for many pictures the means to look at them, before anything else; here there is one."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """(count, D + conditions) points of one step; None for samples in a shuffled order, as `SignalData` has it."""
+        return None
 
     def extras(self) -> dict[str, Tensor]:
         """More pictures to show beside the truth, by name, (H, W, C) each: what a composite was made of."""

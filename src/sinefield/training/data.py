@@ -131,6 +131,8 @@ class SignalData(pl.LightningDataModule):
             x = group.first.points(self.signal, generator, step / self.accumulate / self.max_steps)
             if x is None and self.continuous:
                 x = self.signal.uniform(self.batch_size, generator)
+            elif x is None:
+                x = self.signal.draw(self.batch_size, generator)
             if x is None:
                 which, share = self._own(self._numbers(step, generator), group.size)
                 samples.append(self._at(number, which)._replace(share=share))

@@ -1,0 +1,153 @@
+"""A field for each of many pictures: what a network makes of the pixels that it sees of one are weights of another.
+
+    f(x; picture) = base(x; theta),      theta = make(what is seen of the picture)
+
+A point is (x, number, view), (N, D + 2): coordinates, the number of a picture in its collection, and the seed of which
+of its pixels are seen, 0 for all. So a batch says by itself what everybody sees. Derivatives are by x alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from sinefield.activations.base import Activation
+from sinefield.core.jet import Jet
+from sinefield.errors import require
+from sinefield.fields import layerwise
+from sinefield.fields.mlp import CoordinateMLP
+
+CONDITIONS = 2  # columns behind the coordinates: number and view
+
+
+class Observation(NamedTuple):
+    """What is seen of P pictures, at the S points of the grid that they share.
+
+    Attributes:
+        numbers: (P,), of the pictures in their collection; -1 for one that is in none.
+        views: (P,), the seeds of what is seen.
+        x: (S, D) coordinates, rows first.
+        values: (P, S, C) in [-1, 1]; 0 where nothing is seen.
+        seen: (P, S), whether a point is seen.
+        shape: of the grid, rows first.
+    """
+
+    numbers: Tensor
+    views: Tensor
+    x: Tensor
+    values: Tensor
+    seen: Tensor
+    shape: tuple[int, ...]
+
+
+class Made(NamedTuple):
+    """What is made of P pictures.
+
+    Attributes:
+        parameters: of the base by their names, (P, ...) each; those left out are the base's own.
+        sizes: (P,) by name, mean squares of what they are made of: see `Jet.sizes`.
+    """
+
+    parameters: Mapping[str, Tensor]
+    sizes: Mapping[str, Tensor]
+
+
+class Conditional(nn.Module, ABC):
+    """A base network whose weights are made of what is seen of a picture.
+
+    Args:
+        base: the coordinate network, R^D -> R^C.
+        dims: D.
+    """
+
+    def __init__(self, base: CoordinateMLP, dims: int) -> None:
+        super().__init__()
+        require(isinstance(base, CoordinateMLP), f"field.base must be a field such as conf/field/mlp, not {base!r}")
+        self.base, self.dims = base, dims
+        self.look: Callable[[Tensor, Tensor], Observation] | None = None
+
+    def observe(self, look: Callable[[Tensor, Tensor], Observation]) -> None:
+        """Take the means to look at pictures: numbers (P,) and views (P,) to what is seen of them."""
+        self.look = look
+
+    @abstractmethod
+    def make(self, observation: Observation) -> Made:
+        """The parameters of the base for each of the pictures."""
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer of the base."""
+        return self.base.head
+
+    @property
+    def activation(self) -> Activation:
+        """Of the base."""
+        return self.base.activation
+
+    @property
+    def stack(self) -> torch.Size:
+        """(): this is one field, however many pictures it knows."""
+        return torch.Size()
+
+    @property
+    def max_order(self) -> int:
+        """How many of the field's derivatives carry information."""
+        return self.base.max_order
+
+    def jet(
+        self,
+        x: Tensor,
+        order: int,
+        operators: Tensor | None = None,
+        parameters: Mapping[str, Tensor] | None = None,
+    ) -> Jet:
+        """Value (N, C), gradient (N, C, D) and M sums of second derivatives (N, C, M), at x (N, D + 2).
+
+        Raises:
+            UserError: there are no pictures to look at: this is the field of a finished run, loaded without them.
+        """
+        if parameters is not None:
+            return layerwise.jet_given(cast("CoordinateMLP", self), parameters, x, order, operators)
+        look = self.look
+        require(look is not None, "this field has no pictures to look at; give it some, field.alone(observation)")
+        assert look is not None
+        which, row = x[:, self.dims :].detach().unique(dim=0, return_inverse=True)
+        made = self.make(look(which[:, 0].long(), which[:, 1].long()))
+        jet = self.jet_of(made, x[:, : self.dims], row, len(which), order, operators)
+        return jet._replace(sizes={name: size[row] for name, size in made.sizes.items()})
+
+    def jet_of(
+        self, made: Made, x: Tensor, row: Tensor, count: int, order: int, operators: Tensor | None = None
+    ) -> Jet:
+        """The jet at x (N, D), point n by the network that is made of picture row[n] of `count`."""
+        counts = row.bincount(minlength=count)
+        room, rank = int(counts.max()), row.argsort(stable=True)
+        place = torch.empty_like(row)
+        place[rank] = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row[rank]]
+        flat = row * room + place  # where each point lies among the networks' places
+        grouped = x.new_zeros(count * room, x.shape[1]).index_copy(0, flat, x).unflatten(0, (count, room))
+        jet = self.base.jet(grouped, order, operators, self.all_parameters(made, count))
+        return jet.map(lambda t: t.flatten(0, 1).index_select(0, flat))
+
+    def all_parameters(self, made: Made, count: int) -> dict[str, Tensor]:
+        """Parameters and buffers of the base for each of `count` pictures, (P, ...): those made, and the rest."""
+        own = (*self.base.named_parameters(), *self.base.named_buffers())
+        return {name: tensor.expand(count, *tensor.shape) for name, tensor in own} | dict(made.parameters)
+
+    def alone(self, observation: Observation) -> CoordinateMLP:
+        """The network of one picture, seen as `observation` has it (P = 1), as a plain field with its own weights."""
+        with torch.no_grad():
+            given = self.all_parameters(self.make(observation), 1)
+        field = deepcopy(self.base)
+        field.load_state_dict({name: given[name][0] for name in field.state_dict()})
+        return field
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x): (..., C) at points x: (..., D + 2)."""
+        value = self.jet(x.reshape(-1, x.shape[-1]), 0).value
+        return value.reshape(*x.shape[:-1], value.shape[-1])
