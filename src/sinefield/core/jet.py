@@ -19,7 +19,7 @@ Evaluating Derivatives (2008), ch. 13, and as the forward Laplacian, arXiv 2307.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -41,15 +41,15 @@ class Jet(NamedTuple):
         gradient: (N, C, D), first derivatives per unit of coordinate.
         second: (N, C, M), the sums ``sum_d A[m, d] d2f/dx_d2``, per unit^2 of coordinate; per channel.
         operators: A, (M, D); None for ones(1, D), the Laplacian.
-        sizes: (N,) by name: of a field that is made anew for every picture, the mean squares of what the one at each
-            point is made of, such as its code; None for another field, and after `map`.
+        sizes: (N, 2), of a field that is made for every picture: the mean squares of the code of the picture at each
+            point, and of the weights made of it; None for another field, and after `map`.
     """
 
     value: Tensor
     gradient: Tensor | None = None
     second: Tensor | None = None
     operators: Tensor | None = None
-    sizes: Mapping[str, Tensor] | None = None
+    sizes: Tensor | None = None
 
     @property
     def order(self) -> int:

@@ -50,11 +50,11 @@ class Made(NamedTuple):
 
     Attributes:
         parameters: of the base by their names, (P, ...) each; those left out are the base's own.
-        sizes: (P,) by name, mean squares of what they are made of: see `Jet.sizes`.
+        sizes: (P, 2), mean squares of code and weights, 0 of what there is none of: see `Jet.sizes`.
     """
 
     parameters: Mapping[str, Tensor]
-    sizes: Mapping[str, Tensor]
+    sizes: Tensor
 
 
 class Conditional(nn.Module, ABC):
@@ -119,7 +119,7 @@ class Conditional(nn.Module, ABC):
         which, row = x[:, self.dims :].detach().unique(dim=0, return_inverse=True)
         made = self.make(look(which[:, 0].long(), which[:, 1].long()))
         jet = self.jet_of(made, x[:, : self.dims], row, len(which), order, operators)
-        return jet._replace(sizes={name: size[row] for name, size in made.sizes.items()})
+        return jet._replace(sizes=made.sizes[row])
 
     def jet_of(
         self, made: Made, x: Tensor, row: Tensor, count: int, order: int, operators: Tensor | None = None
