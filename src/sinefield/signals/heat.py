@@ -6,6 +6,8 @@ The truth is by sine transforms (solvers/sines.py); far from the ends it is the 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
