@@ -30,7 +30,7 @@ class Images(Image):
 
     def __init__(self, paths: str | Path | Sequence[str | Path], *, square: bool = True, **picture: Any) -> None:
         files, pictures, arguments = [], [], []
-        for file in _listed(paths):
+        for file in listed(paths):
             own = {"path": str(file), "square": square, **picture}
             try:
                 pictures.append(Image(**own))
@@ -79,7 +79,7 @@ def _names(files: Sequence[str | Path]) -> list[str]:
     return names
 
 
-def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+def listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     """The files that `paths` means: of a folder all but hidden ones that are pictures by their endings, sorted."""
     if not isinstance(paths, str | Path):
         quoted = f"if it is a name, put it in quotes twice: \"signal.paths='{paths}'\""
