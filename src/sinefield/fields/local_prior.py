@@ -4,8 +4,8 @@
 
 w is the partition of unity ``(1 - S(|u_x|)) (1 - S(|u_y|))`` with the quintic ``S(t) = 6 t^5 - 15 t^4 + 10 t^3``, which
 is 0 from the neighbouring samples on: four networks count at a point, f is twice continuously differentiable, and at
-the samples it is the spline, so it keeps them exactly. g is one network R^2 -> R for all, whose biases m_k shifts and
-whose last layer is part of m_k; value, gradient and second derivatives follow by the product rule. A convolutional
+the samples it is the spline, so it keeps them exactly. g is one network R^2 -> R for all, whose biases and last
+layer m_k shifts; value, gradient and second derivatives follow by the product rule. A convolutional
 trunk makes m_k of the samples within `reach` of k, each less the mean of the 5 x 5 around it and over their deviation
 (at least `floor`), by which g is multiplied: so ``a s + b`` gives ``a f + b`` as far as the contrast is above the floor.
 
@@ -60,7 +60,7 @@ class LocalPrior(nn.Module):
         with torch.no_grad():
             self.codes.weight[-self.widths[-1] :] = 0  # the start is the spline
             self.codes.bias.zero_()
-        base.head.requires_grad_(False).weight.zero_()
+        nn.init.zeros_(base.head.weight)
         self.look: Callable[[Tensor, Tensor], Observation] | None = None
 
     @property
@@ -103,7 +103,7 @@ class LocalPrior(nn.Module):
         for layer in self.trunk:
             h = _inside(h, 1) + layer(h).relu()
         *shifts, last = self.codes(h).movedim(1, -1).split(self.widths, dim=-1)
-        last = last * _inside(spread, self.reach - _AROUND).movedim(1, -1)
+        last = (last + self.head.weight) * _inside(spread, self.reach - _AROUND).movedim(1, -1)
         made = torch.cat([*shifts, last], dim=-1)
         zero = made.new_zeros(made[..., 0].numel(), 2)
         return torch.cat([made, -self._local(zero, made.flatten(0, 2), 0).value.view(*made.shape[:3], 1)], dim=-1)
