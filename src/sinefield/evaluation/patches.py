@@ -49,7 +49,7 @@ class HeldOut(Evaluation):
         Score("gain_laplacian", "  in the Laplacian", "dB"),
     )
 
-    def __init__(self, signal: Signal, loss: Loss, tiles: int | None = 6) -> None:
+    def __init__(self, signal: Signal, loss: Loss, tiles: int | None = 24) -> None:
         super().__init__(signal, loss)
         require(isinstance(signal, Patches), "evaluation=patches is for signal=patches")
         assert isinstance(signal, Patches)

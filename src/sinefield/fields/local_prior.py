@@ -46,7 +46,7 @@ class LocalPrior(nn.Module):
         floor: the least deviation that samples are divided by, in values from -1 to 1.
     """
 
-    def __init__(self, base: CoordinateMLP, features: int = 32, depth: int = 4, floor: float = 0.01) -> None:
+    def __init__(self, base: CoordinateMLP, features: int = 48, depth: int = 4, floor: float = 0.01) -> None:
         super().__init__()
         require(isinstance(base, CoordinateMLP), f"field.base must be a field such as conf/field/mlp, not {base!r}")
         fits = (base.head.out_features, base.encoding.features) == (1, 2)
