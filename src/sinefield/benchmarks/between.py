@@ -103,15 +103,16 @@ def _jet(samples: np.ndarray, step: int, shape: tuple[int, ...]) -> list[np.ndar
 
 def convolved(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """The picture twice as fine by a symmetric filter along each axis, which goes on as its mirror image."""
-    kernel = np.concatenate([taps[::-1], taps])
     for axis in (0, 1):
-        n = samples.shape[axis]
-        # scipy centres an even kernel on its right half: the value at k is the one half a sample in front of k
-        half = ndimage.convolve1d(samples, kernel, axis=axis, mode="mirror")
-        fine = np.empty([2 * s - 1 if d == axis else s for d, s in enumerate(samples.shape)])
-        moved, parts = np.moveaxis(fine, axis, 0), np.moveaxis(half, axis, 0)
-        moved[::2], moved[1::2] = np.moveaxis(samples, axis, 0), parts[1:n]
-        samples = fine
+        moved = np.moveaxis(samples, axis, 0)
+        n, reach = len(moved), len(taps)
+        wide = np.pad(moved, [(reach, reach)] + [(0, 0)] * (samples.ndim - 1), mode="reflect")
+        half = sum(
+            w * (wide[reach - k : reach - k + n - 1] + wide[reach + 1 + k : reach + k + n]) for k, w in enumerate(taps)
+        )
+        fine = np.empty((2 * n - 1, *moved.shape[1:]))
+        fine[::2], fine[1::2] = moved, half
+        samples = np.moveaxis(fine, 0, axis)
     return samples
 
 

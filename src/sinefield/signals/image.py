@@ -91,7 +91,7 @@ class Image(Signal):
         self.finer, known = 1, plain
         if prior is not None and height * width <= MOST:
             fine = spline.refined(samples, degree) + Prior(prior, symmetric=True).refined(samples)
-            self.finer, known = 2, torch.from_numpy(spline.coefficients(fine, degree)).to(self.extent)
+            self.prior, self.finer, known = True, 2, torch.from_numpy(spline.coefficients(fine, degree)).to(self.extent)
             self.files += (str(prior),) if Path(prior).is_file() else ()
         self.register_buffer("c", known)
         self.fine = torch.from_numpy(values.copy()).to(self.extent) if split else None

@@ -48,7 +48,8 @@ class Images(Image):
         Signal.__init__(self, pictures[0].shape, len(files) * pictures[0].channels)  # past Image, which reads one file
         self.degree = pictures[0].degree
         self.files = tuple(map(str, [paths, *files] if isinstance(paths, str | Path) else files))
-        self.finer, self.effort = pictures[0].finer, max(each.effort for each in pictures)
+        self.finer, self.prior = pictures[0].finer, pictures[0].prior
+        self.effort = max(each.effort for each in pictures)
         self.register_buffer("c", torch.cat([each.c for each in pictures], dim=-1))
         self.register_buffer("plain", torch.cat([each.plain for each in pictures], dim=-1))
         fine = [each.fine for each in pictures if each.fine is not None]

@@ -109,7 +109,10 @@ class Patches(Signal):
         return list(range(self.count, len(self.pictures)))
 
     def show(self, field: Any) -> None:
-        """Give the field the means to look at the patches."""
+        """Give the field the means to look at the patches; `UserError` where it looks at none, or farther than is seen."""
+        require(hasattr(field, "observe"), "signal=patches is for a field that looks at pictures, field=local_prior")
+        reach = getattr(field, "reach", 0)
+        require(reach <= self.margin, f"signal.margin={self.margin} is less than the field's reach; give {reach}")
         field.observe(self.look)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:

@@ -148,10 +148,12 @@ def read(name: str | Path) -> LocalPrior:
             found = {key: torch.from_numpy(archive[key]) for key in archive.files}
         width, depth, features, layers = (int(n) for n in found.pop("knobs"))
         omega0, hidden_omega0, floor = (float(n) for n in found.pop("numbers"))
+        made = found["first.weight"].shape[0], found["base.head.weight"].shape[1]
+        require((features, width) == made and 0 <= max(depth, layers) < len(found), "its knobs are not its weights'")
         sines = Sine(omega0=omega0, hidden_omega0=hidden_omega0)
         field = LocalPrior(CoordinateMLP(_PLANE, 1, width, depth, activation=sines), features, layers, floor)
         field.load_state_dict({key: value.to(torch.get_default_dtype()) for key, value in found.items()})
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, UserError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(f"{name} holds no prior ({reason}); make one by scripts/prior.py") from error
     return field.requires_grad_(False).eval()
