@@ -46,7 +46,11 @@ def small(choice: str, folder: Path) -> list[str]:
     if "bspline" in choice:  # which has no layers
         return [part for part in SMALL if not part.startswith("field.")]
     if choice in PATCHES:
-        return [*(part for part in SMALL if not part.startswith(("field.", "signal."))), *SMALL_PRIOR, "data.batch_size=128"]
+        return [
+            *(part for part in SMALL if not part.startswith(("field.", "signal."))),
+            *SMALL_PRIOR,
+            "data.batch_size=128",
+        ]
     if choice not in UNSIZED:
         return SMALL
     Image.fromarray(camera()[:33, :31]).save(folder / "a.tif")

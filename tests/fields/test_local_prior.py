@@ -81,9 +81,7 @@ def test_it_is_twice_differentiable_where_cells_meet():
     for axis in (0, 1):
         x = points(9)
         x[:, axis] = -1 + 2 * h
-        one, other = (
-            field.jet(x + step * torch.eye(4)[axis], 2, torch.eye(2)) for step in (-tiny, tiny)
-        )
+        one, other = (field.jet(x + step * torch.eye(4)[axis], 2, torch.eye(2)) for step in (-tiny, tiny))
         for left, right in zip(one.parts, other.parts, strict=True):
             assert (left - right).abs().max() < 1e-5 * (1 + left.abs().max())
 

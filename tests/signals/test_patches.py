@@ -11,6 +11,7 @@ from sinefield.losses.base import Loss
 from sinefield.losses.value import Value
 from sinefield.signals import spline
 from sinefield.signals.patches import Patches
+from sinefield.signals.shown import seeded
 from sinefield.training.data import SignalData
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -32,7 +33,7 @@ def make(files, **knobs) -> Patches:
     return Patches(files[:2], files[2:], **knobs)
 
 
-def seeded(k=0) -> torch.Generator:
+def numbers(k=0) -> torch.Generator:
     return torch.Generator().manual_seed(k)
 
 
@@ -41,19 +42,19 @@ def test_what_is_seen_is_the_truth_at_the_samples(files, factor):
     """Turned, mirrored, mixed and dimmed alike."""
     signal = make(files, factor=factor, size=6)
     turns = set()
-    for point in signal.draw(40 * 32, seeded())[::32]:
+    for point in signal.draw(40 * 32, numbers())[::32]:
         number, view = point[2:].long().tolist()
         seen = signal.look(torch.tensor([number]), torch.tensor([view]))
         inside = (seen.x.abs() <= 1 + 1e-9).all(dim=1)
         x = torch.cat([seen.x[inside], point[2:].expand(int(inside.sum()), 2)], dim=1)
         torch.testing.assert_close(signal.jet(x, 0).value, seen.values[0, inside])
-        turns.add(signal._view(number, view).turn)
+        turns.add(signal.pictures[number].random(seeded(number, view)).turn)
     assert turns == set(range(8))
 
 
 def test_jet_is_that_of_autograd(files):
     signal = make(files)
-    x = signal.draw(96, seeded())
+    x = signal.draw(96, numbers())
     expected = autograd_jet(lambda x: signal.jet(x, 0).value, x, 2, torch.tensor([[1.0, 1.0, 0.0, 0.0]]))
     found = signal.jet(x, 2)
     torch.testing.assert_close(found.value, expected.value)
@@ -83,7 +84,7 @@ def test_a_held_out_tile_is_the_picture_as_it_is(files):
 def test_points_lie_between_the_samples(files):
     """Half of them at pixels that are no samples, the others anywhere; whole patches at a time."""
     signal = make(files, points=500)
-    x = signal.draw(1000, seeded())
+    x = signal.draw(1000, numbers())
     assert x.shape == (1000, 4)
     assert len(x[:, 2:].unique(dim=0)) == 2
     u = signal.pixels(x)
@@ -107,7 +108,7 @@ def test_a_batch_is_a_function_of_seed_and_step(files):
 
 def test_blur_and_noise_are_on_what_is_seen_alone(files):
     sharp, worse = make(files), make(files, low_pass=1.0, noise=0.1)
-    x = sharp.draw(32, seeded())
+    x = sharp.draw(32, numbers())
     assert torch.equal(sharp.jet(x, 0).value, worse.jet(x, 0).value)
     about = (x[:1, 2].long(), x[:1, 3].long())
     difference = (sharp.look(*about).values - worse.look(*about).values).std()

@@ -1,7 +1,7 @@
 """What lies between the samples, by several methods: PSNR of the pixels between every second one of a picture.
 
-Bicubic is Keys' with a = -1/2, Lanczos has three lobes, both by their taps at half a sample; `edge_directed` fits, around
-every place, the four weights of its nearest neighbours that predict the samples there from theirs, one scale up.
+Bicubic is Keys' with a = -1/2, Lanczos has three lobes, both by their taps at half a sample; `edge_directed` fits,
+around every place, the four weights of its nearest neighbours that predict the samples there from theirs, one scale up.
 Gradient and Laplacian are compared with those of the spline through all pixels, at the pixels between.
 
 Sources: Keys, Cubic convolution interpolation (1981); Duchon, Lanczos filtering (1979); Li & Orchard, New edge-directed
@@ -74,17 +74,19 @@ def _row(path: str, priors: Sequence[str], crop: int | None, symmetric: bool) ->
 
     row |= {name: gain([convolved(samples, taps)]) for name, taps in TAPS.items()}
     row["edge_directed"] = gain([edge_directed(samples)])
-    grids = [np.arange(n) / 2 for n in pixels.shape[:2]]
+    down, across = (np.arange(n) / 2 for n in pixels.shape[:2])
     for number, name in enumerate(priors):
         prior, start = Prior(name), process_time()
-        value = prior.correction(samples, *grids)[0]
+        value = prior.correction(samples, down, across)[0]
         seconds = process_time() - start
         key = Path(name).stem
         row[key] = gain([plain[0] + value])
         if number == 0:
             if symmetric:
-                row[f"{key}_eight"] = gain([plain[0] + Prior(name, symmetric=True).correction(samples, *grids)[0]])
-            own = [a + b for a, b in zip(plain, prior.correction(samples, *grids, order=2), strict=True)]
+                row[f"{key}_eight"] = gain(
+                    [plain[0] + Prior(name, symmetric=True).correction(samples, down, across)[0]]
+                )
+            own = [a + b for a, b in zip(plain, prior.correction(samples, down, across, order=2), strict=True)]
             row |= {"gradient": gain(own, 1), "laplacian": gain(own, 2)}
             refined = _jet(own[0], 1, pixels.shape)
             row |= {"gradient_splined": gain(refined, 1), "laplacian_splined": gain(refined, 2)}
@@ -98,7 +100,11 @@ def _jet(samples: np.ndarray, step: int, shape: tuple[int, ...]) -> list[np.ndar
     y, x = np.indices(shape[:2])
     position = torch.from_numpy(np.stack([x, y], axis=-1).reshape(-1, 2) / step)
     jet: Jet = joined([spline.evaluate(c, some, 3, 2, step / 2) for some in position.split(_BLOCK)])
-    return [jet.parts[0].reshape(shape).numpy(), jet.parts[1].reshape(*shape, 2).numpy(), jet.parts[2].reshape(shape).numpy()]
+    return [
+        jet.parts[0].reshape(shape).numpy(),
+        jet.parts[1].reshape(*shape, 2).numpy(),
+        jet.parts[2].reshape(shape).numpy(),
+    ]
 
 
 def convolved(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
@@ -117,7 +123,7 @@ def convolved(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
 
 
 def edge_directed(samples: np.ndarray) -> np.ndarray:
-    """The picture twice as fine, each channel by itself: first the places between four samples, then those between two."""
+    """The picture twice as fine, channel by channel: first the places between four samples, then those between two."""
     fine = np.zeros((2 * samples.shape[0] - 1, 2 * samples.shape[1] - 1, samples.shape[2]))
     fine[::2, ::2] = samples
     row, column = np.indices(fine.shape[:2])

@@ -102,7 +102,9 @@ class HeldOut(Evaluation):
         numbers = np.array([number for number, _ in self.shown_tiles])
         found = []
         for part, known in zip(jet.parts, truth.parts, strict=True):
-            squares = (part - known).double().square().flatten(1).sum(1).cpu().unflatten(0, (-1, n, n))[:, between].mean(1)
+            squares = (
+                (part - known).double().square().flatten(1).sum(1).cpu().unflatten(0, (-1, n, n))[:, between].mean(1)
+            )
             found.append(np.array([squares.numpy()[numbers == number].mean() for number in self.patches.held_out]))
         return found
 
@@ -115,7 +117,13 @@ class HeldOut(Evaluation):
             each = [x for x, (owner, _) in zip(self.points(), self.shown_tiles, strict=True) if owner == number]
             with torch.no_grad():
                 tiles.append(max(each, key=lambda x: float((self.patches.jet(x, 0).value).std())))
-        headings = ("all pixels", "spline through every second", "field", "error of the spline", "error of the field")
+        headings: tuple[str, ...] = (
+            "all pixels",
+            "spline through every second",
+            "field",
+            "error of the spline",
+            "error of the field",
+        )
         headings += ("Laplacian", "of the spline", "of the field")
         side, gap, above = 2 * n, 24, 110
         with page(gap + len(headings) * (side + gap), above + len(tiles) * (side + gap)) as drawing:
@@ -124,7 +132,9 @@ class HeldOut(Evaluation):
                 for part, key in zip(_PARTS, ("gain", "gain_gradient", "gain_laplacian"), strict=True)
                 if scores.get(key) is not None
             )
-            drawing.text(drawing.width / 2, 30, f"Between the samples of held-out pictures, over the spline: {gains}", 8.5)
+            drawing.text(
+                drawing.width / 2, 30, f"Between the samples of held-out pictures, over the spline: {gains}", 8.5
+            )
             for column, heading in enumerate(headings):
                 drawing.text(gap + column * (side + gap) + side / 2, above - 28, heading, 7)
             for row, x in enumerate(tiles):

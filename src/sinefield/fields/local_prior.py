@@ -4,10 +4,10 @@
 
 w is the partition of unity ``(1 - S(|u_x|)) (1 - S(|u_y|))`` with the quintic ``S(t) = 6 t^5 - 15 t^4 + 10 t^3``, which
 is 0 from the neighbouring samples on: four networks count at a point, f is twice continuously differentiable, and at
-the samples it is the spline, so it keeps them exactly. g is one network R^2 -> R for all, whose biases and last
-layer m_k shifts; value, gradient and second derivatives follow by the product rule. A convolutional
-trunk makes m_k of the samples within `reach` of k, each less the mean of the 5 x 5 around it and over their deviation
-(at least `floor`), by which g is multiplied: so ``a s + b`` gives ``a f + b`` as far as the contrast is above the floor.
+the samples it is the spline, so it keeps them exactly. g is one network R^2 -> R for all, whose biases and last layer
+m_k shifts; value, gradient and second derivatives follow by the product rule. A convolutional trunk makes m_k of the
+samples within `reach` of k, each less the mean of the 5 x 5 around it and over their deviation (at least `floor`), by
+which g is multiplied: so ``a s + b`` gives ``a f + b`` as far as the contrast is above the floor.
 
 Sources: Sitzmann et al., arXiv 2006.09661, sec. 4.4 (a prior over the weights of a SIREN); Melenk & Babuška, The
 partition of unity finite element method (1996); Mehta et al., Modulated periodic activations, arXiv 2104.03960.
@@ -59,8 +59,8 @@ class LocalPrior(nn.Module):
         self.codes = nn.Conv2d(features, sum(self.widths), 1)  # the shifts of all layers, and the last layer
         with torch.no_grad():
             self.codes.weight[-self.widths[-1] :] = 0  # the start is the spline
-            self.codes.bias.zero_()
-        nn.init.zeros_(base.head.weight)
+        for start in (self.codes.bias, base.head.weight):
+            nn.init.zeros_(cast("Tensor", start))
         self.look: Callable[[Tensor, Tensor], Observation] | None = None
 
     @property
@@ -114,7 +114,9 @@ class LocalPrior(nn.Module):
         jet = coordinates(y, order, operators)
         for i, (layer, shift) in enumerate(zip(self.base.linear_maps(), shifts, strict=True)):
             jet = linear(jet, layer.weight, layer.bias)
-            jet = elementwise(jet._replace(value=jet.value + shift), partial(self.activation, first=self.base.is_first(i)))
+            jet = elementwise(
+                jet._replace(value=jet.value + shift), partial(self.activation, first=self.base.is_first(i))
+            )
         value = (jet.value * last).sum(1, keepdim=True)
         return jet.of([value, *((part * last.unsqueeze(-1)).sum(1, keepdim=True) for part in jet.parts[1:])])
 

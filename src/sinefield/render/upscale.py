@@ -50,7 +50,7 @@ def upscale(
     pixels = path if isinstance(path, np.ndarray) else decode(path, allow_huge=allow_huge, white=white)
     require(pixels.ndim == 3 and min(pixels.shape[:2]) > _DEGREE, f"a picture is (H, W, C), not {pixels.shape}")
     sides = [round(positive("scale", scale) * n) for n in pixels.shape[:2]]
-    require(1 <= min(sides) and max(sides) <= _MOST, f"scale={scale:g} makes {sides[1]} × {sides[0]} pixels")
+    require(min(sides) >= 1 and max(sides) <= _MOST, f"scale={scale:g} makes {sides[1]} × {sides[0]} pixels")
     down, across = ((np.arange(n) + 0.5) / scale - 0.5 for n in sides)
     samples = 2 * pixels.astype(np.float64) - 1
     values = along(along(spline.coefficients(samples, _DEGREE), down, 0), across, 1)
@@ -61,7 +61,13 @@ def upscale(
         write = WRITERS[file.suffix.lower()]
         bands = (np.rint(255 * values).astype(np.uint8) if write is write_png else values)[None]
         with atomic_write(file) as stream:
-            write(stream, bands, values.shape, bands.dtype, f"{'an array' if path is pixels else path}, {scale:g} times as fine")
+            write(
+                stream,
+                bands,
+                values.shape,
+                bands.dtype,
+                f"{'an array' if path is pixels else path}, {scale:g} times as fine",
+            )
     return values
 
 

@@ -8,13 +8,13 @@ have numbers of their own, behind all others; their views are tiles, shown as th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor, nn
 
 from sinefield.core.jet import Jet
@@ -24,20 +24,9 @@ from sinefield.signals import spline
 from sinefield.signals.base import Signal
 from sinefield.signals.decoding.pixels import decode, resize
 from sinefield.signals.images import listed
+from sinefield.signals.shown import VIEWS, Shown, seeded
 
-_VIEWS = 2**24  # seeds that a float32 can tell apart
 _KNOWN = 2**15  # points whose jets the mean squares are taken over
-
-
-class View(NamedTuple):
-    """How a patch is shown: its first pixel, what is done to it, and the seed of its noise."""
-
-    top: int
-    left: int
-    turn: int
-    mix: Tensor
-    gain: float
-    seed: int
 
 
 class Patches(Signal):
@@ -60,6 +49,7 @@ class Patches(Signal):
     """
 
     conditions = CONDITIONS
+    shares: Tensor
 
     def __init__(
         self,
@@ -78,21 +68,19 @@ class Patches(Signal):
         super().__init__((size, size), 1)
         self.margin, self.points = integer("signal.margin", margin, least=0), integer("signal.points", points, least=1)
         self.factor, self.noise, self.on_pixels = integer("signal.factor", factor, least=1), float(noise), on_pixels
-        self.low_pass, self.side = float(low_pass), self.factor * (size - 1) + 1
+        self.side = self.factor * (size - 1) + 1  # of a patch in pixels
         files = [str(file) for file in listed(paths)]
         both = sorted({Path(file).name for file in files} & {Path(file).name for file in held_out})
         require(not both, f"signal.held_out has pictures that are learnt from too: {', '.join(both)}")
         shown = [values for file in files for values in self._sizes(file, halved)]
         self.count = len(shown)
-        self.pictures = nn.ModuleList(
-            _Picture(values, self.factor * self.margin, self.low_pass)
-            for values in (*shown, *(self._sizes(file, False)[0] for file in held_out))
-        )
-        self.files = tuple(map(str, [paths, *files] if isinstance(paths, str | Path) else files)) + tuple(
-            map(str, held_out)
-        )
-        area = torch.tensor([float(np.prod(values.shape[:2])) for values in shown])
-        self.register_buffer("shares", area.sqrt().cumsum(0) / area.sqrt().sum())
+        shown += [self._sizes(file, False)[0] for file in held_out]
+        widened = [Shown(values, self.side, self.factor * self.margin, float(low_pass)) for values in shown]
+        self.pictures = cast("Sequence[Shown]", nn.ModuleList(widened))
+        folder = [paths] if isinstance(paths, str | Path) else []
+        self.files = tuple(map(str, [*folder, *files, *held_out]))
+        side = torch.tensor([float(np.prod(values.shape[:2])) for values in shown[: self.count]]).sqrt()
+        self.register_buffer("shares", side.cumsum(0) / side.sum())  # of the patches, up to each picture
 
     def _sizes(self, file: str | Path, halved: bool) -> list[np.ndarray]:
         """The pictures (H, W, C) that are made of one file."""
@@ -109,7 +97,11 @@ class Patches(Signal):
         return list(range(self.count, len(self.pictures)))
 
     def show(self, field: Any) -> None:
-        """Give the field the means to look at the patches; `UserError` where it looks at none, or farther than is seen."""
+        """Give the field the means to look at the patches.
+
+        Raises:
+            UserError: it looks at none, or farther than is seen.
+        """
         require(hasattr(field, "observe"), "signal=patches is for a field that looks at pictures, field=local_prior")
         reach = getattr(field, "reach", 0)
         require(reach <= self.margin, f"signal.margin={self.margin} is less than the field's reach; give {reach}")
@@ -117,12 +109,12 @@ class Patches(Signal):
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 4): so many points in each of some patches."""
-        patches, like = max(1, count // self.points), {"device": self.extent.device, "dtype": self.extent.dtype}
+        patches, device = max(1, count // self.points), self.extent.device
         each = -(-count // patches)
-        unit = torch.rand(patches, each, 4, generator=generator, **like)
-        which = torch.rand(patches, generator=generator, **like)
+        unit = torch.rand(patches, each, 4, generator=generator, device=device, dtype=self.extent.dtype)
+        which = torch.rand(patches, generator=generator, device=device, dtype=self.extent.dtype)
         numbers = torch.searchsorted(self.shares, which).clamp(max=self.count - 1)
-        views = torch.randint(1, _VIEWS, (patches,), generator=generator, device=self.extent.device)
+        views = torch.randint(1, VIEWS, (patches,), generator=generator, device=device)
         u = unit[..., :2] * (self.shape[0] - 1)
         if self.factor > 1:  # a pixel of the cell that is no sample
             pixel = 1 + (unit[..., 3:] * (self.factor**2 - 1)).floor()
@@ -175,12 +167,10 @@ class Patches(Signal):
         """The samples of patches and of the `margin` around them, (P, S, 1)."""
         side = self.factor * (self.shape[0] - 1 + 2 * self.margin) + 1
         each = list(zip(numbers.tolist(), views.tolist(), strict=True))
-        seen = torch.stack([self._shown(n, view, "blurred", 0, side)[:: self.factor, :: self.factor] for n, view in each])
+        seen = torch.stack([self._shown(n, view, "seen", 0, side)[:: self.factor, :: self.factor] for n, view in each])
         if self.noise:
-            seeds = (_seeded(n, view) for n, view in each)
-            seen = seen + self.noise * torch.stack(
-                [torch.randn(seen.shape[1:], generator=seed).to(seen) for seed in seeds]
-            )
+            noise = [torch.randn(seen.shape[1:], generator=seeded(n, view)) for n, view in each]
+            seen = seen + self.noise * torch.stack(noise).to(seen)
         n = self.shape[0] + 2 * self.margin
         index = torch.arange(n, device=seen.device) - self.margin
         x = super().coordinates(torch.stack(torch.meshgrid(index, index, indexing="xy"), dim=-1).to(seen)).flatten(0, 1)
@@ -189,52 +179,10 @@ class Patches(Signal):
 
     def tiles(self, number: int) -> list[int]:
         """The views of a held-out picture that cover it, but for what is less than a patch."""
-        rows, columns = self._tiled(number)
-        return list(range(rows * columns))
-
-    def _tiled(self, number: int) -> tuple[int, int]:
-        height, width = cast("_Picture", self.pictures[number]).shape
-        return (height - 1) // (self.side - 1), (width - 1) // (self.side - 1)
-
-    def _view(self, number: int, view: int) -> View:
-        """Where a patch lies in the widened picture, and how it is shown."""
-        height, width = cast("_Picture", self.pictures[number]).shape
-        channels = cast("_Picture", self.pictures[number]).c.shape[2]
-        grey = torch.tensor([0.299, 0.587, 0.114] if channels == 3 else [1.0])
-        if number >= self.count:
-            row, column = divmod(view, self._tiled(number)[1])
-            return View(row * (self.side - 1), column * (self.side - 1), 0, grey, 1.0, 0)
-        r = torch.rand(8, generator=_seeded(number, view)).tolist()
-        mix = torch.tensor(r[:channels]) + 0.05
-        top, left = int(r[3] * (height - self.side + 1)), int(r[4] * (width - self.side + 1))
-        gain = (1 if r[5] < 0.5 else -1) * 0.5**r[6]
-        return View(top, left, int(r[7] * 8), mix / mix.sum(), gain, view)
+        return list(range(math.prod(self.pictures[number].tiles)))
 
     def _shown(self, number: int, view: int, name: str, start: int, side: int) -> Tensor:
         """(side, side, 1) of a picture's array, from `start` behind the first pixel of a view."""
-        top, left, turn, mix, gain, _ = self._view(number, view)
-        rows, columns = (slice(first + start, first + start + side) for first in (top, left))
-        window = getattr(self.pictures[number], name)[rows, columns] @ (gain * mix.to(self.extent)).unsqueeze(1)
-        window = window.transpose(0, 1) if turn & 1 else window
-        return window.flip([axis for axis in (0, 1) if turn >> (axis + 1) & 1])
-
-
-class _Picture(nn.Module):
-    """A picture widened by its mirror image: its pixels as the sampling sees them, and the spline through them."""
-
-    blurred: Tensor
-    c: Tensor
-
-    def __init__(self, values: np.ndarray, margin: int, low_pass: float) -> None:
-        super().__init__()
-        self.shape = values.shape[:2]
-        wide = np.pad(values, [(margin, margin), (margin, margin), (0, 0)], mode="reflect")
-        blurred = ndimage.gaussian_filter(wide, (low_pass, low_pass, 0)) if low_pass else wide
-        dtype = torch.get_default_dtype()
-        self.register_buffer("blurred", torch.from_numpy(blurred).to(dtype))
-        self.register_buffer("c", torch.from_numpy(spline.coefficients(wide, 3)).to(dtype))
-
-
-def _seeded(number: int, view: int) -> torch.Generator:
-    """Random numbers of a view of a picture."""
-    return torch.Generator().manual_seed(number * _VIEWS + view)
+        picture = self.pictures[number]
+        chosen = picture.tile(view) if number >= self.count else picture.random(seeded(number, view))
+        return picture.window(getattr(picture, name), chosen, start, side)

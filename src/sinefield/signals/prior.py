@@ -133,7 +133,7 @@ def packed(field: LocalPrior) -> bytes:
     numbers = (sines.omega0, sines.hidden_omega0, field.floor)
     tensors = {name: tensor.detach().cpu().numpy().astype(np.float16) for name, tensor in field.state_dict().items()}
     file = io.BytesIO()
-    np.savez_compressed(file, knobs=np.array(knobs), numbers=np.array(numbers), **tensors)  # type: ignore[arg-type]
+    np.savez_compressed(file, knobs=np.array(knobs), numbers=np.array(numbers), **tensors)
     return file.getvalue()
 
 
@@ -153,7 +153,16 @@ def read(name: str | Path) -> LocalPrior:
         sines = Sine(omega0=omega0, hidden_omega0=hidden_omega0)
         field = LocalPrior(CoordinateMLP(_PLANE, 1, width, depth, activation=sines), features, layers, floor)
         field.load_state_dict({key: value.to(torch.get_default_dtype()) for key, value in found.items()})
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, UserError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RuntimeError,
+        EOFError,
+        UserError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(f"{name} holds no prior ({reason}); make one by scripts/prior.py") from error
     return field.requires_grad_(False).eval()
