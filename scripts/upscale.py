@@ -1,4 +1,4 @@
-"""A picture at another size: `python scripts/upscale.py picture=cat.jpg scale=2`; without arguments, what else there is."""
+"""A picture at another size: `python scripts/upscale.py picture=cat.jpg scale=2`; without arguments: usage."""
 
 from pathlib import Path
 

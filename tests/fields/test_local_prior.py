@@ -73,6 +73,21 @@ def test_it_keeps_the_samples():
         torch.testing.assert_close(values, pictures.samples[k, inner, inner])
 
 
+def test_inexact_it_moves_the_samples_by_g_there():
+    field, exact = make(), make()
+    field.exact = False
+    x = points()
+    for one in (field, exact):
+        one.observe(Pictures())
+    assert (field(x) - exact(x)).abs().max() > 0.1
+    x[:, :2] = (x[:, :2] > 0) * 2 / (INNER - 1) - 1 / (INNER - 1)  # the samples in the middle
+    row, made = x[:, 2].long(), field.make(Pictures().samples)
+    k = ((x[:, :2] + 1) / 2 * (INNER - 1)).round().long()
+    own = made[row, k[:, 1], k[:, 0]]
+    expected = field._local(torch.zeros(len(x), 2), own[:, :-1], 0).value
+    torch.testing.assert_close(field(x) - exact(x), expected)
+
+
 def test_it_is_twice_differentiable_where_cells_meet():
     """On both sides of a border between two cells value, gradient and both second derivatives are the same."""
     field = make()

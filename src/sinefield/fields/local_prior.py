@@ -44,15 +44,18 @@ class LocalPrior(nn.Module):
         features: channels of the trunk's layers.
         depth: of its 3 x 3 layers behind the first, which is 5 x 5.
         floor: the least deviation that samples are divided by, in values from -1 to 1.
+        exact: keep the samples; False leaves ``g(0; m_k)`` in, for samples that are blurred or noisy.
     """
 
-    def __init__(self, base: CoordinateMLP, features: int = 48, depth: int = 4, floor: float = 0.01) -> None:
+    def __init__(
+        self, base: CoordinateMLP, features: int = 48, depth: int = 4, floor: float = 0.01, exact: bool = True
+    ) -> None:
         super().__init__()
         require(isinstance(base, CoordinateMLP), f"field.base must be a field such as conf/field/mlp, not {base!r}")
         fits = (base.head.out_features, base.encoding.features) == (1, 2)
         require(fits, "field.base must take 2 coordinates and give 1 channel, without an encoding")
         features, depth = integer("field.features", features, least=1), integer("field.depth", depth, least=0)
-        self.base, self.floor = base, floor
+        self.base, self.floor, self.exact = base, floor, exact
         self.first = nn.Conv2d(1, features, 5)
         self.trunk = nn.ModuleList(nn.Conv2d(features, features, 3) for _ in range(depth))
         self.widths = [layer.out_features for layer in (*base.linear_maps(), base.linear_maps()[-1])]
@@ -93,7 +96,10 @@ class LocalPrior(nn.Module):
         self.look = look
 
     def make(self, samples: Tensor) -> Tensor:
-        """m_k of the samples (P, H, W) but the outermost `reach`, with -g(0; m_k): (P, H - 2 reach, W - 2 reach, K)."""
+        """m_k of all samples (P, H, W) but the outermost `reach`, (P, H - 2 reach, W - 2 reach, K).
+
+        The last of the K is what g is moved by, -g(0; m_k).
+        """
         planes = samples.unsqueeze(1)
         mean = functional.avg_pool2d(planes, 2 * _AROUND + 1, 1)
         inner = _inside(planes, _AROUND)
@@ -105,8 +111,11 @@ class LocalPrior(nn.Module):
         *shifts, last = self.codes(h).movedim(1, -1).split(self.widths, dim=-1)
         last = (last + self.head.weight) * _inside(spread, self.reach - _AROUND).movedim(1, -1)
         made = torch.cat([*shifts, last], dim=-1)
-        zero = made.new_zeros(made[..., 0].numel(), 2)
-        return torch.cat([made, -self._local(zero, made.flatten(0, 2), 0).value.view(*made.shape[:3], 1)], dim=-1)
+        move = made.new_zeros(*made.shape[:3], 1)
+        if self.exact:
+            origin = made.new_zeros(move.numel(), 2)
+            move = -self._local(origin, made.flatten(0, 2), 0).value.view_as(move)
+        return torch.cat([made, move], dim=-1)
 
     def _local(self, y: Tensor, made: Tensor, order: int, operators: Tensor | None = None) -> Jet:
         """The jet of g at y (N, 2), (N, 1) in value, with what is made for each point (N, K - 1)."""

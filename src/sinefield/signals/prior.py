@@ -130,7 +130,7 @@ def packed(field: LocalPrior) -> bytes:
     assert isinstance(sines, Sine)
     base = field.base.linear_maps()
     knobs = (base[0].out_features, len(base) - 1, field.first.out_channels, len(field.trunk))
-    numbers = (sines.omega0, sines.hidden_omega0, field.floor)
+    numbers = (sines.omega0, sines.hidden_omega0, field.floor, float(field.exact))
     tensors = {name: tensor.detach().cpu().numpy().astype(np.float16) for name, tensor in field.state_dict().items()}
     file = io.BytesIO()
     np.savez_compressed(file, knobs=np.array(knobs), numbers=np.array(numbers), **tensors)
@@ -147,11 +147,12 @@ def read(name: str | Path) -> LocalPrior:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             found = {key: torch.from_numpy(archive[key]) for key in archive.files}
         width, depth, features, layers = (int(n) for n in found.pop("knobs"))
-        omega0, hidden_omega0, floor = (float(n) for n in found.pop("numbers"))
+        omega0, hidden_omega0, floor, exact = (float(n) for n in found.pop("numbers"))
         made = found["first.weight"].shape[0], found["base.head.weight"].shape[1]
         require((features, width) == made and 0 <= max(depth, layers) < len(found), "its knobs are not its weights'")
         sines = Sine(omega0=omega0, hidden_omega0=hidden_omega0)
-        field = LocalPrior(CoordinateMLP(_PLANE, 1, width, depth, activation=sines), features, layers, floor)
+        base = CoordinateMLP(_PLANE, 1, width, depth, activation=sines)
+        field = LocalPrior(base, features, layers, floor, exact=bool(exact))
         field.load_state_dict({key: value.to(torch.get_default_dtype()) for key, value in found.items()})
     except (
         OSError,

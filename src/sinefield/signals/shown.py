@@ -17,7 +17,7 @@ _LEAST = 0.05  # share of a channel, before all are divided by their sum
 
 
 class View(NamedTuple):
-    """How a patch is shown: its first pixel, which of eight turns and mirror images, and what to multiply channels by."""
+    """How a patch is shown: its first pixel, which of eight turns and mirror images, and weights of the channels."""
 
     top: int
     left: int
