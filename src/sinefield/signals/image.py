@@ -35,8 +35,9 @@ class Image(Signal):
         degree: p of the spline, odd, at least 3: its Laplacian is continuous from 3 on and smooth from 5 on.
         allow_huge: read pictures of more than 89 million pixels too.
         square: take the largest square in the middle alone.
-        prior: fill in between the samples what the prior of this name or file finds, the mean over eight turns and
-            mirror images; not for more than `MOST` samples. None for the spline alone.
+        prior: fill in between the samples what the prior of this name or file finds; not for more than `MOST` samples.
+            None for the spline alone.
+        symmetric: let it take the mean over eight turns and mirror images, at eight times the cost.
         white: the stored value of white in a file of more than 8 bits per channel; None for its type's, see `decode`.
 
     Raises:
@@ -57,6 +58,7 @@ class Image(Signal):
         square: bool = False,
         white: float | None = None,
         prior: str | Path | None = None,
+        symmetric: bool = False,
     ) -> None:
         degree = integer("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
@@ -90,7 +92,7 @@ class Image(Signal):
         self.register_buffer("plain", plain)
         self.finer, known = 1, plain
         if prior is not None and height * width <= MOST:
-            fine = spline.refined(samples, degree) + Prior(prior, symmetric=True).refined(samples)
+            fine = spline.refined(samples, degree) + Prior(prior, symmetric).refined(samples)
             self.prior, self.finer, known = True, 2, torch.from_numpy(spline.coefficients(fine, degree)).to(self.extent)
             self.files += (str(prior),) if Path(prior).is_file() else ()
         self.register_buffer("c", known)
