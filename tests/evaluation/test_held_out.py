@@ -86,3 +86,32 @@ def test_other_signals_are_refused(signal):
     alone = Patches(signal.files[:1], size=8, margin=6)
     with pytest.raises(UserError, match="held_out is empty"):
         HeldOut(alone, LOSS)
+
+
+def test_a_run_resumes_bit_for_bit_and_becomes_a_file(fit, tmp_path, monkeypatch):
+    """4 steps, and 2 with 2 more: the same weights. scripts/prior.py makes them one file that a picture takes."""
+    from conftest import CONF, small
+    from hydra import compose, initialize_config_dir
+
+    from sinefield.runs.loading import load
+    from sinefield.runs.train import train
+    from sinefield.scripts.prior import main
+    from sinefield.signals.image import Image as Picture
+
+    torch.set_default_dtype(torch.float32)
+    chosen = ["experiment=prior/between", *small("experiment/prior/between", tmp_path), "logger=none"]
+    chosen += ["scheduler.total_steps=4"]  # of the whole run, from the start
+    whole = fit(*chosen, "trainer.max_steps=4", folder="whole")
+    half = fit(*chosen, folder="half")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        longer = compose("train", [*chosen, "trainer.max_steps=4"])
+    train(longer, half["folder"], resume=True)
+    states = [load(folder).state_dict() for folder in (whole["folder"], half["folder"])]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    monkeypatch.chdir(tmp_path)
+    main([f"run={whole['folder']}", "out=mine.npz"])
+    picture = Picture("skimage:text", size=40, prior="mine.npz")
+    assert picture.prior
+    assert picture.files == ("skimage:text", "mine.npz")
+    with pytest.raises(UserError, match=r"must end in \.npz"):
+        main([f"run={whole['folder']}", "out=mine.zip"])
