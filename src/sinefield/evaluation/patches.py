@@ -125,7 +125,7 @@ class HeldOut(Evaluation):
             "error of the field",
         )
         headings += ("Laplacian", "of the spline", "of the field")
-        side, gap, above = 2 * n, 24, 110
+        side, gap, above = n * max(1, round(240 / n)), 24, 110
         with page(gap + len(headings) * (side + gap), above + len(tiles) * (side + gap)) as drawing:
             gains = ", ".join(
                 f"{part} {scores[key]:+.2f} dB"
