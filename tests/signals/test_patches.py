@@ -140,3 +140,12 @@ def test_a_field_that_looks_too_far_is_refused(files):
         make(files).show(Field())
     with pytest.raises(UserError, match="field=local_prior"):
         make(files).show(torch.nn.Linear(2, 1))
+
+
+def test_softened_pictures_are_learnt_from_too(files):
+    """Blurred, of three times the contrast, as further pictures; none of them is held out."""
+    signal = make(files, halved=False, softened=[1.0], contrast=3.0)
+    assert signal.count == 4
+    assert signal.held_out == [4]
+    sharp, soft = (signal.pictures[k].seen[4:-4, 4:-4] for k in (2, 3))
+    assert 0.2 < (soft.std() / sharp.std() / 3) < 0.4  # of white noise: 1 / (2 sqrt(pi))

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 
 from sinefield.core.jet import Jet
@@ -41,6 +42,8 @@ class Patches(Signal):
         on_pixels: the share of them that are pixels between the samples; the others lie anywhere.
         factor: n, of whose pixels along each axis one is seen.
         halved: learn from the pictures at half their resolution too.
+        softened: learn from them blurred too, truth and samples alike, by each of these standard deviations in pixels.
+        contrast: by which blurred pictures are multiplied: the spline leaves so little of them that they count little.
         low_pass: standard deviation in pixels of the blur in front of the sampling; the truth is the sharp picture.
         noise: standard deviation of the noise on the samples, in values from -1 to 1.
 
@@ -61,6 +64,8 @@ class Patches(Signal):
         on_pixels: float = 0.5,
         factor: int = 2,
         halved: bool = True,
+        softened: Sequence[float] = (),
+        contrast: float = 2.0,
         low_pass: float = 0.0,
         noise: float = 0.0,
     ) -> None:
@@ -68,6 +73,7 @@ class Patches(Signal):
         super().__init__((size, size), 1)
         self.margin, self.points = integer("signal.margin", margin, least=0), integer("signal.points", points, least=1)
         self.factor, self.noise, self.on_pixels = integer("signal.factor", factor, least=1), float(noise), on_pixels
+        self.softened, self.contrast = [float(sd) for sd in softened], float(contrast)
         self.side = self.factor * (size - 1) + 1  # of a patch in pixels
         files = [str(file) for file in listed(paths)]
         both = sorted({Path(file).name for file in files} & {Path(file).name for file in held_out})
@@ -89,7 +95,8 @@ class Patches(Signal):
         need = f"{file} is {width} x {height} pixels, and a patch takes {self.side}; take a smaller signal.size"
         require(min(height, width) >= self.side, need)
         small = min(height, width) // 2 >= self.side and halved
-        return [pixels, resize(pixels, height // 2, width // 2)] if small else [pixels]
+        soft = [self.contrast * ndimage.gaussian_filter(pixels, (sd, sd, 0)) for sd in self.softened]
+        return [pixels, resize(pixels, height // 2, width // 2), *soft] if small else [pixels, *soft]
 
     @property
     def held_out(self) -> list[int]:
