@@ -119,7 +119,7 @@ class TestMemory:
 class TestSplit:
     def test_nothing_leaks(self, collection):
         """No family is on both sides; the copy and the second picture of a stem stay with theirs."""
-        own, held = collection.families[: collection.train], collection.families[collection.train :]
+        own, held = collection.families[: collection.trained], collection.families[collection.trained :]
         assert not set(own) & set(held)
         assert 1 <= len(held) <= 3
         numbers = {name.rpartition("/")[2]: k for k, name in enumerate(collection.names)}
@@ -146,7 +146,7 @@ class TestDraw:
         assert torch.equal(x, again)
         assert x.shape == (300, 4)
         assert x[:, 2].unique().numel() == 3
-        assert x[:, 2].max() < collection.train
+        assert x[:, 2].max() < collection.trained
         assert len(x[:, :3].unique(dim=0)) == 300
         pixels = collection.pixels(x[:, :2])
         assert (pixels - pixels.round()).abs().max() < 1e-4

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sinefield.core.jet import Jet
 from sinefield.errors import integer, require
@@ -28,7 +29,7 @@ _VIEWS = 2**24  # seeds of views, which float32 has exactly
 
 
 class Collection(Signal):
-    """Pictures of one size, values in [-1, 1]; those to train on have the numbers 0 to `train` - 1, and then the others.
+    """Pictures of one size, values in [-1, 1]: `trained` to train on, and those held out behind them.
 
     x is (N, 4): two coordinates, the number of a picture, its view.
 
@@ -46,7 +47,7 @@ class Collection(Signal):
         cache: folder of the memory map; None for ~/.cache/sinefield.
 
     Attributes:
-        train, count: pictures to train on, and all.
+        trained, count: pictures to train on, and all.
         names: of all, in the order of their numbers.
 
     Raises:
@@ -80,7 +81,7 @@ class Collection(Signal):
         inside, outside = split(found.names, found.families, held_out)
         super().__init__(tuple(found.values.shape[1:3]), found.values.shape[3])
         self.values, self.order = found.values, np.array(inside + outside)
-        self.train, self.count, self.files = len(inside), len(found.names), found.files
+        self.trained, self.count, self.files = len(inside), len(found.names), found.files
         self.names = [found.names[k] for k in self.order]
         self.families = [found.families[k] for k in self.order]
         self.degree, self.whole = degree, whole
@@ -89,7 +90,7 @@ class Collection(Signal):
         self.register_buffer(
             "matrix", torch.from_numpy(spline.coefficients(np.eye(self.shape[0]), degree)).to(self.extent)
         )
-        self.shown = torch.linspace(0, self.train - 1, min(_SHOWN, self.train)).round().long()
+        self.shown = torch.linspace(0, self.trained - 1, min(_SHOWN, self.trained)).round().long()
 
     def pixels_of(self, numbers: Tensor) -> Tensor:
         """(P, H, W, C), the values in [-1, 1] of pictures (P,), from 8 bits: 2 v / 255 - 1."""
@@ -105,8 +106,9 @@ class Collection(Signal):
     def show(self, field: CoordinateMLP) -> None:
         """Give the field the means to look at the pictures; `UserError` where it is for one alone."""
         cure = "take field=hypernetwork, or another for many pictures"
-        require(isinstance(field, Conditional), f"signal=collection: {type(field).__name__} is a field of one; {cure}")
-        field.observe(self.look)  # type: ignore[attr-defined]
+        many: nn.Module = field
+        require(isinstance(many, Conditional), f"signal=collection: {type(field).__name__} is a field of one; {cure}")
+        cast("Conditional", many).observe(self.look)
 
     def look(self, numbers: Tensor, views: Tensor) -> Observation:
         """What is seen of pictures (P,) in views (P,)."""
@@ -116,7 +118,7 @@ class Collection(Signal):
         """Pictures (P,) of which the pixels `seen` (P, S) are."""
         values = self.pixels_of(numbers).flatten(1, 2) * seen[..., None]
         views = torch.zeros_like(numbers) if views is None else views
-        return Observation(numbers, views, super().grid(), values, seen, self.shape)
+        return Observation(numbers, views, self.pixel_grid(), values, seen, self.shape)
 
     def seen(self, numbers: Tensor, views: Tensor) -> Tensor:
         """(P, S): which pixels are seen of pictures in views; a function of number and view alone."""
@@ -146,11 +148,15 @@ class Collection(Signal):
     def _conditions(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 2), number and view of `together` pictures to train on, unlike where there are enough, in turn."""
         device, most = self.extent.device, min(self.together, count)
-        numbers = torch.randperm(self.train, generator=generator, device=device).repeat(-(-most // self.train))[:most]
+        numbers = torch.randperm(self.trained, generator=generator, device=device).repeat(-(-most // self.trained))[:most]
         views = torch.randint(1, _VIEWS, (most,), generator=generator, device=device)
         views[torch.rand(most, generator=generator, device=device) < self.whole] = 0
         row = torch.arange(count, device=device) // -(-count // most)
         return torch.stack([numbers, views], dim=1)[row].to(self.extent.dtype)
+
+    def pixel_grid(self) -> Tensor:
+        """(S, 2), the pixels of any of the pictures."""
+        return super().grid()
 
     def at(self, x: Tensor, number: int, view: int = 0) -> Tensor:
         """Coordinates x (..., 2) as points (..., 4) of one picture."""

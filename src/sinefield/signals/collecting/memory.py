@@ -79,7 +79,7 @@ def pictures(
         log.info("decoding %d pictures into %s, once", len(found.items), data)
         _write(found, size, patch, patches_each, about, data)
     described = json.loads(about.read_text())
-    values = np.memmap(data, np.uint8, "r", shape=tuple(described["shape"]))
+    values: np.ndarray = np.memmap(data, np.uint8, "r", shape=tuple(described["shape"]))
     if described["grey"]:
         values = values[..., :1]
     return Pictures(values, described["names"], described["families"], found.files)

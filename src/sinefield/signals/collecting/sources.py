@@ -74,7 +74,8 @@ def source(paths: str | Path | Sequence[str | Path]) -> Source:
     if isinstance(paths, list | tuple):
         require(len(paths) > 0, "signal.paths is an empty list; give pictures, a folder or a name")
         return _files([str(path) for path in paths], tuple(map(str, paths)), lenient=False)
-    require(isinstance(paths, str | Path), f"signal.paths must be a folder, a list of files or a name, not {paths!r}")
+    if not isinstance(paths, str | Path):
+        raise UserError(f"signal.paths must be a folder, a list of files or a name, not {paths!r}")
     if str(paths) in NAMED:
         return NAMED[str(paths)]()
     folder = Path(paths)
