@@ -119,6 +119,10 @@ class Signal(nn.Module, ABC):
         """(count, D + conditions) points of one step; None for samples in a shuffled order, as `SignalData` has it."""
         return None
 
+    def everywhere(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Coordinates x (N, D) as points of this signal; of many pictures in P of them, (P N, D + conditions) in turn."""
+        return x
+
     def extras(self) -> dict[str, Tensor]:
         """More pictures to show beside the truth, by name, (H, W, C) each: what a composite was made of."""
         return {}

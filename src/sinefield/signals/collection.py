@@ -145,6 +145,11 @@ class Collection(Signal):
         """(count, 4): anywhere in `together` pictures, with views as `whole` says."""
         return torch.cat([super().uniform(count, generator), self._conditions(count, generator)], dim=1)
 
+    def everywhere(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """(P N, 4): coordinates x (N, 2) in each of `together` pictures, with views as `whole` says."""
+        which = self._conditions(self.together, generator).repeat_interleave(len(x), 0)
+        return torch.cat([x.repeat(self.together, 1), which], dim=1)
+
     def _conditions(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 2), number and view of `together` pictures to train on, unlike where there are enough, in turn."""
         device, most = self.extent.device, min(self.together, count)
