@@ -12,6 +12,7 @@ from discover import needed
 
 CHOICES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NEEDS = {  # beside what their first lines say; several devices are tested in their own processes
+    "evaluation/start": ["algorithm=meta"],
     "experiment/paper/helmholtz": ["loss.terms.equation.count=100"],
     "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "loss.terms.more.count=50"],
     "loss/term/helmholtz_dual": ["signal=helmholtz", "loss.terms.more.nodes=19", "loss.terms.more.modes=9"],

@@ -60,6 +60,7 @@ class Signal(nn.Module, ABC):
             very many samples. All of them are trained on.
         conditions: columns of x behind the D coordinates, which say of which of many pictures a point is; x is then
             (N, D + conditions), and derivatives are by the D coordinates alone. 0 for one signal.
+        count: pictures, or other signals of one kind, that the points may be of.
         effort: optimizer steps that it takes, relative to a grey picture of 256 x 256 samples, neither smooth nor busy.
         files: the files and folders that it was read from, as they were given.
     """
@@ -68,6 +69,7 @@ class Signal(nn.Module, ABC):
     potential: bool = True
     every: int = 1
     conditions: int = 0
+    count: int = 1
     effort: float = 1.0
     files: tuple[str, ...] = ()
     extent: Tensor
