@@ -14,15 +14,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sinefield.compression.files import decompress
     from sinefield.core.jet import Jet, autograd_jet
     from sinefield.fields.mlp import CoordinateMLP, Siren
     from sinefield.interactive import fit
     from sinefield.runs.loading import load
 
-__all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "fit", "load"]
+__all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "decompress", "fit", "load"]
 
 _HOMES = {"CoordinateMLP": "fields.mlp", "Siren": "fields.mlp", "Jet": "core.jet", "autograd_jet": "core.jet"}
-_HOMES |= {"fit": "interactive", "load": "runs.loading"}
+_HOMES |= {"decompress": "compression", "fit": "interactive", "load": "runs.loading"}
 
 
 def __getattr__(name: str) -> Any:
