@@ -148,7 +148,9 @@ def train(weights: list[Tensor], features: np.ndarray, numbers: np.ndarray, step
 def _forward(weights: list[Tensor], features: Tensor) -> Tensor:
     """log b (N,) as `scales` finds it, but for its rounding down; through the weights' rounding gradients pass."""
     h = features / UNIT
-    rounded = [w + (torch.from_numpy(q) / PER_WEIGHT - w).detach() for w, q in zip(weights, whole(weights), strict=True)]
+    rounded = [
+        w + (torch.from_numpy(q) / PER_WEIGHT - w).detach() for w, q in zip(weights, whole(weights), strict=True)
+    ]
     for weight, bias in zip(rounded[::2], rounded[1::2], strict=True):
         h = weight @ h + bias[:, None]
         h = h.relu() if len(weight) > 1 else h
