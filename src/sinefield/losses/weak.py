@@ -74,8 +74,8 @@ class Differences(_Weak):
         return (error[..., 1, :] - error[..., 0, :]) / math.sqrt(2)
 
     def unseen(self, error: Tensor) -> Tensor:
-        """The mean error of each channel, (H, W, C)."""
-        return error.mean(dim=(0, 1)).expand_as(error)
+        """The mean error of each channel, (H, W, C), or (D, H, W, C)."""
+        return error.flatten(0, -2).mean(dim=0).expand_as(error)
 
 
 class _Means(_Weak):

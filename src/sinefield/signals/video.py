@@ -70,7 +70,7 @@ class Video(Dense):
         half = pace * (shape[0] - 1) / (max(shape[1:]) - 1)
         length = (shape[0] - 1) * step / rate
         axes = (Axis("x"), Axis("y"), Axis("t", "s", extent=half, length=length))
-        super().__init__(shape, channels, axes, step, Drawn(half, shape[1] / shape[2]) if taken is None else None)
+        super().__init__(shape, channels, axes, step, Drawn(half, length) if taken is None else None)
         self.rate, self.frames, self.files = rate, None if taken is None else taken.frames, files
 
     def stored(self, numbers: Sequence[np.ndarray]) -> np.ndarray:
@@ -89,21 +89,21 @@ class Drawn:
 
     Args:
         half: of the time axis, in units of coordinate.
-        high: height over width.
+        length: of the time axis, in seconds.
     """
 
-    def __init__(self, half: float, high: float) -> None:
-        self.half, self.high = half, high
+    def __init__(self, half: float, length: float) -> None:
+        self.pace = length / (2 * half)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, 3) values at (x, y, t), in [-1, 1]."""
-        across, down, time = x[:, 0], x[:, 1], x[:, 2] / self.half  # time from -1 to 1
+        across, down, time = x[:, 0], x[:, 1], self.pace * x[:, 2]  # time in seconds from the middle
         colour = torch.arange(3, dtype=x.dtype, device=x.device)
         behind = (9 * across + 4 * down - 5 * time)[:, None] + 0.6 * colour
         ripples = (17 * down - 6 * across - 3 * time + 0.6 * (4 * across).sin())[:, None] - 0.4 * colour
         ground = 0.45 * behind.sin() + 0.2 * ripples.sin() - 0.15
         a = across - 0.45 * (1.6 * time).sin()
-        b = down - 0.3 * self.high * (2.3 * time).cos()
+        b = down - 0.22 * (2.3 * time).cos()
         angle = 1.5 * time
         u = angle.cos() * a + angle.sin() * b
         v = angle.cos() * b - angle.sin() * a
