@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,18 @@ class Film(DenseEvaluation):
         require(isinstance(signal, Video), "evaluation=film is for films; take signal=video")
         assert isinstance(signal, Video)
         self.video = signal
+
+    def described(self) -> dict[str, Any]:
+        """The scores, and what a rendering needs to know of the film."""
+        axes, shape = self.signal.axes, self.signal.shape
+        film = {
+            "extent": self.signal.extent.tolist(),  # half of each axis, in units of coordinate
+            "spacing": self.signal.spacings[0],  # of the pixels trained on
+            "samples": list(reversed(shape)),  # along x, y and time
+            "seconds": axes[-1].length,
+            "rate": self.video.rate,
+        }
+        return {**super().described(), "film": film}
 
     def sets(self, odd: Sequence[Tensor]) -> dict[str, Tensor]:
         """Samples; pixels between those of the frames trained on; their places in the frames between."""

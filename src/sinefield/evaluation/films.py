@@ -9,10 +9,8 @@ import numpy as np
 
 from sinefield.system.files import atomic_write
 
-_SIDE = 256  # pixels along the longest side, at least: smaller frames are enlarged by a whole number
 
-
-def write_film(path: Path, frames: Iterable[np.ndarray], rate: float, repeat: int = 1) -> None:
+def write_film(path: Path, frames: Iterable[np.ndarray], rate: float, repeat: int = 1, least: int = 256) -> None:
     """Write a film that is there as a whole or not at all, whatever ends the writing.
 
     Args:
@@ -20,13 +18,14 @@ def write_film(path: Path, frames: Iterable[np.ndarray], rate: float, repeat: in
         frames: (H, W, 3) of uint8 each, all of one size; a last row or column of an odd number is left out.
         rate: frames per second.
         repeat: how often each is shown.
+        least: pixels along the longest side: smaller frames are enlarged by a whole number.
     """
     with atomic_write(path) as file, av.open(file, "w", format="mp4") as container:
         pace = Fraction(rate).limit_denominator(100_000)
         stream = container.add_stream("libx264", rate=pace, options={"crf": "20", "preset": "fast"})
         stream.pix_fmt = "yuv420p"
         for number, frame in enumerate(frames):
-            enlarged = max(1, -(-_SIDE // max(frame.shape[:2])))
+            enlarged = max(1, -(-least // max(frame.shape[:2])))
             picture = frame.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
             picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # the format wants even sides
             if number == 0:

@@ -97,7 +97,7 @@ class Drawn:
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, 3) values at (x, y, t), in [-1, 1]."""
-        across, down, time = x[:, 0], x[:, 1], self.pace * x[:, 2]  # time in seconds from the middle
+        across, down, time = x[:, 0], x[:, 1], 2.2 * self.pace * x[:, 2]  # 2.2 per second, 0 in the middle
         colour = torch.arange(3, dtype=x.dtype, device=x.device)
         behind = (9 * across + 4 * down - 5 * time)[:, None] + 0.6 * colour
         ripples = (17 * down - 6 * across - 3 * time + 0.6 * (4 * across).sin())[:, None] - 0.4 * colour

@@ -24,7 +24,7 @@ from sinefield.signals.dense import Dense
 
 _log = logging.getLogger(__name__)
 _LEAST = 4  # samples along an axis: a cubic spline needs them
-_WAVES = 9.0  # radians per unit of coordinate of what fills the ball that is made here
+_WAVES = 16.0  # radians per unit of coordinate of what fills the ball that is made here
 
 
 class Volume(Dense):
@@ -121,7 +121,7 @@ def _reduced(
 
 
 class Ball:
-    """A soft ball filled with a gyroid, in closed form: ``2 S((0.72^2 - |x|^2) / 0.08) (0.6 + 0.4 g(x)) - 1``.
+    """A soft ball filled with a gyroid, in closed form: ``2 S((0.72^2 - |x|^2) / 0.04) (0.6 + 0.4 g(x)) - 1``.
 
     S is the logistic function and ``g = (sin kx cos ky + sin ky cos kz + sin kz cos kx) / 1.5``.
     """
@@ -130,5 +130,5 @@ class Ball:
         """(N, 1) values at x (N, 3), in [-1, 1]."""
         sine, cosine = (_WAVES * x).sin(), (_WAVES * x).cos()
         gyroid = (sine * cosine.roll(-1, dims=1)).sum(1, keepdim=True) / 1.5
-        inside = ((0.72**2 - x.square().sum(1, keepdim=True)) / 0.08).sigmoid()
+        inside = ((0.72**2 - x.square().sum(1, keepdim=True)) / 0.04).sigmoid()
         return 2 * inside * (0.6 + 0.4 * gyroid) - 1

@@ -202,10 +202,8 @@ class _Plan:
         self.turned, self.flips = _orientation(frame)
         width, height = frame.width * aspect, float(frame.height)
         longest = max(width, height)
-        wanted = math.floor((longest + step - 1) / step)
-        if size is not None:
-            wanted = min(wanted, integer("signal.size", size, least=2))
-        scale = (step * (wanted - 1) + 1) / longest
+        wanted = longest if size is None else step * (integer("signal.size", size, least=2) - 1) + 1
+        scale = min(1.0, wanted / longest)
         self.width, self.height = (max(step + 1, math.floor(n * scale + 0.5)) for n in (width, height))
         self.step = step
         plain = int(frame.colorspace) == _UNSPECIFIED and not frame.format.is_rgb and frame.height >= _HIGH
