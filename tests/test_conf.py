@@ -25,6 +25,7 @@ SMALLER = {  # what makes runs of a signal small
     "signal=seismic": ["signal.propagator.frequency=0.5"],  # Hz, for nodes of 370 m
     "experiment=inversion/marmousi": ["signal.propagator.frequency=0.5"],
     "signal=wave": ["signal.std=0.2", "signal.frames=5"],
+    "signal=video": ["signal.seconds=0.4"],
     "signal=shape": ["signal.points=500", "evaluation.samples=200", "evaluation.resolution=20", "signal.start=false"],
 }
 

@@ -83,9 +83,11 @@ class TestPixels:
         assert abs(levels(signal).mean() - shown.mean()) < 2
 
     def test_time_has_an_extent_of_its_own(self, tmp_path):
-        signal = Video(write(tmp_path / "a.mkv", pictures()), size=None, pace=0.5)
-        assert signal.extent.tolist() == pytest.approx([1, 11 / 15, 0.5 * 4 / 15])
-        assert signal.spacings == pytest.approx((2 / 15, 2 / 15, 1 / 15))
+        signal = Video(write(tmp_path / "a.mkv", pictures()), size=None, extent=3.0)
+        assert signal.extent.tolist() == pytest.approx([1, 11 / 15, 3])
+        assert signal.spacings == pytest.approx((2 / 15, 2 / 15, 1.5))
+        assert signal.side == 16
+        assert Video(tmp_path / "a.mkv", size=None).spacings == pytest.approx((2 / 15, 2 / 15, 1 / 15))
 
     def test_derivatives_are_those_of_a_spline_in_space_and_time(self, tmp_path):
         signal = Video(write(tmp_path / "a.mkv", pictures(15)), size=None).double()

@@ -1,10 +1,6 @@
 """A film: values over the picture and time, (x, y, t), with frames and pixels held out in between.
 
-Time has an extent of its own, so a frequency along it is chosen apart from those of the picture: half of it is
-
-    E = p (T - 1) / (n - 1)
-
-for T frames and n samples along the longest side, p spacings of samples from frame to frame.
+Time has an extent of its own, so a frequency along it is chosen apart from those of the picture.
 """
 
 from __future__ import annotations
@@ -22,6 +18,7 @@ from sinefield.signals.base import Axis
 from sinefield.signals.decoding import film
 from sinefield.signals.dense import Dense
 
+PACE = 0.5  # spacings of pixels trained on, from frame to frame trained on
 _LEAST = 4  # samples along an axis: a cubic spline needs them
 _RATE = 24.0  # frames per second of the film that is drawn here
 _LENGTH = 2.0  # its seconds
@@ -36,7 +33,7 @@ class Video(Dense):
         every: take every n-th frame.
         size: samples along the longest side, at most; None for all there are.
         holdout: keep every second pixel and every second frame of what is taken as the truth to score on.
-        pace: p, spacings of samples along the time axis from frame to frame that is trained on.
+        extent: half of the time axis in units of coordinate; None for `PACE` spacings of pixels from frame to frame.
 
     Attributes:
         rate: frames per second, those held out included.
@@ -53,9 +50,9 @@ class Video(Dense):
         every: int = 1,
         size: int | None = 128,
         holdout: bool = True,
-        pace: float = 1.0,
+        extent: float | None = None,
     ) -> None:
-        step, pace = 2 if holdout else 1, positive("signal.pace", pace)
+        step = 2 if holdout else 1
         if path is None:
             width = 64 if size is None else integer("signal.size", size, least=6)
             length = _LENGTH if seconds is None else positive("signal.seconds", seconds)
@@ -67,7 +64,8 @@ class Video(Dense):
             taken = film.decode(path, start, seconds, every, size, holdout, _LEAST)
             *known, channels = taken.frames.shape
             shape, rate, files = tuple((n - 1) // step + 1 for n in known), taken.rate, (str(taken.file),)
-        half = pace * (shape[0] - 1) / (max(shape[1:]) - 1)
+        usual = PACE * (shape[0] - 1) / (max(shape[1:]) - 1)
+        half = usual if extent is None else positive("signal.extent", extent)
         length = (shape[0] - 1) * step / rate
         axes = (Axis("x"), Axis("y"), Axis("t", "s", extent=half, length=length))
         super().__init__(shape, channels, axes, step, Drawn(half, length) if taken is None else None)
