@@ -101,7 +101,7 @@ class TestDerivatives:
         signal = Volume(tmp_path / "a.npy", size=None, holdout=False, spacing=spacings.tolist()).double()
         where = signal.uniform(50, torch.Generator().manual_seed(0))
         jet = signal.jet(where, 2)
-        at, scale = torch.from_numpy(signal.placed(where.numpy())), 2 / (signal.high - signal.low)
+        at, scale = torch.from_numpy(signal.to_file(where.numpy())), 2 / (signal.high - signal.low)
         weights = torch.tensor([1.0, 2.0, 3.0])
         assert (jet.value[:, 0] - (scale * (at.square() @ weights - signal.low) - 1)).abs().max() < 1e-5
         slope = 2 * scale * signal.unit * weights * at

@@ -115,11 +115,10 @@ class DenseEvaluation(Evaluation):
         """The sum of squared errors, and how many, of each of the sets."""
         raw = error
         if free is not None:  # linear in between
-            last = torch.tensor([n[-1].item() for n in reversed(self.numbers(_DURING))]).to(error)
+            last = torch.stack([n[:: self.dense.step][-1] for n in reversed(self.numbers(_DURING))]).to(error)
             places = torch.stack(torch.meshgrid(*numbers, indexing="ij"), -1).flip(-1).to(error)
-            places = 2 * places / (last // self.dense.step * self.dense.step) - 1
             planes = functional.grid_sample(
-                free.movedim(-1, 0)[None], places[None], align_corners=True, padding_mode="border"
+                free.movedim(-1, 0)[None], 2 * (places / last)[None] - 1, align_corners=True, padding_mode="border"
             )
             error = error - planes[0].movedim(0, -1)
         odd = torch.meshgrid(*[n % self.dense.step == 1 for n in numbers], indexing="ij")

@@ -105,7 +105,7 @@ class VolumeScores(DenseEvaluation):
         if values.min() < self.level < values.max():
             vertices, faces = self.surface(values[..., 0], numbers)
             files["mesh"], files["surface"] = folder / "mesh.ply", folder / "surface.png"
-            write_mesh(files["mesh"], self.volume.placed(vertices), faces)
+            write_mesh(files["mesh"], self.volume.to_file(vertices), faces)
             write_atomically(files["surface"], views(vertices, faces, up=2))
         else:
             _log.warning("the field is nowhere %g; evaluation.level sets the value of the isosurface", self.level)

@@ -20,6 +20,7 @@ from sinefield.signals.dense import Dense
 
 PACE = 0.5  # spacings of pixels trained on, from frame to frame trained on
 _LEAST = 4  # samples along an axis: a cubic spline needs them
+_USUAL = 75_000  # samples of the film that is drawn here, whose effort is 1
 _RATE = 24.0  # frames per second of the film that is drawn here
 _LENGTH = 2.0  # its seconds
 
@@ -69,6 +70,7 @@ class Video(Dense):
         length = (shape[0] - 1) * step / rate
         axes = (Axis("x"), Axis("y"), Axis("t", "s", extent=half, length=length))
         super().__init__(shape, channels, axes, step, Drawn(half, length) if taken is None else None)
+        self.effort = min(max(1.0, (len(self) / _USUAL) ** 0.5), 4.0)
         self.rate, self.frames, self.files = rate, None if taken is None else taken.frames, files
 
     def stored(self, numbers: Sequence[np.ndarray]) -> np.ndarray:

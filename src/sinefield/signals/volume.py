@@ -93,7 +93,7 @@ class Volume(Dense):
         """(N, 1) values at these numbers along z, y and x."""
         return self.values[tuple(numbers)]
 
-    def placed(self, x: np.ndarray) -> np.ndarray:
+    def to_file(self, x: np.ndarray) -> np.ndarray:
         """(N, 3) places along x, y, z, in the unit of the spacings from the first voxel, of coordinates x (N, 3)."""
         return (x + self.extent.double().cpu().numpy()) * self.unit
 
