@@ -100,7 +100,7 @@ def test_nothing_between_where_nothing_is_held_out():
 
 
 def test_other_signals_are_refused():
-    with pytest.raises(UserError, match="takes?=? ?evaluation=picture|take evaluation=picture"):
+    with pytest.raises(UserError, match="take evaluation=picture"):
         Film(Analytic(size=8), LOSS)
 
 
@@ -118,5 +118,9 @@ def test_files(film, tmp_path):
         enlarged = -(-256 // wide)
         assert shown[0].shape[1] == wide * enlarged // 2 * 2
     expected = 127.5 * (1.1 + film.held_out_grid()[4, 8, 11].numpy())
-    assert np.abs(np.median(shown[4][8 * enlarged : 9 * enlarged, 34 * enlarged : 35 * enlarged], (0, 1)) - expected).max() < 16
-    assert Image.open(files["ground_truth"]).size == (23, 17)
+    assert (
+        np.abs(np.median(shown[4][8 * enlarged : 9 * enlarged, 34 * enlarged : 35 * enlarged], (0, 1)) - expected).max()
+        < 16
+    )
+    with Image.open(files["ground_truth"]) as picture:
+        assert picture.size == (23, 17)

@@ -72,6 +72,6 @@ def test_an_interrupted_rendering_leaves_nothing(run, tmp_path, monkeypatch):
 def test_mistakes(run, tmp_path, knobs, said):
     with pytest.raises(UserError, match=said):
         film.render_film(run, tmp_path / "a.mp4", **knobs)
-    with pytest.raises(UserError, match="must end in .mp4"):
+    with pytest.raises(UserError, match=r"must end in \.mp4"):
         film.render_film(run, tmp_path / "a.avi")
     assert list(tmp_path.iterdir()) == []

@@ -87,7 +87,7 @@ class TestPixels:
         assert signal.extent.tolist() == pytest.approx([1, 11 / 15, 3])
         assert signal.spacings == pytest.approx((2 / 15, 2 / 15, 1.5))
         assert signal.side == 16
-        assert Video(tmp_path / "a.mkv", size=None).spacings == pytest.approx((2 / 15, 2 / 15, 1 / 15))
+        assert Video(tmp_path / "a.mkv", size=None).spacings == pytest.approx((2 / 15, 2 / 15, 1 / 2))
 
     def test_derivatives_are_those_of_a_spline_in_space_and_time(self, tmp_path):
         signal = Video(write(tmp_path / "a.mkv", pictures(15)), size=None).double()
@@ -133,7 +133,9 @@ class TestFormats:
     def test_alpha_lies_on_white(self, tmp_path):
         shown = np.concatenate([pictures(), np.zeros((9, 24, 32, 1), np.uint8)], axis=-1)
         shown[:, :, 16:, 3] = 255
-        signal = Video(write(tmp_path / "a.mov", shown, codec="png", pix_fmt="rgba", source="rgba"), size=None, holdout=False)
+        signal = Video(
+            write(tmp_path / "a.mov", shown, codec="png", pix_fmt="rgba", source="rgba"), size=None, holdout=False
+        )
         assert np.abs(levels(signal)[:, :, :16] - 255).max() < 0.01
         assert np.abs(levels(signal)[:, :, 16:] - shown[:, :, 16:, :3]).max() < 0.01
 
@@ -144,7 +146,7 @@ class TestFormats:
         assert np.abs(levels(signal)[..., 0] - shown).max() < 0.01
 
     def test_unequal_times(self, tmp_path, caplog):
-        """Each time of a regular grid shows the nearest frame: of 120 and 240 ms at 160 the first, at 200 the second."""
+        """Each time of a regular grid shows the nearest frame: of 120 and 240 ms at 160 the first, at 200 the next."""
         shown = pictures(9)
         path = write(tmp_path / "a.mkv", shown, pts=[0, 40, 80, 120, 240, 280, 320, 360, 400])
         signal = Video(path, size=None, holdout=False)

@@ -123,7 +123,9 @@ class DenseEvaluation(Evaluation):
             error = error - planes[0].movedim(0, -1)
         odd = torch.meshgrid(*[n % self.dense.step == 1 for n in numbers], indexing="ij")
         sets = self.sets(odd)
-        sums = {name: (error[chosen].double().square().sum().item(), chosen.sum().item()) for name, chosen in sets.items()}
+        sums = {
+            name: (error[chosen].double().square().sum().item(), chosen.sum().item()) for name, chosen in sets.items()
+        }
         seen = sets["psnr"]
         sums["psnr_raw"] = (raw[seen].double().square().sum().item(), seen.sum().item())
         return {key: (total, int(count) * self.signal.channels) for key, (total, count) in sums.items()}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sinefield.errors import require
@@ -105,7 +104,9 @@ class Film(DenseEvaluation):
         which = np.unique(which.clip(max=len(frames) - 1))
         truth = np.concatenate([self._truth(numbers, k) for k in which])
         worst = max(1e-5, float(np.percentile(rms(values[which] - truth), 99.5)))
-        caption = ", ".join(f"{s.name.strip()} {s.text(scores[s.key])}" for s in self.shown if scores.get(s.key) is not None)
+        caption = ", ".join(
+            f"{s.name.strip()} {s.text(scores[s.key])}" for s in self.shown if scores.get(s.key) is not None
+        )
 
         def shown() -> Iterator[np.ndarray]:
             for k, value in enumerate(values):
@@ -122,7 +123,10 @@ class Film(DenseEvaluation):
         pictures = {
             "ground_truth": (value_picture(known), "the frame in the middle"),
             "reconstruction_frame": (value_picture(values[middle]), "the frame in the middle, of the field"),
-            "error": (error_picture(values[middle] - known, worst), f"|field - signal|, RMS over channels, 0 to {worst:.3g}"),
+            "error": (
+                error_picture(values[middle] - known, worst),
+                f"|field - signal|, RMS over channels, 0 to {worst:.3g}",
+            ),
         }
         for name, (picture, words) in pictures.items():
             files[name] = folder / f"{name}.png"
@@ -134,7 +138,9 @@ class Film(DenseEvaluation):
             "error": [error_picture(values[k] - frame, worst) for k, frame in zip(which, truth, strict=True)],
         }
         files["contact_sheet"] = folder / "contact_sheet.png"
-        write_atomically(files["contact_sheet"], sheet(rows, titles, f"{caption}\nerror: black to yellow 0 to {worst:.3g}"))
+        write_atomically(
+            files["contact_sheet"], sheet(rows, titles, f"{caption}\nerror: black to yellow 0 to {worst:.3g}")
+        )
         return files
 
     def _truth(self, numbers: Sequence[Tensor], frame: int) -> np.ndarray:

@@ -69,7 +69,7 @@ class VolumeScores(DenseEvaluation):
         return {"psnr_off_grid_spline": self._psnr(self._sums(numbers, truth.new_tensor(error), None))["psnr_off_grid"]}
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
-        """slices.png, projections.png, contact_sheet.png of both, pictures of the middle slice, mesh.ply, surface.png."""
+        """slices.png, projections.png, contact_sheet.png of both, the middle slice, mesh.ply and surface.png."""
         if self.field_values is None:
             self.final(field)
         numbers = self.numbers(MOST)
@@ -98,7 +98,10 @@ class VolumeScores(DenseEvaluation):
         for name, (one, words) in {
             "ground_truth": (value_picture(truth[middle[0]]), "the slice in the middle"),
             "reconstruction": (value_picture(values[middle[0]]), "the slice in the middle, of the field"),
-            "error": (error_picture(values[middle[0]] - truth[middle[0]], worst), f"|field - signal|, 0 to {worst:.3g}"),
+            "error": (
+                error_picture(values[middle[0]] - truth[middle[0]], worst),
+                f"|field - signal|, 0 to {worst:.3g}",
+            ),
         }.items():
             files[name] = folder / f"{name}.png"
             write_png(files[name], one[::-1], words)
@@ -125,4 +128,3 @@ class VolumeScores(DenseEvaluation):
         rows, columns = (self.signal.spacings[2 - d] for d in range(3) if d != axis)
         down, across = (max(1, min(8, round(side / min(rows, columns)))) for side in (rows, columns))
         return picture.repeat(down, axis=0).repeat(across, axis=1)
-

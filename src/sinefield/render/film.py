@@ -87,7 +87,7 @@ def render_film(
         raise UserError(f"{folder}: metrics.json does not say what the film is ({error}); get it again") from error
     pace = own if rate is None else positive("rate", rate)
     wide, high = (math.floor(scale * n + 0.5) for n in samples[:2])
-    fits = 2 <= min(wide, high) and max(wide, high) <= _LONGEST
+    fits = min(wide, high) >= 2 and max(wide, high) <= _LONGEST
     require(fits, f"scale={scale:g} makes {wide} × {high} pixels; a side must have 2 to {_LONGEST}")
     count = math.floor(length * pace / speed + 1e-6) + 1
     require(count <= _MOST, f"speed={speed:g} makes {count:,} frames, {_MOST:,} at most; give a smaller rate")

@@ -19,7 +19,9 @@ from sinefield.errors import require
 from sinefield.signals import spline
 from sinefield.signals.base import Axis, Signal
 
-MOST = 2**25  # numbers of which a spline is made: of more its coefficients, and three copies of them in double precision
+MOST = (
+    2**25
+)  # numbers of which a spline is made: of more its coefficients, and three copies of them in double precision
 _SCORED = 2**21  # samples over which a mean square is taken, at most
 _DEGREE = 3
 
@@ -57,7 +59,7 @@ class Dense(Signal):
         """(N, C) values at the points with these numbers along each axis, (N,) each."""
 
     def known(self, numbers: Sequence[Tensor]) -> Tensor:
-        """(n_1, .., n_D, C) values where these numbers of points cross; `lattice` of upsampling `step` has the places."""
+        """(n_1, .., n_D, C) values where these numbers of points cross, at the places `lattice` has for them."""
         if self.formula is None:
             return torch.from_numpy(self.stored([n.cpu().numpy() for n in numbers])).to(self.extent)
         x = self.lattice(numbers, self.step)

@@ -18,7 +18,6 @@ from sinefield.signals.base import Axis
 from sinefield.signals.decoding import film
 from sinefield.signals.dense import Dense
 
-PACE = 0.5  # spacings of pixels trained on, from frame to frame trained on
 _LEAST = 4  # samples along an axis: a cubic spline needs them
 _USUAL = 75_000  # samples of the film that is drawn here, whose effort is 1
 _RATE = 24.0  # frames per second of the film that is drawn here
@@ -34,7 +33,7 @@ class Video(Dense):
         every: take every n-th frame.
         size: samples along the longest side, at most; None for all there are.
         holdout: keep every second pixel and every second frame of what is taken as the truth to score on.
-        extent: half of the time axis in units of coordinate; None for `PACE` spacings of pixels from frame to frame.
+        extent: half of the time axis in units of coordinate.
 
     Attributes:
         rate: frames per second, those held out included.
@@ -51,7 +50,7 @@ class Video(Dense):
         every: int = 1,
         size: int | None = 128,
         holdout: bool = True,
-        extent: float | None = None,
+        extent: float = 1.0,
     ) -> None:
         step = 2 if holdout else 1
         if path is None:
@@ -65,8 +64,7 @@ class Video(Dense):
             taken = film.decode(path, start, seconds, every, size, holdout, _LEAST)
             *known, channels = taken.frames.shape
             shape, rate, files = tuple((n - 1) // step + 1 for n in known), taken.rate, (str(taken.file),)
-        usual = PACE * (shape[0] - 1) / (max(shape[1:]) - 1)
-        half = usual if extent is None else positive("signal.extent", extent)
+        half = positive("signal.extent", extent)
         length = (shape[0] - 1) * step / rate
         axes = (Axis("x"), Axis("y"), Axis("t", "s", extent=half, length=length))
         super().__init__(shape, channels, axes, step, Drawn(half, length) if taken is None else None)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sinefield.errors import integer, positive, require
@@ -98,9 +97,7 @@ class Volume(Dense):
         return (x + self.extent.double().cpu().numpy()) * self.unit
 
 
-def _reduced(
-    values: np.ndarray, spacings: list[float], most: int | None, name: str
-) -> tuple[np.ndarray, list[float]]:
+def _reduced(values: np.ndarray, spacings: list[float], most: int | None, name: str) -> tuple[np.ndarray, list[float]]:
     """Means over blocks of voxels, as few per block as leave `most` along the longest axis, and their spacings.
 
     Slice by slice of blocks, so that a file that is mapped into memory is never read as a whole. Raises `UserError`

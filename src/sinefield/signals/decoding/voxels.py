@@ -46,7 +46,9 @@ def read(path: str | Path, frame: int | None = None) -> tuple[np.ndarray, tuple[
     last = reader is _nifti
     if values.ndim == 4:
         count = values.shape[-1 if last else 0]
-        several = f"{name} holds {count} volumes, {tuple(values.shape)}; take one of them, signal.frame=0 to {count - 1}"
+        several = (
+            f"{name} holds {count} volumes, {tuple(values.shape)}; take one of them, signal.frame=0 to {count - 1}"
+        )
         require(frame is not None, several)
         values = np.take(values, integer("signal.frame", frame, least=0, most=count - 1), axis=-1 if last else 0)
     real = values.ndim == 3 and values.dtype.kind in "fiub"
