@@ -10,13 +10,12 @@ ball more evenly than as many independent ones.
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch.quasirandom import SobolEngine
 
 from sinefield.encodings.base import Waves
-from sinefield.errors import integer, positive, require
+from sinefield.errors import integer, positive
 
 
 class Radial(Waves):
@@ -26,8 +25,9 @@ class Radial(Waves):
         in_features: D, the number of coordinates.
         frequencies: the number of rows of B.
         highest: the length that those of the rows stay below, in cycles per unit of coordinate; None for 0.08
-            `samples`, a third of their Nyquist rate, and 64 at most: a few hundred waves do not cover more. A list has
-            one for each axis: the rows lie in an ellipsoid, as of a film, whose time has another scale.
+            `samples`, a third of their Nyquist rate, and 64 at most: a few hundred waves do not cover more.
+        last: the same along the last axis, where it is not as the others: the rows lie in an ellipsoid, as of a film,
+            whose time has another scale. None for `highest`.
         samples: of the signal along its longest side.
         exponent: of the lengths' distribution: 1 spreads them evenly, 1 / D the rows evenly over the ball.
 
@@ -39,17 +39,17 @@ class Radial(Waves):
         self,
         in_features: int,
         frequencies: int = 192,
-        highest: float | Sequence[float] | None = None,
+        highest: float | None = None,
         samples: int = 256,
         exponent: float = 1.0,
+        last: float | None = None,
     ) -> None:
         rows = integer("encoding.frequencies", frequencies, least=1)
         if highest is None:
             highest = min(0.08 * integer("encoding.samples", samples, least=2), 64.0)
-        each = list(highest) if isinstance(highest, Sequence) and not isinstance(highest, str) else [highest]
-        many = f"encoding.highest has {len(each)} numbers, and there are {in_features} axes; give one, or one for each"
-        require(len(each) in (1, in_features), many)
-        along = torch.tensor([positive("encoding.highest", h) for h in each], dtype=torch.float64)
+        along = torch.full((in_features,), positive("encoding.highest", highest), dtype=torch.float64)
+        if last is not None:
+            along[-1] = positive("encoding.last", last)
         seed = int(torch.randint(2**31, ()))
         points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(rows, dtype=torch.float64)
         radius = points[:, :1] ** positive("encoding.exponent", exponent)

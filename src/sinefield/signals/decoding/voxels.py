@@ -82,9 +82,9 @@ def _tiff_spacings(tiff: tifffile.TiffFile) -> tuple[float, float, float] | None
         return (float(ome["X"]), float(ome["Y"]), float(ome["Z"]))
     told = tiff.imagej_metadata or {}
     tags = [tiff.pages.first.tags.get(key) for key in ("XResolution", "YResolution")]
-    if "spacing" in told and all(tag is not None and tag.value[0] for tag in tags):
-        across, down = (tag.value[1] / tag.value[0] for tag in tags)
-        return (across, down, float(told["spacing"]))
+    steps = [tag.value[1] / tag.value[0] for tag in tags if tag is not None and tag.value[0]]
+    if "spacing" in told and len(steps) == 2:
+        return (steps[0], steps[1], float(told["spacing"]))
     return None
 
 
