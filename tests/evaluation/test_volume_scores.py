@@ -78,7 +78,12 @@ def test_derivatives_alone_make_a_volume(fit, loss):
     """The losses of pictures, in three dimensions: a few steps bring the error of a blank volume down."""
     small = ["signal.size=8", "field.width=32", "field.depth=1", "data.batch_size=128", "trainer.accelerator=cpu"]
     metrics = fit(
-        "signal=volume", f"loss={loss}", *small, "trainer.max_steps=40", "data.eval_every=10", "loss.terms.weak.count=64"
+        "signal=volume",
+        f"loss={loss}",
+        *small,
+        "trainer.max_steps=40",
+        "data.eval_every=10",
+        "loss.terms.weak.count=64",
     )
     history = (metrics["folder"] / "history.csv").read_text().splitlines()
     column = history[0].split(",").index("loss")

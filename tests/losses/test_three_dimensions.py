@@ -6,6 +6,7 @@ import torch
 
 from sinefield.core.jet import Jet
 from sinefield.losses.base import Loss
+from sinefield.losses.blend import Blend
 from sinefield.losses.constraints import Mean, Pixel
 from sinefield.losses.gradient import Gradient
 from sinefield.losses.laplacian import Laplacian, harmonic
@@ -59,6 +60,19 @@ def test_means_over_spheres_do_not_see_harmonic_polynomials(cls):
     assert torch.allclose(reach, reach[:, :1].expand_as(reach))
     assert torch.allclose(residual(x[:, None] ** 2)[:, 0], reach[:, 0] / 3)
     assert Laplacian().order == 2
+
+
+def test_a_blend_is_the_mean_of_two_frames():
+    """At samples along the other axes, halfway along the last one."""
+    term, signal = Blend(count=200), Volume(size=12)
+    x = term.points(signal, torch.Generator().manual_seed(0), 0.0)
+    place = signal.pixels(x)
+    assert (place[:, :2] - place[:, :2].round()).abs().max() < 1e-12
+    assert (place[:, 2] % 1 - 0.5).abs().max() < 1e-12
+    column, row, below = place[:, 0].round().long(), place[:, 1].round().long(), place[:, 2].floor().long()
+    values = signal.samples().value.reshape(signal.shape)
+    expected = (values[below, row, column] + values[below + 1, row, column]) / 2
+    assert torch.allclose(term.known(signal, x).value[:, 0], expected)
 
 
 def test_spheres_are_turned_every_way():

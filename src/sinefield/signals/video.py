@@ -59,7 +59,7 @@ class Video(Dense):
             rate, taken = _RATE / integer("signal.every", every, least=1), None
             count = max(_LEAST, (math.ceil(length * rate - 1e-6) - 1) // step + 1)
             shape: tuple[int, ...] = (count, max(_LEAST, round(0.75 * width)), width)
-            channels, files = 3, ()
+            channels, files = 3, tuple[str, ...]()
         else:
             taken = film.decode(path, start, seconds, every, size, holdout, _LEAST)
             *known, channels = taken.frames.shape
