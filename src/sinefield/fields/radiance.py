@@ -2,8 +2,8 @@
 
     (r, g) = base(x)      density = softplus(r - 4)      colour = tanh(W_2 s(W_1 [g, Y(d)] + b_1) + b_2)
 
-g are features of the place and Y(d) the nine polynomials of degree 2 at most of the direction d that rays go along, real
-spherical harmonics but for their scale. At the start the box is nearly transparent: softplus(-4) = 0.02.
+g are features of the place, and Y(d) the nine real spherical harmonics of degree 2 at most, but for their scale, of the
+direction d in which a ray goes. At the start the box is nearly transparent: softplus(-4) = 0.02.
 Source: Mildenhall et al. (NeRF), arXiv 2003.08934, whose second head this is; Müller et al., arXiv 2201.05989, app. B.
 """
 
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from sinefield.activations.base import Activation
 from sinefield.core.jet import Derivatives, Jet, concatenate, elementwise, linear
+from sinefield.encodings.base import Encoding
 from sinefield.errors import integer, require
 from sinefield.fields import layerwise
 from sinefield.fields.mlp import CoordinateMLP
@@ -30,26 +31,36 @@ class RadianceField(nn.Module):
     """R^3 -> density and colour (N, 4), with value, gradient and second derivatives by the place.
 
     Args:
-        base: the network of the place, with 1 + `features` channels.
+        in_features, out_features: 3 and 4.
+        width, depth, activation, encoding: of the base, as of `CoordinateMLP`; the layer that sees the direction is as
+            wide.
         features: of the place, which the colour is made of.
-        width: neurons of the layer that sees the direction.
 
-    >>> from sinefield.fields.mlp import Siren
-    >>> field = RadianceField(Siren(3, 16, width=32, depth=1), features=15, width=16)
+    >>> from sinefield.activations.sine import Sine
+    >>> field = RadianceField(3, 4, width=32, depth=1, activation=Sine())
     >>> field(torch.rand(5, 3)).shape, field(torch.rand(5, 6)).shape  # without and with directions
     (torch.Size([5, 4]), torch.Size([5, 4]))
     """
 
-    def __init__(self, base: CoordinateMLP, features: int = 15, width: int = 64) -> None:
+    def __init__(
+        self,
+        in_features: int = 3,
+        out_features: int = 4,
+        width: int = 64,
+        depth: int = 1,
+        features: int = 15,
+        *,
+        activation: Activation,
+        encoding: Encoding | None = None,
+    ) -> None:
         super().__init__()
-        require(isinstance(base, CoordinateMLP), f"field.base must be a field such as conf/field/mlp, not {base!r}")
+        said = f"and this signal has {in_features} coordinates and {out_features} channels; take signal=scene"
+        require((in_features, out_features) == (3, 4), f"field=radiance is for density and colour in space, {said}")
         count = integer("field.features", features, least=1)
-        made = base.head.out_features
-        require(made == 1 + count, f"field.base.out_features must be 1 + field.features = {1 + count}, not {made}")
-        self.base = base
-        self.colour = nn.Linear(count + _DIRECTIONS, integer("field.width", width, least=1))
-        self.light = nn.Linear(self.colour.out_features, 3)
-        base.activation.initialize(self.colour, False)
+        self.base = CoordinateMLP(3, 1 + count, width, depth, activation=activation, encoding=encoding)
+        self.colour = nn.Linear(count + _DIRECTIONS, width)
+        self.light = nn.Linear(width, 3)
+        activation.initialize(self.colour, False)
         nn.init.uniform_(self.light.weight, -0.1, 0.1)
 
     @property

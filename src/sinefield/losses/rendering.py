@@ -74,7 +74,7 @@ class Rendered(Equation):
 
 
 def along(views: Any, view: Tensor, pixel: Tensor, jitter: Tensor) -> Tensor:
-    """(n S, 10), the points of the rays of pixels (n,), each at `jitter` (n, S), from 0 to 1, of its part of the ray."""
+    """(n S, 10), points of the rays of pixels (n,), each at `jitter` (n, S), from 0 to 1, of its part of the ray."""
     origin, ray = views.poses[view, :, 3], views.rays[view, pixel]
     edges = torch.stack([(-views.extent - origin) / ray, (views.extent - origin) / ray])  # inf where it runs along
     near = edges.amin(dim=0).amax(dim=1).clamp(min=0)

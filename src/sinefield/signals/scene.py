@@ -7,7 +7,6 @@ look, and takes [-1, 1]. Source: Mildenhall et al. (NeRF), arXiv 2003.08934.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -37,7 +36,6 @@ class Scene(Signal):
         every: each n-th view is held out, where the file does not say which are.
         background: what lies behind everything, and what pictures with alpha are laid over: white or black.
         centre, radius: middle and half the side of the box, in the file's units; None for the cube that all see.
-        grid: points along each side of the box where the scene is looked at in space.
 
     Attributes:
         colours: (V, H, W, 3) uint8, all views.
@@ -64,20 +62,19 @@ class Scene(Signal):
         background: Literal["white", "black"] = "white",
         centre: Sequence[float] | None = None,
         radius: float | None = None,
-        grid: int = 64,
     ) -> None:
-        super().__init__((integer("signal.grid", grid, least=4, most=512),) * 3, 4)
         require(background in _LIGHTS, f"signal.background must be white or black, not {background!r}")
-        self.background = 2 * _LIGHTS[background] - 1
-        self.exact = path is None
+        light, exact = _LIGHTS[background], path is None
+        side = None if size is None else integer("signal.size", size, least=4, most=4096)
         every = integer("signal.every", every, least=2)
         listed = self._listed(path, views, every)
         require(len(listed) > 1, f"signal.path={path}: a scene needs two views at least, and there is {len(listed)}")
-        middle, half = (np.zeros(3), solids.RADIUS) if path is None else _box(listed, centre, radius)
-        self.centre, self.scale = middle, half
-        self.files = () if path is None else tuple(str(camera.path) for camera in listed)
-        pictures, depths = self._pictures(listed, size)
+        middle, half = (np.zeros(3), solids.RADIUS) if exact else _box(listed, centre, radius)
+        pictures, depths = _drawn(listed, side or 64, light) if exact else (_read(listed, side, light), None)
         height, width = pictures.shape[1:3]
+        super().__init__((max(height, width),) * 3, 4)  # a point per pixel
+        self.exact, self.background, self.centre, self.scale = exact, 2 * light - 1, middle, half
+        self.files = () if exact else tuple(str(camera.path) for camera in listed)
         poses = np.stack([camera.pose for camera in listed])
         poses[:, :, 3] = (poses[:, :, 3] - middle) / half
         rays = np.stack([cameras.directions(camera, width, height) for camera in listed])
@@ -99,19 +96,6 @@ class Scene(Signal):
             return solids.around(count, 0.0) + solids.around(-(-count // every), 1.0)
         listed = cameras.read(path)
         return listed if count is None else [listed[k * len(listed) // count] for k in range(min(count, len(listed)))]
-
-    def _pictures(self, listed: list[cameras.Camera], size: int | None) -> tuple[np.ndarray, Tensor | None]:
-        """(V, H, W, 3) uint8, and the distances (V, H, W) where they are known."""
-        side = None if size is None else integer("signal.size", size, least=4, most=4096)
-        if not self.exact:
-            read = [_picture(camera.path, side, (self.background + 1) / 2) for camera in listed]
-            kinds = {picture.shape[:2] for picture in read}
-            sizes = ", ".join(f"{w} x {h}" for h, w in sorted(kinds))
-            require(len(kinds) == 1, f"the pictures of a scene must have one size, and these have {sizes}")
-            return np.stack(read), None
-        side = side or 64
-        seen = [_seen(camera, side, (self.background + 1) / 2) for camera in listed]
-        return np.stack([colour for colour, _ in seen]), torch.stack([depth for _, depth in seen])
 
     def jet(self, x: Tensor, order: int) -> Jet:
         """Density and colour (N, 4) of the program's own scene at x (N, 3), with derivatives; of no other.
@@ -149,6 +133,15 @@ def _box(
     return middle, found[1] if radius is None else positive("signal.radius", radius)
 
 
+def _read(listed: list[cameras.Camera], size: int | None, light: float) -> np.ndarray:
+    """(V, H, W, 3) uint8, the pictures of all cameras."""
+    read = [_picture(camera.path, size, light) for camera in listed]
+    kinds = {picture.shape[:2] for picture in read}
+    sizes = ", ".join(f"{w} x {h}" for h, w in sorted(kinds))
+    require(len(kinds) == 1, f"the pictures of a scene must have one size, and these have {sizes}")
+    return np.stack(read)
+
+
 def _picture(path: Path, size: int | None, light: float) -> np.ndarray:
     """(H, W, 3) uint8, laid over white, or over what `light` says."""
     pixels = decode(path, behind=light)
@@ -159,8 +152,13 @@ def _picture(path: Path, size: int | None, light: float) -> np.ndarray:
     return np.rint(255 * np.broadcast_to(pixels, (*pixels.shape[:2], 3))).astype(np.uint8)
 
 
+def _drawn(listed: list[cameras.Camera], size: int, light: float) -> tuple[np.ndarray, Tensor]:
+    """The exact scene's pictures (V, size, size, 3), and the distances along the rays of their pixels."""
+    seen = [_seen(camera, size, light) for camera in listed]
+    return np.stack([colours for colours, _ in seen]), torch.stack([depth for _, depth in seen])
+
+
 def _seen(camera: cameras.Camera, size: int, light: float) -> tuple[np.ndarray, Tensor]:
-    """The exact scene's picture (size, size, 3) and the distances (size, size) along the rays of its pixels."""
     fine = _FINER * size
     rays = torch.from_numpy(cameras.directions(camera, fine, fine))
     colours, t = solids.cast(torch.from_numpy(camera.pose[:, 3]).expand_as(rays), rays, light)

@@ -49,5 +49,5 @@ def warn_unused(name: str) -> None:
 
 
 def laid_over(value: np.ndarray, alpha: np.ndarray, behind: float = 1.0, premultiplied: bool = False) -> np.ndarray:
-    """``b - alpha (b - value)``: a picture (H, W, C) that lies, with its alpha (H, W, 1), on the grey b, 1 for white."""
+    """``b - alpha (b - value)``: a picture (H, W, C) laid, with its alpha (H, W, 1), over the grey b, 1 for white."""
     return np.clip(value + behind * (1 - alpha), 0, 1) if premultiplied else behind - alpha * (behind - value)

@@ -35,14 +35,15 @@ class Camera:
     Attributes:
         path: of the picture.
         pose: (3, 4), camera to world.
-        focal, centre: (f_x, f_y) and (c_x, c_y) over the picture's width and height; centre None for the middle.
+        focal: f_x over the picture's width and f_y over its height; f_y None for square pixels.
+        centre: (c_x, c_y) over them; None for the middle.
         bend: (5,) of the lens: k1, k2, p1, p2, k3.
         held_out: whether the file says that the view is for testing alone.
     """
 
     path: Path
     pose: np.ndarray
-    focal: tuple[float, float]
+    focal: tuple[float, float | None]
     centre: tuple[float, float] | None
     bend: np.ndarray
     held_out: bool
@@ -70,7 +71,7 @@ def _listed(file: Path, held_out: bool) -> list[Camera]:
         content = json.loads(file.read_text())
         frames = content["frames"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{file} is no list of cameras ({error}); it needs frames with file_path and transform_matrix")
+        raise UserError(f"{file} is no list of cameras ({error}); it needs a list, frames") from error
     require(isinstance(frames, list) and len(frames) > 0, f"{file} lists no views; it needs at least one frame")
     return [_camera(file, content, frame, held_out) for frame in frames]
 
@@ -93,18 +94,18 @@ def _camera(file: Path, shared: Mapping[str, Any], own: Any, held_out: bool) -> 
     require(str(said.get("camera_model", "")) not in _FISHEYE, f"{where} has a fisheye lens; undistort its pictures")
     good = pose.shape == (3, 4) and bool(np.isfinite(pose).all()) and abs(np.linalg.det(pose[:, :3])) > 1e-6
     require(good, f"{where} has no transform_matrix of 4 x 4 finite numbers that turns and moves a camera")
-    require(all(math.isfinite(f) and f > 0 for f in focal), f"{where} has no focal length above 0")
+    require(all(f is None or (math.isfinite(f) and f > 0) for f in focal), f"{where} has no focal length above 0")
     pose[:, :3] /= np.linalg.norm(pose[:, :3], axis=0)  # a scaled camera sees the same rays
     return Camera(_picture(file, name), pose, focal, centre, bend, held_out)
 
 
-def _focal(said: Mapping[str, Any], width: float, height: float) -> tuple[float, float]:
-    """(f_x / width, f_y / height); an f_y of -1 stands for square pixels, whose picture says its shape."""
+def _focal(said: Mapping[str, Any], width: float, height: float) -> tuple[float, float | None]:
+    """(f_x / width, f_y / height); None for that of square pixels, whose picture says its shape."""
     if "fl_x" in said and width > 0:
         x = float(said["fl_x"]) / width
-        return x, float(said["fl_y"]) / height if "fl_y" in said and height > 0 else math.nan
+        return x, float(said["fl_y"]) / height if "fl_y" in said and height > 0 else None
     x = 0.5 / math.tan(float(said["camera_angle_x"]) / 2)
-    return x, 0.5 / math.tan(float(said["camera_angle_y"]) / 2) if "camera_angle_y" in said else math.nan
+    return x, 0.5 / math.tan(float(said["camera_angle_y"]) / 2) if "camera_angle_y" in said else None
 
 
 def _picture(file: Path, name: str) -> Path:
@@ -136,7 +137,7 @@ def directions(camera: Camera, width: int, height: int) -> np.ndarray:
     u, v = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     cx, cy = camera.centre or (0.5, 0.5)
     fx, fy = camera.focal
-    fy = fx * width / height if math.isnan(fy) else fy  # square pixels
+    fy = fx * width / height if fy is None else fy  # square pixels
     x, y = unbend((u - cx) / fx, (v - cy) / fy, camera.bend)
     rays = np.stack([x, -y, -np.ones_like(x)], axis=-1).reshape(-1, 3) @ camera.pose[:, :3].T
     return rays / np.linalg.norm(rays, axis=1, keepdims=True)
@@ -161,5 +162,7 @@ def common_box(cameras: Sequence[Camera]) -> tuple[np.ndarray, float]:
     distance = np.linalg.norm(centre - origins, axis=1)
     ahead = np.einsum("vi,vi->v", centre - origins, axes) > 0
     require(bool(ahead.all()), f"{int((~ahead).sum())} cameras look away from where the others look; {cure}")
-    view = [min(f for f in camera.focal if not math.isnan(f)) for camera in cameras]  # 0.5 / tan of half the angle
-    return centre, float((distance * 0.5 / np.maximum([max(f, 0.5) for f in view], 1e-9)).min())
+    focal = np.array(
+        [max(f for f in camera.focal if f is not None) for camera in cameras]
+    )  # 0.5 / tan of half the angle
+    return centre, float((distance * 0.5 / focal).min())

@@ -85,5 +85,5 @@ def around(count: int, phase: float) -> list[Camera]:
         right /= np.linalg.norm(right)
         pose = np.stack([right, np.cross(back, right), back, DISTANCE * back], axis=1)
         focal = 0.5 / math.tan(ANGLE / 2)
-        cameras.append(Camera(Path(f"view {k}"), pose, (focal, math.nan), None, np.zeros(5), phase != 0))
+        cameras.append(Camera(Path(f"view {k}"), pose, (focal, None), None, np.zeros(5), phase != 0))
     return cameras
