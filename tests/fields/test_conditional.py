@@ -7,6 +7,7 @@ from sinefield.core.jet import autograd_jet
 from sinefield.errors import UserError
 from sinefield.fields.conditional import Conditional, Made, Observation
 from sinefield.fields.mlp import Siren
+from sinefield.fields.stack import select_fields, stack_fields
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -70,8 +71,6 @@ def test_gradients_reach_the_base_and_what_makes_it(field):
 
 def test_points_of_their_own_for_each_of_a_stack():
     """(K, N, D) coordinates: network k at its own N."""
-    from sinefield.fields.stack import select_fields, stack_fields
-
     stack = stack_fields([Siren(2, 1, width=8, depth=1) for _ in range(3)])
     x = torch.rand(3, 5, 2)
     for order in (0, 1, 2):

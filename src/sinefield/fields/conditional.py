@@ -20,6 +20,7 @@ from sinefield.activations.base import Activation
 from sinefield.core.jet import Jet
 from sinefield.errors import require
 from sinefield.fields import layerwise
+from sinefield.fields.grouping import places
 from sinefield.fields.mlp import CoordinateMLP
 
 CONDITIONS = 2  # columns behind the coordinates: number and view
@@ -125,11 +126,7 @@ class Conditional(nn.Module, ABC):
         self, made: Made, x: Tensor, row: Tensor, count: int, order: int, operators: Tensor | None = None
     ) -> Jet:
         """The jet at x (N, D), point n by the network that is made of picture row[n] of `count`."""
-        counts = row.bincount(minlength=count)
-        room, rank = int(counts.max()), row.argsort(stable=True)
-        place = torch.empty_like(row)
-        place[rank] = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row[rank]]
-        flat = row * room + place  # where each point lies among the networks' places
+        flat, room = places(row, row.bincount(minlength=count))
         grouped = x.new_zeros(count * room, x.shape[1]).index_copy(0, flat, x).unflatten(0, (count, room))
         jet = self.base.jet(grouped, order, operators, self.all_parameters(made, count))
         return jet.map(lambda t: t.flatten(0, 1).index_select(0, flat))

@@ -24,6 +24,7 @@ from sinefield.core.jet import Jet, coordinates, linear
 from sinefield.encodings.base import Encoding
 from sinefield.errors import integer, positive, require
 from sinefield.fields import layerwise
+from sinefield.fields.grouping import places
 from sinefield.fields.mlp import MOST, CoordinateMLP
 from sinefield.fields.stack import stack_fields
 from sinefield.kernels import network
@@ -163,11 +164,7 @@ class Partition(nn.Module):
             if 0 < len(present) < self.parts:  # points in a row, as evaluations take them, lie in few parts
                 tensors, counts = [tensor[present] for tensor in tensors], counts[present]
                 k = torch.searchsorted(present, k)
-            rank = k.argsort(stable=True)
-            place = torch.empty_like(k)
-            place[rank] = torch.arange(len(k), device=k.device) - (counts.cumsum(0) - counts)[k[rank]]
-            room = int(counts.max())
-            flat = k * room + place  # where each point lies among the networks' places
+            flat, room = places(k, counts)
             grouped = z.new_zeros(len(counts) * room, z.shape[1]).index_copy(0, flat, z)
             found = self._layers(grouped.unflatten(0, (len(counts), room)), tensors, order, local)
             found = found.map(lambda t: t.flatten(0, 1).index_select(0, flat))
