@@ -8,13 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from conftest import CONF, small
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from sinefield.runs.folders import register_resolvers
 
-CONF = Path(__file__).parents[1] / "conf"
+NEEDS = {  # beside what their first lines say; several devices are tested in their own processes
+    "experiment/paper/helmholtz": ["loss.terms.equation.count=100"],
+    "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "loss.terms.more.count=50"],
+    "loss/term/helmholtz_dual": ["signal=helmholtz", "loss.terms.more.nodes=19", "loss.terms.more.modes=9"],
+    "signal/propagator": ["signal=inversion"],
+    "signal/propagator/acoustic": ["signal=seismic"],
+    "signal/rule": ["signal=merge"],
+    "trainer": ["trainer.devices=1"],
+}
+SMALLER = {  # what makes runs of a signal small
+    "signal=heat": ["encoding.frequencies=40"],
+    "signal=helmholtz": ["encoding.frequencies=40", "loss.terms.equation.nodes=19", "loss.terms.equation.modes=9"],
+    "signal=poisson": ["encoding.frequencies=40"],
+    "signal=seismic": ["signal.propagator.frequency=0.5"],  # Hz, for nodes of 370 m
+    "experiment=inversion/marmousi": ["signal.propagator.frequency=0.5"],
+    "signal=wave": ["signal.std=0.2", "signal.frames=5"],
+    "signal=shape": ["signal.points=500", "evaluation.samples=200", "evaluation.resolution=20", "signal.start=false"],
+}
 
 
 def concrete(base: type) -> list[type]:
@@ -71,3 +89,18 @@ def needed(choice: Path) -> list[str]:
     head = (CONF / choice).with_suffix(".yaml").read_text().partition("\n_target_")[0]
     said = re.search(r"\bFor (signal=\w+(?: \w+=\w+)*)", head)
     return said[1].split() if said else []
+
+
+def choices() -> list[Path]:
+    """Every YAML of a group of conf/, without the ending."""
+    return sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
+
+
+def overrides(choice: Path, folder: Path) -> list[str]:
+    """What is typed for a run of two steps that takes a YAML in; files that it needs are put into the folder."""
+    parts = 1 if choice.parts[0] == "experiment" else len(choice.parts) - 1  # experiments are called by their path
+    group, name = "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])
+    chosen = f"+loss/term@loss.terms.more={name}" if group == "loss/term" else f"{group}={name}"
+    needs = NEEDS.get(str(choice), NEEDS.get(group, needed(choice)))
+    smaller = [knob for typed in (*needs, chosen) for knob in SMALLER.get(typed, [])]
+    return [*needs, chosen, *small(str(choice), folder), *smaller]

@@ -16,27 +16,17 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from conftest import CONF, small
-from discover import needed
+from conftest import CONF
+from discover import choices, overrides
 from hydra import compose, initialize_config_dir
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-# What is needed for a group to be looked at; W&B's own process and network are tests/tracking's.
-NEEDS = {"signal/rule": ["signal=merge"]}
-# Shapes, equations and inversion, whose solvers and meshes take longer than an input may, have tests of bad input of
-# their own: tests/signals.
-APART = ("shape", "helmholtz", "wave", "poisson", "heat", "eikonal", "inversion", "joint", "seismic")
-CHOICES = sorted(
-    str(choice)
-    for choice in (path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))
-    if choice.parts[-2:-1] not in ((), ("launcher",), ("sweeper",), ("propagator",))
-    and choice.stem not in ("wandb", *APART)
-    and not any(need.removeprefix("signal=") in APART for need in needed(choice))
-    and choice.parts[:2] != ("experiment", "inversion")
-)
-SECONDS, MEMORY = 15, 6 * 2**30  # that one input may take, far more than a good one
+# Several processes, where they start, and W&B's own, have tests of their own: tests/training, tests/tracking.
+CHOICES = [str(c) for c in choices() if c.parts[-2] not in ("launcher", "sweeper") and c.stem != "wandb"]
+SECONDS, MEMORY = 15, 6 * 2**30  # of the processor, that one input may take, far more than a good one
+WAITING = 20  # times as long by the clock, of which a busy machine's other processes have their share
 
 
 def plain(kind: str, mode: str) -> bytes:
@@ -134,11 +124,8 @@ values = st.one_of(
 @cache
 def composed(choice: str) -> DictConfig:
     """The configuration with one file of conf/ chosen, of a run that takes no time."""
-    group, _, name = choice.partition("/") if choice.startswith("experiment") else choice.rpartition("/")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        least = small(choice, Path(tempfile.mkdtemp()))
-        chosen = f"+loss/term@loss.terms.more={name}" if group == "loss/term" else f"{group}={name}"
-        return compose("train", [*NEEDS.get(group, []), chosen, *least, "logger=none"])
+        return compose("train", [*overrides(Path(choice), Path(tempfile.mkdtemp())), "logger=none"])
 
 
 @cache
@@ -184,15 +171,19 @@ def bounded() -> Iterator[None]:
     def late(*_: object) -> None:
         raise Hang(f"more than {SECONDS} s")
 
-    before, limits = signal.signal(signal.SIGALRM, late), resource.getrlimit(resource.RLIMIT_AS)
+    before = {number: signal.signal(number, late) for number in (signal.SIGPROF, signal.SIGALRM)}
+    limits = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(WAITING * SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, limits[1]))
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 

@@ -185,7 +185,8 @@ def build_problem(
         loss.order <= field.max_order,
         f"this loss looks at derivatives of order {loss.order}, and those of "
         f"{type(field.activation).__name__} vanish almost everywhere from order {field.max_order + 1} on; "
-        f"use activation=sine, or a loss of lower order (loss=gradient, or loss=sobolev loss.terms.laplacian=null)",
+        f"use activation=sine, activation=softplus in the place of relu, or a loss of lower order (loss=gradient, or "
+        f"loss=sobolev loss.terms.laplacian=null)",
     )
     return signal, field, loss, mean_squares, evaluations
 

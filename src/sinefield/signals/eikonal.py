@@ -40,7 +40,7 @@ class Eikonal(Solution):
     place: Tensor
 
     def __init__(self, size: int = 64, source: Sequence[float] = (-0.45, 0.09), medium: str = "square") -> None:
-        size, made = integer("signal.size", size, least=4), media.medium(medium)
+        size, made = integer("signal.size", size, least=4, most=4096), media.medium(medium)
         inside = len(source) == 2 and max(map(abs, source)) < 1
         require(inside, f"signal.source must be two numbers between -1 and 1, not {source!r}")
         part = math.ceil(_FINEST / (size - 1))

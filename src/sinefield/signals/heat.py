@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.errors import integer, positive
-from sinefield.signals.solution import Evolving
+from sinefield.errors import integer, positive, require
+from sinefield.signals.solution import Evolving, refinement
 from sinefield.solvers.sines import heat
 
 _FINE = 6  # points of the solver's grid per standard deviation
@@ -42,11 +42,12 @@ class Heat(Evolving):
         std: float = 0.1,
         centre: float = -0.3,
     ) -> None:
-        size, frames = (integer(f"signal.{k}", n, least=4) for k, n in (("size", size), ("frames", frames)))
+        size, frames = (integer(f"signal.{k}", n, least=4, most=4096) for k, n in (("size", size), ("frames", frames)))
         duration, self.std = positive("signal.duration", duration), positive("signal.std", std)
         extent = None if extent is None else positive("signal.extent", extent)
         self.diffusivity, self.centre = positive("signal.diffusivity", diffusivity), float(centre)
-        part = math.ceil(2 / (size - 1) * _FINE / std)
+        require(abs(self.centre) < 1, f"signal.centre must be between -1 and 1, the ends of the rod, not {centre!r}")
+        part = refinement(size, 1, self.std, _FINE, "signal.std")
         x = np.linspace(-1, 1, (size - 1) * part + 1)
         start = np.exp(-((x - self.centre) ** 2) / (2 * std**2))
         super().__init__(heat(start, 1.0, self.diffusivity, duration, frames)[:, ::part], duration, extent)

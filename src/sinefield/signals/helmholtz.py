@@ -61,7 +61,7 @@ class Helmholtz(Signal):
         size: int = 301,
         incident: bool = True,
     ) -> None:
-        self.size = integer("signal.size", size, least=5)
+        self.size = integer("signal.size", size, least=5, most=1025)  # 2,049 along a side of the finer grid
         super().__init__((self.size, self.size), 2)
         self.medium = media.medium(medium)
         self.files = self.medium.files

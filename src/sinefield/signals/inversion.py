@@ -51,7 +51,7 @@ class Inversion(Measured):
         bounds: Sequence[float] = (0.05, 4.0),
         noise: float = 0.01,
     ) -> None:
-        size = integer("signal.size", size, least=5)
+        size = integer("signal.size", size, least=5, most=513)  # the data's finer grid has 2,049 along a side
         size -= 1 - size % 2
         radius = positive("signal.radius", radius)
         require(radius <= 0.5, f"signal.radius must be at most 0.5, the physical part's half side, not {radius}")

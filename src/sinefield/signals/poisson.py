@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import integer, positive, require
-from sinefield.signals.solution import Solution
+from sinefield.signals.solution import Solution, refinement
 from sinefield.solvers.sines import poisson
 
 _FINE = 6  # points of the solver's grid per standard deviation
@@ -40,16 +40,17 @@ class Poisson(Solution):
             (0.7, (0.1, -0.5), 0.08),
         ),
     ) -> None:
-        size = integer("signal.size", size, least=4)
+        size = integer("signal.size", size, least=4, most=4096)
         require(len(charges) > 0, "signal.charges: give one at least, [amplitude, [x, y], standard deviation]")
         rows = [(float(a), *map(float, at), positive("a charge's deviation", std)) for a, at, std in charges]
         require(all(len(row) == 4 for row in rows), "signal.charges: give [amplitude, [x, y], standard deviation]")
-        part = int(np.ceil(2 / (size - 1) * _FINE / min(row[-1] for row in rows)))
+        part = refinement(size, 2, min(row[-1] for row in rows), _FINE, "a charge's deviation")
         along = np.linspace(-1, 1, (size - 1) * part + 1)
         x = np.stack(np.meshgrid(along, along, indexing="xy"), axis=-1)
         found = poisson(_gaussians(torch.tensor(rows, dtype=torch.float64), torch.from_numpy(x)).numpy(), 1.0)
         samples = found[::part, ::part]
         largest = float(np.abs(samples).max())
+        require(largest > 0, f"signal.charges: there is no potential inside the square; give other than {charges!r}")
         super().__init__(samples / largest)
         self.register_buffer("table", torch.tensor([(a / largest, *rest) for a, *rest in rows]).to(self.extent))
 

@@ -6,6 +6,7 @@ each subclass answers. The solution's jet is the spline through its samples.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from sinefield.signals import spline
 from sinefield.signals.base import Axis, Signal
 
 _DEGREE = 3
+_MOST = 2**24  # points of a classical solver's grid: a minute or so
 
 
 class Solution(Signal):
@@ -116,3 +118,25 @@ class Evolving(Solution):
         x = self.uniform(count, generator)
         late = (x[:, -1:] + self.extent[-1]) * part - self.extent[-1]
         return torch.cat([x[:, :-1], late], dim=1)
+
+
+def refinement(size: int, dims: int, length: float, points: int, knob: str) -> int:
+    """How many cells of a solver's grid a cell of `size` samples along each axis takes, so that a length has `points`.
+
+    Args:
+        size, dims: samples along each axis of [-1, 1]^dims.
+        length: the shortest of what is to be resolved, in units of coordinate.
+        points: of the solver's grid, at least, along that length.
+        knob: where the length is set.
+
+    Raises:
+        UserError: it is so short that the grid has too many points.
+    """
+    part = max(1, math.ceil(min(2 / (size - 1) * points / length, 1e9)))
+    n = (size - 1) * part + 1
+    require(
+        n**dims <= _MOST,
+        f"{knob}={length:g} and signal.size={size:,} need a grid of {n:,} points along each axis, and {_MOST:,} in all "
+        f"are the most; take a larger one, or a smaller signal.size",
+    )
+    return part

@@ -69,7 +69,7 @@ class Wave(Evolving):
             cure = f"signal.{name} must have {space} numbers, one per axis of space, not {vector!r}"
             require(vector is None or len(vector) >= space, cure)
         self.border_kind, self.std = border, positive("signal.std", std)
-        size, frames = (integer(f"signal.{k}", n, least=4) for k, n in (("size", size), ("frames", frames)))
+        size, frames = (integer(f"signal.{k}", n, least=4, most=4096) for k, n in (("size", size), ("frames", frames)))
         duration, made = positive("signal.duration", duration), media.medium(medium)
         extent = None if extent is None else positive("signal.extent", extent)
         start = np.array(centre[:space], dtype=float)
@@ -138,11 +138,12 @@ class Wave(Evolving):
         uniform = bool((speeds == speeds.max()).all())
         exact = uniform and self.border_kind == "absorbing"
         shortest = self.std * min(1.0, speeds.min().item())  # the length of the pulse where it is slowest
-        part = math.ceil(2 / (size - 1) / shortest * (2 if exact else _FINE))
+        part = math.ceil(min(2 / (size - 1) / shortest * (2 if exact else _FINE), _MOST))
         h = 2 / (size - 1) / part  # of the solver's grid, on which the samples lie
-        beyond = math.ceil((self.reach - 1) / h - 1e-9)
+        beyond = math.ceil(min((self.reach - 1) / h, _MOST) - 1e-9)
         n = (size - 1) * part + 1 + 2 * beyond
-        require(n**space <= _MOST, f"signal.std={self.std:g} needs a grid of {n:,} points along each axis; take more")
+        cure = "take a larger signal.std, or a shorter signal.duration"
+        require(n**space <= _MOST, f"signal.std={self.std:g} needs {n:,} points or more along each axis; {cure}")
         along = (np.arange(n) - (n - 1) / 2) * h
         x = np.stack(np.meshgrid(*[along] * space, indexing="xy"), axis=-1)
         bell = np.exp(-((x - centre) ** 2).sum(-1) / (2 * self.std**2))
