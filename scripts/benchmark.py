@@ -69,6 +69,14 @@ repeats: 3            # runs of the default, of which the median counts
 thresholds: [30.0, 35.0, 40.0, 45.0, 50.0] # dB; the paper's recipe is stopped at the highest
 out: null
 """,
+    "between": """\
+# What priors have between the samples, against spline, bicubic, Lanczos and edge-directed interpolation.
+pictures: [skimage:camera, skimage:astronaut, skimage:chelsea, skimage:coffee]
+priors: [natural]     # names or files; of the first also derivatives and the mean over eight turns
+crop: null            # pixels along each side of the middle that is taken; null: all
+symmetric: true       # the mean over eight turns, which takes eight times as long
+out: null
+""",
     "scale": """\
 # What a step costs as picture, network and number of points grow.
 sides: [256, 1024, 4096, 16384] # pixels of the picture
@@ -98,7 +106,7 @@ def main(arguments: list[str]) -> None:
     options, overrides = parse(more, OPTIONS[command], ("out", "plot"), CHOICES, _is_knob if runs else None)
     for name, value in options.items():
         for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, int):
+            if type(number) is int:
                 integer(name, number, least=0 if name in ("depth", "depths") else 1)
     out = options.pop("out")
     measure: dict[str, Callable[..., Iterable[dict[str, Any]]]] = {
@@ -106,6 +114,7 @@ def main(arguments: list[str]) -> None:
         "scale": measure_scale,
         "overhead": measure_overhead,
         "shapes": measure_shapes,
+        "between": measure_between,
     }
     found = list(measure.get(command, measure_steps)(**options, **({"overrides": overrides} if runs else {})))
     print(table(found))
@@ -139,6 +148,13 @@ def measure_shapes(**options: Any) -> Iterable[dict[str, Any]]:
 
     require(set(options["cases"]) <= set(shapes.CASES), f"cases of shapes are {', '.join(shapes.CASES)}")
     return shapes.rows(**options)
+
+
+def measure_between(**options: Any) -> Iterable[dict[str, Any]]:
+    """A row per picture, and their means."""
+    from sinefield.benchmarks import between  # noqa: PLC0415  --help needs none of it
+
+    return between.rows(**options)
 
 
 def measure_quality(pictures: list[str], overrides: list[str], **options: Any) -> Iterable[dict[str, Any]]:

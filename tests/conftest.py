@@ -36,12 +36,21 @@ SMALL = [
 ]
 DRAWN = ["evaluation", "experiment", "signal"]  # groups of conf/ that change the contact sheet
 UNSIZED = ["signal/large"]  # takes a file as it is
+PATCHES = ["signal/patches", "field/local_prior", "evaluation/patches", "experiment/prior/between"]
+SMALL_PRIOR = ["field.base.width=8", "field.features=8", "field.depth=1", "signal.size=16", "signal.points=64"]
+SMALL_PRIOR += ["signal.paths=[skimage:coins]", "signal.held_out=[skimage:text]", "evaluation.tiles=2"]
 
 
 def small(choice: str, folder: Path) -> list[str]:
     """`SMALL` for a file of conf/; what is needed besides is put into the folder."""
     if "bspline" in choice:  # which has no layers
         return [part for part in SMALL if not part.startswith("field.")]
+    if choice in PATCHES:
+        return [
+            *(part for part in SMALL if not part.startswith(("field.", "signal."))),
+            *SMALL_PRIOR,
+            "data.batch_size=128",
+        ]
     if choice not in UNSIZED:
         return SMALL
     Image.fromarray(camera()[:33, :31]).save(folder / "a.tif")

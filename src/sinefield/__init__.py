@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from sinefield.core.jet import Jet, autograd_jet
     from sinefield.fields.mlp import CoordinateMLP, Siren
     from sinefield.interactive import fit
+    from sinefield.render.upscale import upscale
     from sinefield.runs.loading import load
 
-__all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "fit", "load"]
+__all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "fit", "load", "upscale"]
 
 _HOMES = {"CoordinateMLP": "fields.mlp", "Siren": "fields.mlp", "Jet": "core.jet", "autograd_jet": "core.jet"}
-_HOMES |= {"fit": "interactive", "load": "runs.loading"}
+_HOMES |= {"fit": "interactive", "load": "runs.loading", "upscale": "render.upscale"}
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,7 @@ class Picture(Evaluation):
         Score("psnr", "PSNR on samples", "dB"),
         Score("psnr_off_grid", "PSNR between", "dB"),
         Score("psnr_off_grid_spline", "  of the spline", "dB", direction=""),
-        Score("psnr_off_grid_signal", "  of the signal", "dB", direction=""),
+        Score("psnr_off_grid_prior", "  of the prior", "dB", direction=""),
         Score("ssim", "SSIM", digits=4),
     )
 
@@ -62,8 +62,8 @@ class Picture(Evaluation):
         return score(values.to(truth.dtype).reshape(truth.shape), truth, upsampling, self.loss.unseen)
 
     def references(self) -> Scores:
-        """What the plain spline and the signal's own function make of the points between; None where none are known."""
-        truth = self.signal.held_out_grid()
+        """What the plain spline and the signal's prior make of the points between; None where there are none."""
+        truth, prior = self.signal.held_out_grid(), self.signal.prior
 
         def between(function: Callable[[Tensor], Tensor]) -> float | None:
             if truth is None:
@@ -73,7 +73,7 @@ class Picture(Evaluation):
 
         return {
             "psnr_off_grid_spline": between(self.signal.interpolated),
-            "psnr_off_grid_signal": between(lambda x: self.signal.jet(x, 0).value),
+            "psnr_off_grid_prior": between(lambda x: self.signal.jet(x, 0).value) if prior else None,
         }
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:

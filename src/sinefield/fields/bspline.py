@@ -9,6 +9,7 @@ Source: Unser, Splines: A Perfect Fit for Signal and Image Processing, IEEE Sign
 """
 
 from collections.abc import Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -81,7 +82,7 @@ class BSpline(nn.Module):
         if self.stack:
             index = index + (torch.arange(*self.stack, device=x.device) * self.coefficients.shape[-2])[:, None, None]
         with autocast.off(x.device.type):
-            found = products(_weights(u - cell, order), functional.embedding(index, self.coefficients.flatten(0, -2)))
+            found = products(cubics(u - cell, order), functional.embedding(index, self.coefficients.flatten(0, -2)))
             parts = [part * (self.cells / 2) ** depth for depth, part in enumerate(found)]
             return chain(coordinates(x, order, operators), parts)
 
@@ -91,7 +92,7 @@ class BSpline(nn.Module):
         return value.reshape(*self.stack, *x.shape[:-1], value.shape[-1])
 
 
-def _weights(t: Tensor, order: int) -> list[Tensor]:
+def cubics(t: Tensor, order: int) -> list[Tensor]:
     """B, B', B'' at t + 1, t, t - 1, t - 2 for t in [0, 1]: (.., 4) each, as many as asked."""
     s = 1 - t
     rows = [
@@ -100,3 +101,19 @@ def _weights(t: Tensor, order: int) -> list[Tensor]:
         (6 * s, 18 * t - 12, 18 * s - 12, 6 * t),
     ]
     return [torch.stack(row, dim=-1) / 6 for row in rows[: order + 1]]
+
+
+@cache
+def interpolation(n: int) -> Tensor:
+    """(n + 2, n) in double precision: from n samples to the coefficients of the spline through them, not-a-knot.
+
+    >>> c = interpolation(9) @ torch.arange(9.0, dtype=torch.float64) ** 3
+    >>> (c[5:9] @ cubics(torch.tensor(0.5, dtype=torch.float64), 0)[0]).item()  # at 5.5: a cubic is its own spline
+    166.375
+    """
+    system = torch.zeros(n + 2, n + 2, dtype=torch.float64)
+    for row in range(n):
+        system[row + 1, row : row + 3] = torch.tensor([1.0, 4.0, 1.0], dtype=torch.float64) / 6
+    jump = torch.tensor([1.0, -4.0, 6.0, -4.0, 1.0], dtype=torch.float64)  # of the third derivative at a knot
+    system[0, :5], system[-1, -5:] = jump, jump
+    return torch.linalg.inv(system)[:, 1:-1].contiguous()

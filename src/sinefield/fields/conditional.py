@@ -24,6 +24,18 @@ from sinefield.fields.grouping import places
 from sinefield.fields.mlp import CoordinateMLP
 
 CONDITIONS = 2  # columns behind the coordinates: number and view
+_MOST = 2**32  # views of a picture
+
+
+def pictures(conditions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The P pictures that points (N, 2) are of, in order: numbers (P,), views (P,), and the row of each point (N,).
+
+    >>> pictures(torch.tensor([[3.0, 0.0], [1.0, 7.0], [3.0, 0.0]]))
+    (tensor([1, 3]), tensor([7, 0]), tensor([1, 0, 1]))
+    """
+    numbers, views = conditions.detach().long().unbind(1)
+    which, row = (numbers * _MOST + views).unique(return_inverse=True)  # by rows it would take longer than a network
+    return which.div(_MOST, rounding_mode="floor"), which.remainder(_MOST), row
 
 
 class Observation(NamedTuple):
@@ -117,9 +129,9 @@ class Conditional(nn.Module, ABC):
         look = self.look
         require(look is not None, "this field has no pictures to look at; give it some, field.alone(observation)")
         assert look is not None
-        which, row = x[:, self.dims :].detach().unique(dim=0, return_inverse=True)
-        made = self.make(look(which[:, 0].long(), which[:, 1].long()))
-        jet = self.jet_of(made, x[:, : self.dims], row, len(which), order, operators)
+        numbers, views, row = pictures(x[:, self.dims :])
+        made = self.make(look(numbers, views))
+        jet = self.jet_of(made, x[:, : self.dims], row, len(numbers), order, operators)
         return jet._replace(sizes=made.sizes[row])
 
     def jet_of(

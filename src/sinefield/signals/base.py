@@ -56,6 +56,7 @@ class Signal(nn.Module, ABC):
         fine: the truth between the samples, see `held_out_grid`.
         smooth: whether the gradient is continuous.
         potential: whether gradient and Laplacian are those of the values; False where they come from elsewhere.
+        prior: whether what its jet has between the samples was learnt from other pictures.
         every: 1 where all points are scored and drawn, an odd n where only every n-th along each axis is: a signal of
             very many samples. All of them are trained on.
         conditions: columns of x behind the D coordinates, which say of which of many pictures a point is; x is then
@@ -66,6 +67,7 @@ class Signal(nn.Module, ABC):
 
     smooth: bool = True
     potential: bool = True
+    prior: bool = False
     every: int = 1
     conditions: int = 0
     effort: float = 1.0

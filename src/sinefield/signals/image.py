@@ -13,7 +13,7 @@ from sinefield.errors import integer, require
 from sinefield.signals import spline
 from sinefield.signals.base import Signal
 from sinefield.signals.decoding.pixels import decode, resize
-from sinefield.signals.selfsimilar import refined
+from sinefield.signals.prior import Prior
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +23,10 @@ MOST = 2**22  # samples of a picture whose spline has four times as many knots
 class Image(Signal):
     """A picture file as a continuous function with values in [-1, 1].
 
-    Its jet is that of the tensor-product B-spline through the training samples or, with `self_similar`, through a
-    picture twice as fine that has them as every second pixel: see `sinefield.signals.selfsimilar`. With `holdout`, the
-    training samples are every second pixel of the file's picture, and the pixels in between are never trained on.
+    Its jet is that of the tensor-product B-spline through the training samples or, with a `prior`, through a picture
+    twice as fine that has them as every second pixel, and between them what the prior finds: see
+    `sinefield.signals.prior`. With `holdout`, the training samples are every second pixel of the file's picture, and
+    the pixels in between are never trained on.
 
     Args:
         path: a picture file, or `skimage:NAME` for one that scikit-image ships.
@@ -34,8 +35,9 @@ class Image(Signal):
         degree: p of the spline, odd, at least 3: its Laplacian is continuous from 3 on and smooth from 5 on.
         allow_huge: read pictures of more than 89 million pixels too.
         square: take the largest square in the middle alone.
-        self_similar: fill in between the samples what filters find that are fitted to the picture itself; not for more
-            than `MOST` samples.
+        prior: fill in between the samples what the prior of this name or file finds; not for more than `MOST` samples.
+            None for the spline alone.
+        symmetric: let it take the mean over eight turns and mirror images, at eight times the cost.
         white: the stored value of white in a file of more than 8 bits per channel; None for its type's, see `decode`.
 
     Raises:
@@ -55,7 +57,8 @@ class Image(Signal):
         allow_huge: bool = False,
         square: bool = False,
         white: float | None = None,
-        self_similar: bool = False,
+        prior: str | Path | None = None,
+        symmetric: bool = False,
     ) -> None:
         degree = integer("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
@@ -87,9 +90,12 @@ class Image(Signal):
         self.degree, self.files, self.effort = degree, (str(path),), effort(samples)
         plain = torch.from_numpy(spline.coefficients(samples, degree)).to(self.extent)
         self.register_buffer("plain", plain)
-        self.finer = 2 if self_similar and height * width <= MOST else 1
-        known = torch.from_numpy(spline.coefficients(refined(samples), degree)) if self.finer == 2 else plain
-        self.register_buffer("c", known.to(self.extent))
+        self.finer, known = 1, plain
+        if prior is not None and height * width <= MOST:
+            fine = spline.refined(samples, degree) + Prior(prior, symmetric).refined(samples)
+            self.prior, self.finer, known = True, 2, torch.from_numpy(spline.coefficients(fine, degree)).to(self.extent)
+            self.files += (str(prior),) if Path(prior).is_file() else ()
+        self.register_buffer("c", known)
         self.fine = torch.from_numpy(values.copy()).to(self.extent) if split else None
 
     def jet(self, x: Tensor, order: int) -> Jet:

@@ -30,7 +30,7 @@ class Images(Image):
 
     def __init__(self, paths: str | Path | Sequence[str | Path], *, square: bool = True, **picture: Any) -> None:
         files, pictures, arguments = [], [], []
-        for file in _listed(paths):
+        for file in listed(paths):
             own = {"path": str(file), "square": square, **picture}
             try:
                 pictures.append(Image(**own))
@@ -48,7 +48,8 @@ class Images(Image):
         Signal.__init__(self, pictures[0].shape, len(files) * pictures[0].channels)  # past Image, which reads one file
         self.degree = pictures[0].degree
         self.files = tuple(map(str, [paths, *files] if isinstance(paths, str | Path) else files))
-        self.finer, self.effort = pictures[0].finer, max(each.effort for each in pictures)
+        self.finer, self.prior = pictures[0].finer, pictures[0].prior
+        self.effort = max(each.effort for each in pictures)
         self.register_buffer("c", torch.cat([each.c for each in pictures], dim=-1))
         self.register_buffer("plain", torch.cat([each.plain for each in pictures], dim=-1))
         fine = [each.fine for each in pictures if each.fine is not None]
@@ -79,7 +80,7 @@ def _names(files: Sequence[str | Path]) -> list[str]:
     return names
 
 
-def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+def listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     """The files that `paths` means: of a folder all but hidden ones that are pictures by their endings, sorted."""
     if not isinstance(paths, str | Path):
         quoted = f"if it is a name, put it in quotes twice: \"signal.paths='{paths}'\""
