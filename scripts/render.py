@@ -8,13 +8,14 @@ from sinefield.errors import require
 from sinefield.system.script import parse, run
 
 USAGE = """\
-A finished run as a continuous picture; that of a shape as a mesh.
+A finished run as a continuous picture; that of a shape as a mesh, that of a film as a film.
 
   python scripts/render.py run=outputs/… scale=4                                # four times the resolution
   python scripts/render.py run=outputs/… scale=20 crop="[80,30,120,70]" part=gradient out=gradient.tif
   python scripts/render.py run=outputs/… at="[[3.5,2.5],[10.25,7]]" part=laplacian   # numbers at these points
   python scripts/render.py run=outputs/… zoom="[120,60,32]"                     # nearest, bicubic and the field
   python scripts/render.py run=outputs/… out=mesh.ply resolution=512            # of a shape: .ply .obj .stl .off .glb
+  python scripts/render.py run=outputs/… out=slow.mp4 speed=0.25 scale=2        # of a film: any speed and resolution
 
 Positions are (column, row) in pixels of the training grid, [0, 0] at the centre of the first sample.
 """
@@ -37,6 +38,8 @@ trust: null      # packages, a,b, whose classes the folder may ask for beside th
 tile: 8192       # points evaluated at once: what bounds the memory
 resolution: 256  # of a mesh: cells along the longest side of the box; memory and time grow as its square
 level: 0.0       # of a mesh: the value of the field on it
+speed: 1.0       # of a film: 0.25 is four times as slow
+rate: null       # of a film: frames per second of the rendering; null: those of the file
 largest: false   # of a mesh: true: the part with the largest area alone
 """
 
@@ -46,13 +49,17 @@ def main(arguments: list[str]) -> None:
     options, _ = parse(arguments, OPTIONS, text=("run", "out", "trust"))
     require(options["run"] not in (None, "???"), "say which run: run=outputs/…")
     from sinefield import render  # noqa: PLC0415  a typo needs no torch
-    from sinefield.render import mesh  # noqa: PLC0415
+    from sinefield.render import film, mesh  # noqa: PLC0415
     from sinefield.runs.trusted_config import packages  # noqa: PLC0415
 
     folder, out, trust = Path(options["run"]), options["out"], packages(options["trust"])
     if out is not None and Path(out).suffix.lower() in mesh.ENDINGS:
         chosen = {name: options[name] for name in ("resolution", "level", "device", "checkpoint")}
         print(mesh.render_mesh(folder, out, **chosen, only_largest=options["largest"], trust=trust, progress=True))
+        return
+    if film.is_film(folder):
+        chosen = {name: options[name] for name in ("speed", "scale", "rate", "device", "checkpoint", "tile")}
+        print(film.render_film(folder, out or folder / "render.mp4", **chosen, trust=trust, progress=True))
         return
     solid = (folder / "metrics.json").is_file() and mesh.dimensions(folder, trust) == 3
     require(not solid, f"{folder} is no run of a picture: its field has three coordinates; out=mesh.ply makes a mesh")

@@ -16,6 +16,7 @@ from torch import Tensor
 from sinefield.runs.folders import register_resolvers
 
 NEEDS = {  # beside what their first lines say; several devices are tested in their own processes
+    "evaluation/start": ["algorithm=meta"],
     "experiment/paper/helmholtz": ["loss.terms.equation.count=100"],
     "loss/term/helmholtz_absolute": ["signal=helmholtz", "optimizer=adam", "loss.terms.more.count=50"],
     "loss/term/helmholtz_dual": ["signal=helmholtz", "loss.terms.more.nodes=19", "loss.terms.more.modes=9"],
@@ -31,6 +32,7 @@ SMALLER = {  # what makes runs of a signal small
     "signal=seismic": ["signal.propagator.frequency=0.5"],  # Hz, for nodes of 370 m
     "experiment=inversion/marmousi": ["signal.propagator.frequency=0.5"],
     "signal=wave": ["signal.std=0.2", "signal.frames=5"],
+    "signal=video": ["signal.seconds=0.4"],
     "signal=shape": ["signal.points=500", "evaluation.samples=200", "evaluation.resolution=20", "signal.start=false"],
 }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from conftest import ROOT
 from processes import run
 
 from sinefield.errors import UserError
 from sinefield.system.script import parse
+from sinefield.system.script import run as script_run
 
 SCRIPTS = sorted((ROOT / "scripts").glob("[!_]*.py"))
 TABLE = "size: 1\nscale: 1.0\nflag: false\nsizes: [1, 2]\nword: a\nany: null\nout: null\n"
@@ -79,3 +82,16 @@ def test_a_mistake_is_one_line(argument, said) -> None:
         parse([argument], TABLE, text=["out"], choices={"word": ("a", "c")})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_interruption_is_one_line(monkeypatch, capsys) -> None:
+    """Ctrl-C ends a script with the status that shells expect, and without a traceback."""
+
+    def main(arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["render.py", "run=a"])
+    with pytest.raises(SystemExit) as ended:
+        script_run(main, "")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "interrupted: nothing is written"

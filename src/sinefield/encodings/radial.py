@@ -26,6 +26,8 @@ class Radial(Waves):
         frequencies: the number of rows of B.
         highest: the length that those of the rows stay below, in cycles per unit of coordinate; None for 0.08
             `samples`, a third of their Nyquist rate, and 64 at most: a few hundred waves do not cover more.
+        last: the same along the last axis, where it is not as the others: the rows lie in an ellipsoid, as of a film,
+            whose time has another scale. None for `highest`.
         samples: of the signal along its longest side.
         exponent: of the lengths' distribution: 1 spreads them evenly, 1 / D the rows evenly over the ball.
 
@@ -40,13 +42,16 @@ class Radial(Waves):
         highest: float | None = None,
         samples: int = 256,
         exponent: float = 1.0,
+        last: float | None = None,
     ) -> None:
         rows = integer("encoding.frequencies", frequencies, least=1)
         if highest is None:
             highest = min(0.08 * integer("encoding.samples", samples, least=2), 64.0)
-        highest = positive("encoding.highest", highest)
+        along = torch.full((in_features,), positive("encoding.highest", highest), dtype=torch.float64)
+        if last is not None:
+            along[-1] = positive("encoding.last", last)
         seed = int(torch.randint(2**31, ()))
         points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(rows, dtype=torch.float64)
         radius = points[:, :1] ** positive("encoding.exponent", exponent)
         normal = torch.special.ndtri(points[:, 1:].clamp(1e-9, 1 - 1e-9))
-        super().__init__(2 * math.pi * highest * radius * normal / normal.norm(dim=1, keepdim=True))
+        super().__init__(2 * math.pi * along * radius * normal / normal.norm(dim=1, keepdim=True))

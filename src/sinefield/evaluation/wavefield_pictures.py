@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
-import av
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sinefield.system.files import atomic_write
+from sinefield.evaluation.films import write_film
 
 _RATE = 30  # frames per second
 _SECONDS = 2.0  # of a film, at least; frames are repeated
-_SIDE = 256  # pixels along the longest side of each panel of a film, at least
 
 
 def strips(rows: Mapping[str, np.ndarray], titles: list[str], caption: str) -> bytes:
@@ -64,22 +62,14 @@ def film(path: Path, panels: list[np.ndarray], limits: list[float]) -> None:
         panels: all of one shape.
         limits: the value that is darkest, of each.
     """
-    count, height, width = panels[0].shape
-    enlarged = max(1, -(-_SIDE // max(height, width)))
-    colours = matplotlib.colormaps["RdBu_r"]
-    with atomic_write(path) as file, av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=_RATE, options={"crf": "20", "preset": "fast"})
-        stream.pix_fmt = "yuv420p"
-        for number in range(count):
-            shown = []
-            for panel, limit in zip(panels, limits, strict=True):
-                level = np.nan_to_num(panel[number] / (2 * limit) + 0.5, nan=0.5).clip(0, 1)
-                shown.append((255 * colours(level)[..., :3]).round().astype(np.uint8))
-            picture = np.concatenate(shown, axis=1).repeat(enlarged, axis=0).repeat(enlarged, axis=1)
-            picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # the format wants even sides
-            if number == 0:
-                stream.height, stream.width = picture.shape[:2]
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            for _ in range(max(1, round(_RATE * _SECONDS / count))):
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    count, colours = len(panels[0]), matplotlib.colormaps["RdBu_r"]
+
+    def shown(number: int) -> np.ndarray:
+        """(H, W, 3) of uint8."""
+        levels = [
+            np.nan_to_num(panel[number] / (2 * limit) + 0.5, nan=0.5).clip(0, 1)
+            for panel, limit in zip(panels, limits, strict=True)
+        ]
+        return np.concatenate([(255 * colours(level)[..., :3]).round().astype(np.uint8) for level in levels], axis=1)
+
+    write_film(path, map(shown, range(count)), _RATE, repeat=max(1, round(_RATE * _SECONDS / count)))

@@ -59,8 +59,8 @@ class Mean(Constraint):
 
     def unseen(self, error: Tensor) -> Tensor:
         """All of each channel but its mean over these samples, (H, W, C)."""
-        error = error - error[0, 0]  # a constant leaves exactly nothing
-        return error - error[self._coarse(error.shape[:-1])].mean(dim=(0, 1))
+        error = error - error.flatten(0, -2)[0]  # a constant leaves exactly nothing
+        return error - error[self._coarse(error.shape[:-1])].flatten(0, -2).mean(dim=0)
 
     def _coarse(self, shape: Sequence[int]) -> tuple[slice, ...]:
         """The samples the mean is taken over, along each axis of the grid."""
@@ -84,4 +84,4 @@ class Pixel(Constraint):
 
     def unseen(self, error: Tensor) -> Tensor:
         """All of each channel but its value at that sample, (H, W, C)."""
-        return error - error[error.shape[0] // 2, error.shape[1] // 2]
+        return error - error[tuple(n // 2 for n in error.shape[:-1])]

@@ -22,5 +22,5 @@ class Gradient(Term):
         return (field.gradient - known.gradient).flatten(-2)
 
     def unseen(self, error: Tensor) -> Tensor:
-        """The mean error of each channel, (H, W, C)."""
-        return error.mean(dim=(0, 1)).expand_as(error)
+        """The mean error of each channel, (H, W, C), or (D, H, W, C)."""
+        return error.flatten(0, -2).mean(dim=0).expand_as(error)

@@ -25,15 +25,15 @@ class Laplacian(Term):
         return (field.second - known.second).flatten(-2)
 
     def unseen(self, error: Tensor) -> Tensor:
-        """The harmonic function with the error's border values, (H, W, C)."""
+        """The harmonic function with the error's border values, shaped like it."""
         return harmonic(error)
 
 
 def harmonic(error: Tensor) -> Tensor:
-    """The discrete harmonic function h with the border values of `error`: (H, W, C) to (H, W, C).
+    """The discrete harmonic function h with the border values of `error`: (H, W, C) to (H, W, C), or (D, H, W, C).
 
-    Solves ``h[i-1,j] + h[i+1,j] + h[i,j-1] + h[i,j+1] - 4 h[i,j] = 0`` inside, h = error on the border, by sine
-    transforms along both axes (Buzbee, Golub & Nielson 1970).
+    Solves ``h[i-1,j] + h[i+1,j] + h[i,j-1] + h[i,j+1] - 4 h[i,j] = 0`` inside, of three axes with all six neighbours,
+    h = error on the border, by sine transforms along all axes (Buzbee, Golub & Nielson 1970).
 
     >>> plane = torch.arange(5.0)[:, None, None] + 2 * torch.arange(7.0)[None, :, None]
     >>> bump = plane.clone()
@@ -41,14 +41,25 @@ def harmonic(error: Tensor) -> Tensor:
     >>> torch.allclose(harmonic(bump), plane)
     True
     """
-    result = error.to(torch.float64).clone(memory_format=torch.contiguous_format)
-    result[1:-1, 1:-1] = 0
-    load = result[:-2, 1:-1] + result[2:, 1:-1] + result[1:-1, :-2] + result[1:-1, 2:]
-    (rows, row_values), (columns, column_values) = (_sines(n, error.device) for n in load.shape[:2])
-    spectrum = torch.einsum("ij,jlc,lk->ikc", rows, load, columns)
-    spectrum /= (row_values[:, None] + column_values)[..., None]
-    result[1:-1, 1:-1] = torch.einsum("ij,jlc,lk->ikc", rows, spectrum, columns)
+    result, axes = error.to(torch.float64).clone(memory_format=torch.contiguous_format), range(error.dim() - 1)
+    inside = (slice(1, -1),) * len(axes)
+    result[inside] = 0
+    shifts = [[s if d == axis else slice(1, -1) for d in axes] for axis in axes for s in (slice(-2), slice(2, None))]
+    load = torch.stack([result[tuple(shift)] for shift in shifts]).sum(dim=0)
+    bases = [_sines(n, error.device) for n in load.shape[:-1]]
+    total = torch.zeros((), dtype=torch.float64, device=error.device)
+    for axis, (_, values) in enumerate(bases):
+        total = total + values.reshape([-1 if d == axis else 1 for d in axes])
+    spectrum = _transformed(load, bases) / total[..., None]
+    result[inside] = _transformed(spectrum, bases)
     return result.to(error.dtype)
+
+
+def _transformed(values: Tensor, bases: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """The sine transform along all axes but the last, the channels."""
+    for axis, (matrix, _) in enumerate(bases):
+        values = torch.tensordot(matrix, values, dims=([1], [axis])).movedim(0, axis)
+    return values
 
 
 def _sines(n: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
+from sinefield.core.lattice import neighbours
 from sinefield.errors import integer
 from sinefield.losses.base import Term
 from sinefield.losses.laplacian import harmonic
@@ -74,14 +75,15 @@ class Differences(_Weak):
         return (error[..., 1, :] - error[..., 0, :]) / math.sqrt(2)
 
     def unseen(self, error: Tensor) -> Tensor:
-        """The mean error of each channel, (H, W, C)."""
-        return error.mean(dim=(0, 1)).expand_as(error)
+        """The mean error of each channel, (H, W, C), or (D, H, W, C)."""
+        return error.flatten(0, -2).mean(dim=0).expand_as(error)
 
 
 class _Means(_Weak):
     """``E|[m f - f](x) - [m s - s](x)|^2 / E|s|^2``, m a mean around x that harmonic functions pass unchanged.
 
-    The reach of each mean is log-uniform, from half a spacing to the nearest border.
+    The reach of each mean is log-uniform, from half a spacing to the nearest border. In three dimensions each is over a
+    sphere: the eight corners of a cube, turned at random, exact for harmonic polynomials to degree 3.
     """
 
     group, sees, count = 9, 2, 1024  # the centre, and eight points around it
@@ -89,10 +91,10 @@ class _Means(_Weak):
 
     @abstractmethod
     def around(self, box: Tensor, generator: torch.Generator) -> Tensor:
-        """(count, 8, 2): points around 0, for a reach of 1."""
+        """(count, 8, 2): points of the plane around 0, for a reach of 1."""
 
     def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
-        """(9 count, 2): each centre and the points around it in turn."""
+        """(9 count, D): each centre and the points around it in turn."""
         x, box = signal.uniform(self.count, generator), signal.extent
         least, most = signal.spacing / 2, float(box.min())
         # Every second centre at a log-uniform distance from a random side: means of all sizes touch the border, or
@@ -102,8 +104,10 @@ class _Means(_Weak):
         distance = _log_uniform(len(near), least, most, box, generator)
         x[::2] = near.scatter(1, axis, near.gather(1, axis).sign() * (box[axis] - distance))
         reach = _log_uniform(self.count, least, most, box, generator)
-        reach = reach.minimum(signal.distance_to_border(x, self.farthest))
-        ring = x[:, None] + reach[:, None] * self.around(box, generator)
+        solid = signal.dims == 3
+        reach = reach.minimum(signal.distance_to_border(x, 1.0 if solid else self.farthest))
+        around = _cubes(self.count, box, generator) if solid else self.around(box, generator)
+        ring = x[:, None] + reach[:, None] * around
         return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
@@ -157,6 +161,24 @@ class Squares(_Means):
         one = torch.ones_like(t)
         half = [torch.stack(pair, dim=-1) for pair in ((one, t), (one, -t), (t, one), (-t, one))]
         return torch.stack([*half, *(-point for point in half)], dim=1)
+
+
+def _cubes(count: int, like: Tensor, generator: torch.Generator) -> Tensor:
+    """(count, 8, 3): corners of cubes in the unit sphere, turned evenly at random.
+
+    A quaternion q of four normal numbers over its length is a turn drawn evenly. Source: Shoemake, Uniform random
+    rotations (1992).
+    """
+    drawn = torch.randn(count, 4, generator=generator, device=like.device, dtype=like.dtype)
+    w, x, y, z = (drawn / drawn.norm(dim=1, keepdim=True)).unbind(1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    turns = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=1)
+    corners = 2 * neighbours(2, 3, like.device).to(like) - 1
+    return corners @ turns.mT / math.sqrt(3)
 
 
 def _log_uniform(count: int, least: float, most: float, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -52,6 +52,7 @@ class Signal(nn.Module, ABC):
 
     Attributes:
         spacings, spacing: distance of the samples along each axis, in units of coordinate, and the shortest of them.
+        side: samples along a length of 2, which the longest side of the space has: of the finest axis but time.
         extent: (D,), half the box along (x, y): the outermost samples lie at -extent and +extent.
         fine: the truth between the samples, see `held_out_grid`.
         smooth: whether the gradient is continuous.
@@ -83,6 +84,8 @@ class Signal(nn.Module, ABC):
         longest = max((n for n, axis in sized if axis.extent is None), default=2)
         self.spacings = tuple(2 * (axis.extent or 0) / (n - 1) or 2 / (longest - 1) for n, axis in sized)
         self.spacing = min(self.spacings)
+        space = [h for h, axis in zip(self.spacings, self.axes, strict=True) if axis.name != "t"]
+        self.side = round(2 / min(space or self.spacings)) + 1
         half = torch.tensor([(n - 1) / 2 * h for (n, _), h in zip(sized, self.spacings, strict=True)])
         self.register_buffer("extent", half)
         self.register_buffer("fine", None)

@@ -48,6 +48,9 @@ def run(main: Callable[[list[str]], object], usage: str) -> None:
         failed = main(arguments)
     except (UserError, OSError) as mistake:
         sys.exit(f"error: {mistake}")
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing is written", file=sys.stderr)
+        sys.exit(130)
     sys.exit(1 if failed else 0)
 
 
