@@ -13,7 +13,7 @@ from collections.abc import Container, Hashable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sinefield.core.jet import Jet
 from sinefield.errors import require
@@ -75,6 +75,10 @@ class Term(ABC):
             progress: how much of the run is done, 0 to 1.
         """
         return None
+
+    def refine(self, field: nn.Module, x: Tensor) -> Tensor:
+        """The points x in a better place, as the field has it at the moment, where they know the same; here as is."""
+        return x
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
         """What is known at x (N, D): the signal's jet, as deep as `order`, unless a subclass says otherwise."""

@@ -198,7 +198,7 @@ class Microbatches:
     ) -> dict[str, Tensor]:
         """The weighted terms of a microbatch for some of the fields, () or (K,), times its share of the batch."""
         group, known = microbatch.group, microbatch.known
-        x = microbatch.x
+        x = group.first.refine(field, microbatch.x)
         if any(term.by_points for term in group.terms.values()):
             x = x.detach().requires_grad_()
         found = field.jet(x, group.order, group.operators)

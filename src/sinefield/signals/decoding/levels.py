@@ -48,6 +48,6 @@ def warn_unused(name: str) -> None:
     _log.warning("signal.white has no effect on %s, of which 8 bits per channel are read", name)
 
 
-def over_white(value: np.ndarray, alpha: np.ndarray, premultiplied: bool = False) -> np.ndarray:
-    """``1 - alpha (1 - value)``: a picture (H, W, C) that lies, with its alpha (H, W, 1), on white."""
-    return np.clip(value + 1 - alpha, 0, 1) if premultiplied else 1 - alpha * (1 - value)
+def laid_over(value: np.ndarray, alpha: np.ndarray, behind: float = 1.0, premultiplied: bool = False) -> np.ndarray:
+    """``b - alpha (b - value)``: a picture (H, W, C) laid, with its alpha (H, W, 1), over the grey b, 1 for white."""
+    return np.clip(value + behind * (1 - alpha), 0, 1) if premultiplied else behind - alpha * (behind - value)

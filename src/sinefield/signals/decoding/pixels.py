@@ -17,7 +17,7 @@ from PIL.ImageFile import StubImageFile
 
 from sinefield.errors import UserError, positive, require
 from sinefield.signals.decoding import exif, tiff
-from sinefield.signals.decoding.levels import DIM, WIDE_INTEGERS, over_white, scaled, warn_unused
+from sinefield.signals.decoding.levels import DIM, WIDE_INTEGERS, laid_over, scaled, warn_unused
 from sinefield.signals.decoding.source import DAMAGE, NoPictureError, locate
 
 _log = logging.getLogger(__name__)
@@ -31,13 +31,15 @@ _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO, _FORMAT, _SIGNED = 258, 262, 0, 339, 2
 _CUT = "of 16 bits of colour only the upper 8 are read; save it as an uncompressed TIFF, and give signal.white"
 
 
-def decode(path: str | Path, *, allow_huge: bool = False, white: float | None = None) -> np.ndarray:
+def decode(
+    path: str | Path, *, allow_huge: bool = False, white: float | None = None, behind: float = 1.0
+) -> np.ndarray:
     """The picture at `path`, or the one that scikit-image ships as `skimage:NAME`, as float64.
 
     Stored values are divided by `white`, or by the white of their type: 255, 65535 for 16 bits and for wider
     integers, 1 for float; a warning is logged where they are nearly black by it. Files of at most 8 bits per channel
-    have no other white than their type's. A transparent picture is laid over white, v = 1 - alpha (1 - value). The
-    EXIF orientation is applied. Of several frames the first is kept, and a warning logged.
+    have no other white than their type's. A transparent picture is laid over the grey `behind`, white unless it is
+    given. The EXIF orientation is applied. Of several frames the first is kept, and a warning logged.
 
     Returns (H, W, C) in [0, 1]: C = 1 for a grey file, 3 for every other (also for a palette of greys).
     Raises `NoPictureError` for what is no picture, and `UserError` for a damaged one, for one below 4 × 4 pixels, and,
@@ -50,17 +52,17 @@ def decode(path: str | Path, *, allow_huge: bool = False, white: float | None = 
     file, name = locate(path), repr(str(path))
     # A stream, not the path: Pillow 13 maps a path into memory and then scrambles a raw TIFF on its side.
     with _guarded(name, allow_huge), file.open("rb") as stream:
-        pixels = tiff.decode(file, name, white) if stream.read(4) in tiff.MAGIC else None
+        pixels = tiff.decode(file, name, white, behind) if stream.read(4) in tiff.MAGIC else None
         if pixels is None:
             stream.seek(0)
-            pixels = _by_pillow(stream, name, white)
+            pixels = _by_pillow(stream, name, white, behind)
     height, width = pixels.shape[:2]
     cure = f"take one of at least {_LEAST_SIDE} on each side"
     require(min(height, width) >= _LEAST_SIDE, f"{name} is {width} × {height} pixels; {cure}")
     return pixels
 
 
-def _by_pillow(stream: BinaryIO, name: str, white: float | None) -> np.ndarray:
+def _by_pillow(stream: BinaryIO, name: str, white: float | None, behind: float) -> np.ndarray:
     """`decode` of what Pillow reads."""
     with Image.open(stream) as image:
         if isinstance(image, StubImageFile):  # Pillow knows the kind, and has no reader for it
@@ -72,7 +74,7 @@ def _by_pillow(stream: BinaryIO, name: str, white: float | None) -> np.ndarray:
         if image.mode in _DEEP:
             pixels = _deep(image, name, white)
         else:
-            pixels = _shallow(image)
+            pixels = _shallow(image, behind)
             if cut and 0 < pixels.max() < 1 / DIM:
                 _log.warning("%s is nearly black: %s", name, _CUT)
             elif white is not None:
@@ -81,13 +83,13 @@ def _by_pillow(stream: BinaryIO, name: str, white: float | None) -> np.ndarray:
         return pixels if image.format == "TIFF" else exif.upright(pixels, exif.orientation(image.info))
 
 
-def _shallow(image: Image.Image) -> np.ndarray:
+def _shallow(image: Image.Image, behind: float) -> np.ndarray:
     """(H, W, C) of a picture with at most 8 bits per channel."""
     colours = "L" if image.mode in _GREY else "RGB"
     converted = image.convert(colours + "A" * image.has_transparency_data)
     values = np.asarray(converted, dtype=np.float64).reshape(image.height, image.width, -1) / 255
     value, alpha = values[..., : len(colours)], values[..., len(colours) :]
-    return over_white(value, alpha) if alpha.size else value
+    return laid_over(value, alpha, behind) if alpha.size else value
 
 
 def _deep(image: Image.Image, name: str, white: float | None) -> np.ndarray:

@@ -24,7 +24,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, PREDIC
 
 from sinefield.errors import require
 from sinefield.signals.decoding import exif
-from sinefield.signals.decoding.levels import over_white, scaled, warn_unused, white_of
+from sinefield.signals.decoding.levels import laid_over, scaled, warn_unused, white_of
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said by one error
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _SMALL = 2**26  # bytes that one part of a picture may always have
 _CURE = "save it as PNG, or as a TIFF without compression, grey or RGB, of 8 or 16 bits"
 
 
-def decode(file: Path, name: str, white: float | None) -> np.ndarray | None:
+def decode(file: Path, name: str, white: float | None, behind: float = 1.0) -> np.ndarray | None:
     """The first picture of a TIFF, which messages call `name`; None where Pillow is to read it. See `pixels.decode`.
 
     Raises:
@@ -69,7 +69,8 @@ def decode(file: Path, name: str, white: float | None) -> np.ndarray | None:
         value = 1 - value
     for number, kind in enumerate(_extra(page), start=colours):
         if kind in _ALPHA:
-            value = over_white(value, samples[..., [number]] / peak, premultiplied=kind == EXTRASAMPLE.ASSOCALPHA)
+            joined = kind == EXTRASAMPLE.ASSOCALPHA
+            value = laid_over(value, samples[..., [number]] / peak, behind, premultiplied=joined)
             break
     return exif.upright(value, orientation if orientation in range(1, 9) else 1)
 
