@@ -14,16 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sinefield.compression.files import decompress
     from sinefield.core.jet import Jet, autograd_jet
     from sinefield.fields.mlp import CoordinateMLP, Siren
     from sinefield.interactive import fit
     from sinefield.render.upscale import upscale
     from sinefield.runs.loading import load
 
-__all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "fit", "load", "upscale"]
+__all__ = ["CoordinateMLP", "Jet", "Siren", "autograd_jet", "decompress", "fit", "load", "upscale"]
 
 _HOMES = {"CoordinateMLP": "fields.mlp", "Siren": "fields.mlp", "Jet": "core.jet", "autograd_jet": "core.jet"}
-_HOMES |= {"fit": "interactive", "load": "runs.loading", "upscale": "render.upscale"}
+_HOMES |= {"decompress": "compression", "fit": "interactive", "load": "runs.loading", "upscale": "render.upscale"}
 
 
 def __getattr__(name: str) -> Any:

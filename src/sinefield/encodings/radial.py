@@ -30,6 +30,7 @@ class Radial(Waves):
             whose time has another scale. None for `highest`.
         samples: of the signal along its longest side.
         exponent: of the lengths' distribution: 1 spreads them evenly, 1 / D the rows evenly over the ball.
+        seed: of the sequence; None for one drawn from torch's generator. By it the rows can be made again.
 
     >>> Radial(in_features=2, frequencies=192, highest=20.0).features
     384
@@ -43,6 +44,7 @@ class Radial(Waves):
         samples: int = 256,
         exponent: float = 1.0,
         last: float | None = None,
+        seed: int | None = None,
     ) -> None:
         rows = integer("encoding.frequencies", frequencies, least=1)
         if highest is None:
@@ -50,8 +52,9 @@ class Radial(Waves):
         along = torch.full((in_features,), positive("encoding.highest", highest), dtype=torch.float64)
         if last is not None:
             along[-1] = positive("encoding.last", last)
-        seed = int(torch.randint(2**31, ()))
+        seed = int(torch.randint(2**31, ())) if seed is None else integer("encoding.seed", seed, least=0)
         points = SobolEngine(1 + in_features, scramble=True, seed=seed).draw(rows, dtype=torch.float64)
         radius = points[:, :1] ** positive("encoding.exponent", exponent)
         normal = torch.special.ndtri(points[:, 1:].clamp(1e-9, 1 - 1e-9))
         super().__init__(2 * math.pi * along * radius * normal / normal.norm(dim=1, keepdim=True))
+        self.highest, self.exponent, self.seed = float(along[0]), float(exponent), seed
