@@ -7,6 +7,7 @@ import gc
 import importlib.metadata
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from PIL import Image
 from skimage.data import camera
 
 os.environ.setdefault("WANDB_MODE", "offline")  # no test may reach out
+# Memory maps of collections are kept from run to run, and not in the user's own cache.
+os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"sinefield-tests-{os.getuid()}")
 torch.set_num_threads(1)  # as with `make test`, whatever the machine has
 # What is installed stays so; every run asks for it, and Lightning for its plugins.
 importlib.metadata.version = cache(importlib.metadata.version)

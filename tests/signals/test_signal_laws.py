@@ -63,8 +63,10 @@ class TestJet:
     def test_equals_autograd(self, signal):
         """Gradient and Laplacian are those of the signal's own values, inside, at samples and in the corners."""
         x = torch.cat([signal.uniform(50, torch.Generator().manual_seed(0)), signal.grid()[:: signal.shape[-1] + 1]])
-        x = torch.cat([x, -signal.extent[None], signal.extent[None]])
+        corners = torch.stack([-signal.extent, signal.extent])
+        x = torch.cat([x, torch.nn.functional.pad(corners, (0, signal.conditions))])
         expected = autograd_jet(lambda x: signal.jet(x, order=0).value, x, order=2)
+        expected = expected._replace(gradient=expected.gradient[..., : signal.dims])
         for part, other in zip(signal.jet(x, order=2), expected, strict=True):
             assert distance(part, other) <= TOLERANCE
 
@@ -115,25 +117,27 @@ class TestJet:
         Where the gradient jumps it is of first order.
         """
         start, end = (signal.uniform(10, torch.Generator().manual_seed(s)) for s in (0, 1))
+        end[:, signal.dims :] = start[:, signal.dims :]
         t = (torch.arange(2000) + 0.5)[:, None, None] / 2000
         nodes = (start + t * (end - start)).flatten(0, 1)
-        along = signal.jet(nodes, order=1).gradient.unflatten(0, (2000, 10)).mean(dim=0) @ (end - start)[..., None]
+        along = signal.jet(nodes, order=1).gradient.unflatten(0, (2000, 10)).mean(dim=0)
+        along = along @ (end - start)[:, : signal.dims, None]
         assert distance(signal.integral(start, end), along.squeeze(-1)) < (1e-4 if signal.smooth else 1e-2)
 
     def test_border_lies_on_the_box(self, signal):
         """Points where values may be given: on its sides, or in the box at least; a function of the seed."""
         first, again = (signal.border(50, torch.Generator().manual_seed(0)) for _ in range(2))
-        assert first.shape == (50, signal.dims)
+        assert first.shape == (50, signal.dims + signal.conditions)
         assert torch.equal(first, again)
-        assert (first.abs() <= signal.extent + 1e-15).all()
+        assert (first[:, : signal.dims].abs() <= signal.extent + 1e-15).all()
 
     def test_uniform_fills_the_box(self, signal):
         """Every point in the box, all of it; a function of the generator's seed."""
         first, again, other = (signal.uniform(2000, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
-        assert first.shape == (2000, signal.dims)
+        assert first.shape == (2000, signal.dims + signal.conditions)
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
-        unit = first / signal.extent
+        unit = first[:, : signal.dims] / signal.extent
         assert (unit.abs() <= 1).all()
         assert (unit.abs().amax(dim=0) > 0.99).all()
         assert (unit.std(dim=0) - 3**-0.5).abs().max() < 0.03

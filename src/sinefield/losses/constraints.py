@@ -50,12 +50,16 @@ class Mean(Constraint):
     def __init__(self, weight: Weight = 1.0, count: int = 1024) -> None:
         super().__init__(weight)
         self.count = integer("the count of a term", count, least=1)
+        self.pictures = 1  # that the points are of, one after the other
 
     def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(B, D) samples at regular distances through the whole grid, B at most `count`."""
         device, shape = signal.extent.device, signal.shape
         numbers = [torch.arange(n, device=device)[part] for n, part in zip(shape, self._coarse(shape), strict=True)]
-        return signal.lattice(numbers).flatten(0, -2)
+        grid = signal.lattice(numbers).flatten(0, -2)
+        points = signal.everywhere(grid[:, : signal.dims], generator)
+        self.pictures = len(points) // len(grid)
+        return points
 
     def unseen(self, error: Tensor) -> Tensor:
         """All of each channel but its mean over these samples, (H, W, C)."""
@@ -70,8 +74,8 @@ class Mean(Constraint):
         return tuple(slice(n // 2 % stride, n, stride) for n in shape)
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
-        """(1, C)."""
-        return (field.value - known.value).mean(-2, keepdim=True)
+        """(1, C), or a row for every picture."""
+        return (field.value - known.value).unflatten(-2, (self.pictures, -1)).mean(-2)
 
 
 class Pixel(Constraint):
@@ -80,7 +84,7 @@ class Pixel(Constraint):
     def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(1, D) the middle sample."""
         middle = [torch.tensor([n // 2], device=signal.extent.device) for n in signal.shape]
-        return signal.lattice(middle).flatten(0, -2)
+        return signal.everywhere(signal.lattice(middle).flatten(0, -2)[:, : signal.dims], generator)
 
     def unseen(self, error: Tensor) -> Tensor:
         """All of each channel but its value at that sample, (H, W, C)."""

@@ -15,7 +15,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sinefield.core.jet import Jet
 from sinefield.core.lattice import neighbours
@@ -49,7 +49,7 @@ class _Weak(Term):
         groups = x.unflatten(0, (-1, self.group))
         start = groups[:, :1].expand(-1, self.group - 1, -1)
         integral = signal.integral(start.flatten(0, 1), groups[:, 1:].flatten(0, 1))
-        return Jet(torch.nn.functional.pad(integral.unflatten(0, (-1, self.group - 1)), (0, 0, 1, 0)).flatten(0, 1))
+        return Jet(nn.functional.pad(integral.unflatten(0, (-1, self.group - 1)), (0, 0, 1, 0)).flatten(0, 1))
 
 
 class Differences(_Weak):
@@ -62,12 +62,13 @@ class Differences(_Weak):
 
         y - x is uniform in the box, made smaller by a factor that is log-uniform from one spacing to half the box.
         """
-        x, box = signal.uniform(self.count, generator), signal.extent
+        points, box = signal.uniform(self.count, generator), signal.extent
+        x = points[:, : signal.dims]
         reach = _log_uniform(self.count, signal.spacing / float(box.max()), 1.0, box, generator)
         unit = torch.rand(x.shape, generator=generator, device=box.device, dtype=box.dtype)
         step = reach * ((2 * unit - 1) * box)  # not by the signal, which may draw from a part of the box alone
         step = torch.where((x + step).abs() > box, -step, step)  # at most half the box: the other way is inside
-        return torch.stack([x, x + step], dim=1).flatten(0, 1)
+        return torch.stack([points, nn.functional.pad(step, (0, signal.conditions)) + points], dim=1).flatten(0, 1)
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(count, C)."""
@@ -95,7 +96,8 @@ class _Means(_Weak):
 
     def points(self, signal: Signal, generator: torch.Generator, progress: float) -> Tensor:
         """(9 count, D): each centre and the points around it in turn."""
-        x, box = signal.uniform(self.count, generator), signal.extent
+        points, box = signal.uniform(self.count, generator), signal.extent
+        x = points[:, : signal.dims]
         least, most = signal.spacing / 2, float(box.min())
         # Every second centre at a log-uniform distance from a random side: means of all sizes touch the border, or
         # the field would meet the border values by a jump within the last spacing and drift inside (measured).
@@ -108,7 +110,8 @@ class _Means(_Weak):
         reach = reach.minimum(signal.distance_to_border(x, 1.0 if solid else self.farthest))
         around = _cubes(self.count, box, generator) if solid else self.around(box, generator)
         ring = x[:, None] + reach[:, None] * around
-        return torch.cat([x[:, None], ring], dim=1).flatten(0, 1)
+        which = points[:, None, signal.dims :].expand(-1, self.group, -1)
+        return torch.cat([torch.cat([x[:, None], ring], dim=1), which], dim=-1).flatten(0, 1)
 
     def residual(self, field: Jet, known: Jet, x: Tensor) -> Tensor:
         """(count, C)."""
@@ -153,7 +156,7 @@ class Squares(_Means):
         levels = torch.linspace(0, 1, 257, dtype=box.dtype, device=box.device)
         n = torch.arange(1, 12, 2, dtype=box.dtype, device=box.device)
         waves = (n * math.pi / 2).sin() * (n * math.pi / 2 * (levels[:, None] + 1)).sin() / (n * math.pi / 2).cosh()
-        measure = torch.nn.functional.pad(torch.cumulative_trapezoid(waves.sum(1), levels), (1, 0))
+        measure = nn.functional.pad(torch.cumulative_trapezoid(waves.sum(1), levels), (1, 0))
         unit = torch.rand(self.count, generator=generator, device=box.device, dtype=box.dtype) * measure[-1]
         above = torch.searchsorted(measure, unit).clamp(1, len(levels) - 1)
         part = (unit - measure[above - 1]) / (measure[above] - measure[above - 1])

@@ -161,7 +161,7 @@ def build_problem(
     signal = build(config.signal)
     own = [part for part, _ in signal.components().values()] or [signal]  # each for a field of its own
     derived = {"dims": signal.dims, "channels": own[0].channels, "samples": signal.side, "last": signal.shape[0]}
-    derived["effort"] = signal.effort
+    derived |= {"effort": signal.effort, "pictures": signal.count}
     if "centroid" in config.derived:  # something asks for it
         derived["centroid"] = spectral_centroid(_rows(own[0]))
     config.derived = derived | {"files": fingerprints(signal.files)}

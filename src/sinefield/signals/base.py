@@ -62,6 +62,7 @@ class Signal(nn.Module, ABC):
             very many samples. All of them are trained on.
         conditions: columns of x behind the D coordinates, which say of which of many pictures a point is; x is then
             (N, D + conditions), and derivatives are by the D coordinates alone. 0 for one signal.
+        count: pictures, or other signals of one kind, that the points may be of.
         effort: optimizer steps that it takes, relative to a grey picture of 256 x 256 samples, neither smooth nor busy.
         files: the files and folders that it was read from, as they were given.
     """
@@ -71,6 +72,7 @@ class Signal(nn.Module, ABC):
     prior: bool = False
     every: int = 1
     conditions: int = 0
+    count: int = 1
     effort: float = 1.0
     files: tuple[str, ...] = ()
     extent: Tensor
@@ -121,6 +123,10 @@ class Signal(nn.Module, ABC):
     def draw(self, count: int, generator: torch.Generator) -> Tensor | None:
         """(count, D + conditions) points of one step; None for samples in a shuffled order, as `SignalData` has it."""
         return None
+
+    def everywhere(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Coordinates x (N, D) as points of this signal; of many pictures in P of them, (P N, D + conditions) in turn."""
+        return x
 
     def extras(self) -> dict[str, Tensor]:
         """More pictures to show beside the truth, by name, (H, W, C) each: what a composite was made of."""

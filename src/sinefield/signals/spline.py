@@ -87,26 +87,37 @@ def weights(t: Tensor, degree: int, derivative: int) -> Tensor:
     return basis
 
 
-def evaluate(c: Tensor, position: Tensor, degree: int, order: int, spacing: float | Sequence[float] = 1.0) -> Jet:
+def evaluate(
+    c: Tensor,
+    position: Tensor,
+    degree: int,
+    order: int,
+    spacing: float | Sequence[float] = 1.0,
+    which: Tensor | None = None,
+) -> Jet:
     """The jet of the spline, per unit of coordinate.
 
     Args:
-        c: (n_1 + p - 1, ..., n_D + p - 1, C), from `coefficients`.
+        c: (n_1 + p - 1, ..., n_D + p - 1, C), from `coefficients`; with `which`, of P splines, P in front.
         position: (N, D) in samples, as `Signal.pixels` has it: along the last axis of c first. Outside the samples the
             border polynomial goes on.
         degree: p.
         order: 0, 1 or 2.
         spacing: units of coordinate from sample to sample; one for all axes, or one each in the order of coordinates.
+        which: (N,), the number of the spline that is asked at each position; None for one spline.
     """
     u, dims = position.flip(-1), position.shape[1]
     h = list(reversed(spacing)) if isinstance(spacing, Sequence) else [spacing] * dims
-    counts = torch.tensor(c.shape[:-1], device=u.device) - degree + 1
+    sides = c.shape[-1 - dims : -1]
+    counts = torch.tensor(sides, device=u.device) - degree + 1
     cell = u.detach().floor().clamp(min=0).minimum(counts.to(u.dtype) - 2)
     t = (u - cell).to(c.dtype).unbind(1)
     taps = [[weights(t[d], degree, k) / h[d] ** k for k in range(order + 1)] for d in range(dims)]
-    strides = [int(np.prod(c.shape[d + 1 : -1])) for d in range(dims)]
+    strides = [int(np.prod(sides[d + 1 :])) for d in range(dims)]
     offsets = [sum(i * s for i, s in zip(k, strides, strict=True)) for k in product(range(degree + 1), repeat=dims)]
     base = (cell.long() * torch.tensor(strides, device=u.device)).sum(1)
+    if which is not None:
+        base = base + which * int(np.prod(sides))
     patch = c.flatten(0, -2)[base[:, None] + torch.tensor(offsets, device=u.device)]  # (N, (p+1)^D, C)
 
     def derivative(k: int, axis: int) -> Tensor:
