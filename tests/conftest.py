@@ -54,11 +54,32 @@ def small(choice: str, folder: Path) -> list[str]:
             *SMALL_PRIOR,
             "data.batch_size=128",
         ]
+    if "collection" in (CONF / choice).with_suffix(".yaml").read_text() or choice.startswith(
+        ("algorithm/reptile", "experiment/prior")
+    ):
+        inside = [part.replace("field.", "tuned.") for part in SMALL]  # the sizes of the base
+        return [*inside, "signal.paths=faces"]
+    if choice == "optimizer/learned":
+        return [*SMALL, f"field.init={learned_start(folder / 'start')}"]
     if choice not in UNSIZED:
         return SMALL
     Image.fromarray(camera()[:33, :31]).save(folder / "a.tif")
     rest = [part for part in SMALL if "signal.size" not in part]
     return [*rest, f"signal.path={folder / 'a.tif'}", "signal.scored=200"]
+
+
+def learned_start(folder: Path, *knobs: str) -> Path:
+    """The folder of a finished run of algorithm=meta, of some steps, on faces."""
+    from hydra import compose, initialize_config_dir
+
+    from sinefield.runs.train import train
+
+    sizes = [part.replace("field.", "tuned.") for part in SMALL]
+    few = ["algorithm=meta", "encoding=radial", "signal.together=4", "field.points=32", "data.batch_size=128"]
+    few += ["evaluation.pictures=2", "evaluation.rates=[1e-2]", "logger=none"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        train(compose("train", [*sizes, *few, *knobs]), folder)
+    return folder
 
 
 def pytest_collection_finish() -> None:

@@ -30,12 +30,12 @@ def build(node: Any, **more: Any) -> Any:
         return instantiate(node, _convert_="all", **more)
 
 
-def build_optimizer(config: DictConfig, steps: int, several: bool) -> tuple[Any, Any]:
+def build_optimizer(config: DictConfig, steps: int, several: bool, **more: Any) -> tuple[Any, Any]:
     """What makes the optimizer of one field, or several, and its schedule or None; each has taken a step by then.
 
     The schedule must know a rate for all `steps` of the run.
     """
-    optimizer, scheduler = build(config.optimizer), build(config.scheduler)
+    optimizer, scheduler = build(config.optimizer, **more), build(config.scheduler)
     with as_user_error(_refused("optimizer", config)):
         tried = optimizer([torch.ones(2, requires_grad=True)])
         take_step(tried)
@@ -132,11 +132,11 @@ def complete(config: DictConfig) -> None:
 
 
 def anchor_paths(config: DictConfig, folder: Path, missing_here: bool = False) -> None:
-    """Make absolute what names a file or a folder in `folder`, in `signal` and `field`: for who has left that folder.
+    """Make absolute what names a file or a folder in `folder`, of signal, field and optimizer: for who has left it.
 
     With `missing_here` only what leads to nothing from the current folder.
     """
-    for part in ("signal", "field"):  # its files, and field.init
+    for part in ("signal", "field", "optimizer"):  # its files, field.init, and whose rates are taken
         for node, key, _ in _entries(config.get(part)):
             value = None if OmegaConf.is_missing(node, key) else node[key]
             if isinstance(value, str) and value and os.path.exists(there := os.path.join(folder, value)):

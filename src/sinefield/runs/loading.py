@@ -2,13 +2,14 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from sinefield.errors import require
 from sinefield.fields.mlp import CoordinateMLP
+from sinefield.fields.start import LearnedStart
 from sinefield.runs import trusted_config
 from sinefield.runs.configuration import build
 from sinefield.training import checkpoints
@@ -52,11 +53,26 @@ def build_field(node: Any) -> CoordinateMLP:
     return build(node)
 
 
+def learned_rates(folder: Any) -> dict[str, Tensor]:
+    """The rates that a run of a learned start found, (K, ...) by the names of its base's parameters."""
+    require(isinstance(folder, str | Path), f"optimizer.rates must be the folder of a finished run, not {folder!r}")
+    field = load(folder)
+    cure = "give that of a run with algorithm=meta"
+    require(isinstance(field, LearnedStart), f"{folder} is the run of a {type(field).__name__}, not a start; {cure}")
+    return {name: rate.detach() for name, rate in cast("LearnedStart", field).rates().items()}
+
+
 def initialise(field: CoordinateMLP, folder: Any) -> None:
-    """Give a field the weights with which another run ended, `field.init`; `UserError` where one does not fit."""
+    """Give a field the weights with which another run ended, `field.init`; `UserError` where one does not fit.
+
+    A field of one picture takes those of the base of one for many.
+    """
     require(isinstance(folder, str | Path), f"field.init must be the folder of a finished run, not {folder!r}")
     _, state = weights(folder)
     own = field.state_dict()
+    inside = "base."
+    if not any(name.startswith(inside) for name in own):
+        state = {name[len(inside) :]: part for name, part in state.items() if name.startswith(inside)} or state
     for name in dict.fromkeys((*own, *state)):
         shapes = [str(tuple(part[name].shape)) if name in part else "missing" for part in (state, own)]
         require(

@@ -21,7 +21,7 @@ from sinefield.losses.base import Loss
 from sinefield.runs.configuration import as_user_error, build, build_optimizer, complete, explain_no_memory, logging_to
 from sinefield.runs.fingerprints import fingerprints, require_unchanged
 from sinefield.runs.folders import register_resolvers
-from sinefield.runs.loading import build_field, initialise
+from sinefield.runs.loading import build_field, initialise, learned_rates
 from sinefield.runs.results import begin, conclude, lengthens, write_metrics
 from sinefield.runs.trainer import check, clipping, make_trainer, set_rank
 from sinefield.signals.base import Signal
@@ -109,7 +109,9 @@ def _train(
         knobs = cast("dict[str, Any]", OmegaConf.to_container(config.data, resolve=True))
         knobs |= {"max_steps": config.trainer.max_steps, "evaluation": evaluations[0]}
         data = SignalData(signal, loss, **knobs, accumulate=config.trainer.get("accumulate_grad_batches") or 1)
-    optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack))
+    rates = config.optimizer.get("rates")  # of optimizer=learned: the folder of the run that has them
+    learned = {} if rates is None else {"rates": learned_rates(rates)}
+    optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack), **learned)
     module = FieldModule(field, loss, mean_squares, evaluations, optimizer, scheduler, config.chunk, clipping(config))
 
     with writing(folder):

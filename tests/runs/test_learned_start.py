@@ -1,0 +1,74 @@
+"""A run of algorithm=meta, and a later fit that starts from what it learned."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SMALL, learned_start
+
+import sinefield
+from sinefield.errors import UserError
+from sinefield.runs.train import train
+
+META = [part.replace("field.", "tuned.") for part in SMALL] + ["algorithm=meta", "data.batch_size=128", "logger=none"]
+META += ["signal.together=4", "field.points=32", "evaluation.pictures=2", "evaluation.rates=[1e-2]"]
+FIT = [*SMALL, "logger=none", "data.eval_every=1", "optimizer=learned", "optimizer.inner=3"]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory) -> Path:
+    """A finished run of three steps on scikit-image's faces."""
+    return learned_start(tmp_path_factory.mktemp("learned") / "run", "trainer.max_steps=3", "data.eval_every=3")
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_it_leaves_pictures_and_scores_after_each_number_of_steps(learned):
+    rows = list(csv.reader((learned / "start.csv").read_text().splitlines()))
+    assert rows[0] == ["start", "rate", "1", "3", "10", "30", "100"]
+    assert [row[0] for row in rows[1:]] == ["learned", "standard"]
+    assert (learned / "start.png").is_file()
+
+
+@pytest.mark.parametrize("knobs", [META, FIT], ids=["meta", "fit"])
+def test_it_resumes_bit_for_bit(knobs, learned, fit, compose):
+    """4 steps, and 2 with 2 more, whose second is still one at learned rates and whose last is Adam's."""
+    knobs = [*knobs, "scheduler=constant", *([f"field.init={learned}"] if knobs is FIT else [])]
+    whole = state(fit(*knobs, "trainer.max_steps=4", folder="whole")["folder"])
+    half = fit(*knobs, "trainer.max_steps=2", folder="half")["folder"]
+    train(compose(*knobs, "trainer.max_steps=4"), half, resume=True)
+    assert whole.keys() == state(half).keys()
+    assert all(torch.equal(whole[name], part) for name, part in state(half).items())
+
+
+def test_a_fit_starts_from_it(learned, fit):
+    """With rates next to nothing its weights stay those of the start."""
+    done = fit(*SMALL, "optimizer.lr=1e-12", "scheduler=constant", "logger=none", f"field.init={learned}")["folder"]
+    start = state(learned)
+    for name, part in sinefield.load(done).state_dict().items():
+        torch.testing.assert_close(part, start[f"field.base.{name}"])
+
+
+def test_what_does_not_fit_is_one_line(learned, fit):
+    for knobs, said in (
+        (
+            [f"field.init={learned}", "field.width=8"],
+            r"field\.init=.*layers\.0\.weight is \(16, 384\) there and \(8, 384\)",
+        ),
+        (["field.init=null"], r"give field\.init"),
+        (["optimizer.rates=nowhere"], "nowhere holds no finished run"),
+    ):
+        with pytest.raises(UserError, match=said) as caught:
+            fit(*FIT, *knobs)
+        assert "\n" not in str(caught.value)
+
+
+def test_rates_of_another_kind_of_run_are_refused(fit):
+    plain = fit(*SMALL, "logger=none", folder="plain")["folder"]
+    with pytest.raises(UserError, match="run of a CoordinateMLP"):
+        fit(*FIT, f"field.init={plain}")
