@@ -1,9 +1,10 @@
-"""Complete a picture of which few pixels are known: `python scripts/complete.py run=outputs/… picture=x.png keep=100`."""
+"""Complete a picture of which few pixels are known: `python scripts/complete.py run=… picture=x.png keep=100`."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from sinefield.errors import integer, require
 from sinefield.evaluation.collection import linear
@@ -45,7 +46,9 @@ def main(arguments: list[str]) -> None:
     options, _ = parse(arguments, OPTIONS, text=("run", "picture", "mask", "out", "checkpoint", "trust"))
     for name in ("run", "picture"):
         require(options[name] not in (None, "???"), f"give {name}=…; without arguments the usage is shown")
-    prior = Prior(options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p])
+    prior = Prior(
+        options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p]
+    )
     out = target(options["out"] or prior.folder / "completed.png", (".png",))
     whole = prior.read(options["picture"])
     seen = torch.ones(len(whole), dtype=torch.bool)
@@ -71,7 +74,9 @@ def main(arguments: list[str]) -> None:
     for name in list(drawn)[2:]:
         print(f"{name:22} MSE {np.square(drawn[name] - drawn['picture']).mean():.4f} in [-1, 1]")
     caption = f"{options['picture']} from {int(seen.sum())} of {len(seen)} pixels"
-    write_atomically(prior.folder / "completion.png", sheet({name: part[None] for name, part in drawn.items()}, caption))
+    write_atomically(
+        prior.folder / "completion.png", sheet({name: part[None] for name, part in drawn.items()}, caption)
+    )
     final = value_picture(prior.drawn(stages[list(stages)[-1]], options["scale"]))
     with atomic_write(out) as file:
         save(file, final)
@@ -81,8 +86,6 @@ def main(arguments: list[str]) -> None:
 
 def save(file, pixels: np.ndarray) -> None:  # type: ignore[no-untyped-def]
     """A PNG of (H, W, 3) uint8."""
-    from PIL import Image
-
     Image.fromarray(pixels).save(file, "PNG")
 
 

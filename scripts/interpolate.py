@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> None:
     """Find both codes, draw what is between, write the sheet."""
     options, _ = parse(arguments, OPTIONS, text=("run", "pictures", "out", "checkpoint", "trust"))
     require(options["run"] not in (None, "???"), "give run=…; without arguments the usage is shown")
-    prior = Prior(options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p])
+    prior = Prior(
+        options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p]
+    )
     out = target(options["out"] or prior.folder / "between.png", (".png",))
     first = prior.signal.trained
     others = f"{first},{min(first + 1, prior.signal.count - 1)}"

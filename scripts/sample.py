@@ -35,12 +35,16 @@ def main(arguments: list[str]) -> None:
     """Draw, find the nearest training pictures, write the sheet."""
     options, _ = parse(arguments, OPTIONS, text=("run", "out", "checkpoint", "trust"))
     require(options["run"] not in (None, "???"), "give run=…; without arguments the usage is shown")
-    prior = Prior(options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p])
+    prior = Prior(
+        options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p]
+    )
     out = target(options["out"] or prior.folder / "samples.png", (".png",))
     mixture = min(integer("mixture", options["mixture"], least=1), prior.signal.trained)
     codes = prior.samples(options["count"], mixture, options["spread"], integer("seed", options["seed"], least=0))
     with torch.no_grad():
-        values = torch.cat([completion.values(prior.field, some, prior.signal.pixel_grid()) for some in codes.split(64)])
+        values = torch.cat(
+            [completion.values(prior.field, some, prior.signal.pixel_grid()) for some in codes.split(64)]
+        )
     nearest = prior.nearest(values)
     known = prior.signal.pixels_of(nearest)
     apart = (values.clamp(-1, 1) - known.flatten(1, 2)).square().mean((1, 2))

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from sinefield.errors import UserError
 from sinefield.runs.folders import register_resolvers
 
 NEEDS = {  # beside what their first lines say; several devices are tested in their own processes
@@ -106,3 +108,11 @@ def overrides(choice: Path, folder: Path) -> list[str]:
     needs = NEEDS.get(str(choice), NEEDS.get(group, needed(choice)))
     smaller = [knob for typed in (*needs, chosen) for knob in SMALLER.get(typed, [])]
     return [*needs, chosen, *small(str(choice), folder), *smaller]
+
+
+def tried(make: Callable[[], Any]) -> tuple[Any, str]:
+    """What is made and nothing said, or None and the message of the UserError."""
+    try:
+        return make(), ""
+    except UserError as error:
+        return None, str(error)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from sinefield.activations.sine import Sine
 from sinefield.core.jet import autograd_jet
 from sinefield.errors import UserError
-from sinefield.activations.sine import Sine
 from sinefield.fields.radiance import RadianceField
 
 pytestmark = pytest.mark.usefixtures("float64")

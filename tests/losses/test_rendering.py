@@ -87,7 +87,7 @@ def test_points_are_a_function_of_the_generator():
     first, again, other = (term.points(scene, torch.Generator().manual_seed(k), 0.0) for k in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert {int(view) for view in first[:, 8]} <= set(scene.training)
+    assert {int(view) for view in first[:, 8]} <= set(scene.seen)
     known = term.known(scene, first).value
     torch.testing.assert_close(known, scene.pixels_of(first[:, 8].long(), first[:, 9].long()).to(known))
 

@@ -84,11 +84,11 @@ class TestSplit:
         folder(tmp_path, name="transforms_train.json")
         folder(tmp_path, name="transforms_test.json")
         scene = Scene(tmp_path)
-        assert (scene.training, scene.testing) == ([0, 1, 2, 3], [4, 5, 6, 7])
+        assert (scene.seen, scene.held_out) == ([0, 1, 2, 3], [4, 5, 6, 7])
 
     def test_else_each_nth_is(self, tmp_path):
         scene = Scene(folder(tmp_path), every=3)
-        assert (scene.training, scene.testing) == ([0, 1, 3], [2])
+        assert (scene.seen, scene.held_out) == ([0, 1, 3], [2])
 
 
 class TestPictures:

@@ -5,7 +5,7 @@
 The rounding passes gradients straight through, to the weights and to the steps (LSQ). mu grows while the bits are
 above the rate asked for, and falls while they are below. Waves in front that come from a seed cost its four bytes.
 Sources: Esser et al., Learned Step Size Quantization, arXiv 1902.08153; Dupont et al., COIN, arXiv 2103.03123 (the
-weights of a sine network as a picture's file, in 16 bits each); Oktay et al., arXiv 1906.06624 (their entropy in the loss).
+weights of a sine network as a picture's file, in 16 bits each); Oktay et al., arXiv 1906.06624 (entropy in the loss).
 """
 
 import math
@@ -27,7 +27,8 @@ from sinefield.fields.mlp import CoordinateMLP
 
 MOST = 2**24  # weights of a file
 BATCH = 8192
-_HEAD = "<HBffHffI"  # width, depth, w0 of the first layer and of the others; waves: count (0: none), highest, exponent, seed
+# width, depth, w0 of the first layer and of the others; waves: count (0: none), highest, exponent, seed
+_HEAD = "<HBffHffI"
 _TENSOR = "<fBH"  # step, number of the scale, the largest |q|
 _MU, _SPEED = 4.0, 0.01  # mu at the start; how fast its logarithm moves
 
@@ -101,7 +102,9 @@ def described(field: Any, new: Any) -> tuple[Any, ...]:
     Raises:
         UserError: it is no network of sines behind radial waves or the coordinates, or its waves are other ones.
     """
-    plain = type(field) is CoordinateMLP and type(field.activation) is Sine and not field.stack and len(field.layers)
+    plain = (
+        type(field) is CoordinateMLP and type(field.activation) is Sine and not field.stack and len(field.layers) > 0
+    )
     known = plain and type(field.encoding) in (Radial, Identity)
     require(known, "a small file holds a network of activation=sine behind encoding=radial or encoding=none alone")
     activation, waves = field.activation, new.encoding

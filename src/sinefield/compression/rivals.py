@@ -2,13 +2,14 @@
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from sinefield.errors import require
 
-FORMATS = {"JPEG": {"optimize": True}, "WebP": {"method": 6}}  # Pillow's, at their most careful
+FORMATS: dict[str, dict[str, Any]] = {"JPEG": {"optimize": True}, "WebP": {"method": 6}}  # Pillow, at its best
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
@@ -28,7 +29,7 @@ def rivals(truth: np.ndarray, size: int) -> dict[str, tuple[int, float]]:
     return {name: _best(truth, size, name, options) for name, options in FORMATS.items()}
 
 
-def _best(truth: np.ndarray, size: int, name: str, options: dict[str, object]) -> tuple[int, float]:
+def _best(truth: np.ndarray, size: int, name: str, options: dict[str, Any]) -> tuple[int, float]:
     low, high, best = 0, 101, _saved(truth, name, 1, options)
     while high - low > 1:  # the size grows with the quality
         quality = (low + high) // 2
@@ -42,7 +43,7 @@ def _best(truth: np.ndarray, size: int, name: str, options: dict[str, object]) -
     return len(best), psnr(found, truth)
 
 
-def _saved(truth: np.ndarray, name: str, quality: int, options: dict[str, object]) -> bytes:
+def _saved(truth: np.ndarray, name: str, quality: int, options: dict[str, Any]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(truth[..., 0] if truth.shape[2] == 1 else truth).save(file, name, quality=quality, **options)
     return file.getvalue()

@@ -1,7 +1,7 @@
 """A prior over pictures: how well it knows those that were held out, from all of their pixels and from few.
 
-    PSNR = mean over pictures of 10 log10(4 / mean |f - s|^2) dB
-    MSE  = mean over pictures, pixels and channels of |f - s|^2, of all pixels, in units of [-1, 1]
+PSNR = mean over pictures of 10 log10(4 / mean |f - s|^2) dB
+MSE  = mean over pictures, pixels and channels of |f - s|^2, of all pixels, in units of [-1, 1]
 """
 
 from __future__ import annotations
@@ -54,7 +54,12 @@ class Collection(Evaluation):
         Score("psnr_refined", "  with the code refined", "dB"),
         Score("psnr_trained", "PSNR of training pictures", "dB", direction=""),
         *(
-            Score(f"mse_{count}{way}", f"MSE from {count} pixels, {said}", digits=4, direction="min" if way != "_linear" else "")
+            Score(
+                f"mse_{count}{way}",
+                f"MSE from {count} pixels, {said}",
+                digits=4,
+                direction="min" if way != "_linear" else "",
+            )
             for count in FEW
             for way, said in zip(_WAYS, _SAID, strict=True)
         ),
@@ -134,7 +139,7 @@ class Collection(Evaluation):
         return found.std(0)
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
-        """held_out.png: truth, what is made of all pixels and of few; the field's values alone where it has no codes."""
+        """held_out.png: the truth, what is made of all pixels and of few; values alone of a field without codes."""
         numbers, rows = self.held[:_DRAWN], {}
         every = self.pictures.look(numbers, torch.zeros_like(numbers))
         rows["truth"] = every.values

@@ -96,9 +96,9 @@ class Views(Evaluation):
 
     def final(self, field: CoordinateMLP) -> Scores:
         """All scores, of all held-out views."""
-        self._seen = [self.render(field, self.scene.poses[k], self.scene.rays[k]) for k in self.scene.testing]
+        self._seen = [self.render(field, self.scene.poses[k], self.scene.rays[k]) for k in self.scene.held_out]
         found, off, solid = [], 0.0, 0
-        for k, seen in zip(self.scene.testing, self._seen, strict=True):
+        for k, seen in zip(self.scene.held_out, self._seen, strict=True):
             truth = (self.scene.colours[k].double() / 127.5 - 1).cpu()
             found.append(score(seen.colours.double(), truth, 1, torch.zeros_like))
             if self.scene.depths is not None:
@@ -138,9 +138,9 @@ class Views(Evaluation):
         files = {"views": folder / "views.png", "turntable": folder / "turntable.mp4"}
         known = [each for each in self.shown if scores.get(each.key) is not None]
         caption = ", ".join(f"{each.name} {each.text(scores[each.key])}" for each in known)
-        testing = self.scene.testing
-        some = sorted({k * len(testing) // 4 for k in range(4)} if len(testing) > 4 else range(len(testing)))
-        truths = [self.scene.colours[testing[k]].cpu().numpy() for k in some]
+        held = self.scene.held_out
+        some = sorted({k * len(held) // 4 for k in range(4)} if len(held) > 4 else range(len(held)))
+        truths = [self.scene.colours[held[k]].cpu().numpy() for k in some]
         shown = [self._seen[k] for k in some]
         write_atomically(files["views"], sheet(truths, shown, caption))
         turntable(files["turntable"], self._turn(field), self.scene.colours.shape[1:3])
@@ -149,7 +149,7 @@ class Views(Evaluation):
 
     def _turn(self, field: CoordinateMLP) -> Any:
         """Frames (H, W, 3) uint8, once around the middle of the box from the height of the first held-out camera."""
-        pose, rays = (of[self.scene.testing[0]].double().cpu() for of in (self.scene.poses, self.scene.rays))
+        pose, rays = (of[self.scene.held_out[0]].double().cpu() for of in (self.scene.poses, self.scene.rays))
         up = self.scene.poses[:, :, 1].double().mean(dim=0).cpu()
         axis = up / up.norm()
         for k in range(self.frames):
@@ -177,11 +177,11 @@ class Views(Evaluation):
 
     def _few(self) -> tuple[Tensor, Tensor]:
         """Views and pixels, (n,) each, of held-out views; always the same."""
-        testing, pixels = torch.tensor(self.scene.testing), self.scene.rays.shape[1]
-        count = min(_PIXELS, len(testing) * pixels)
-        chosen = torch.randperm(len(testing) * pixels, generator=torch.Generator().manual_seed(0))[:count]
+        held, pixels = torch.tensor(self.scene.held_out), self.scene.rays.shape[1]
+        count = min(_PIXELS, len(held) * pixels)
+        chosen = torch.randperm(len(held) * pixels, generator=torch.Generator().manual_seed(0))[:count]
         device = self.scene.rays.device
-        return testing[chosen // pixels].to(device), (chosen % pixels).to(device)
+        return held[chosen // pixels].to(device), (chosen % pixels).to(device)
 
 
 class _At:

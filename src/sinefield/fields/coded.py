@@ -1,6 +1,6 @@
 """Fields of many pictures by a code: an encoder reads it from what is seen, and a network makes weights of it.
 
-    z = encoder(what is seen)      theta = start + made(z)      f(x; picture) = base(x; theta)
+z = encoder(what is seen)      theta = start + made(z)      f(x; picture) = base(x; theta)
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ class Heads(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(features, tensor.numel()) for tensor in start.values())
         self.units = [float(tensor.detach().square().mean().sqrt()) or 1.0 for tensor in start.values()]
         for each in self.maps:
-            nn.init.kaiming_normal_(each.weight)  # type: ignore[arg-type]
-            with torch.no_grad():
-                each.weight /= 100  # type: ignore[operator]
-            nn.init.zeros_(each.bias)  # type: ignore[arg-type]
+            assert isinstance(each, nn.Linear)
+            nn.init.kaiming_normal_(each.weight)
+            each.weight.data /= 100
+            nn.init.zeros_(each.bias)
 
     def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
         """(P, ...) tensors by name, from features (P, F), one entry for each."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -36,7 +35,9 @@ def codes(field: Coded, observations: Iterable[Observation]) -> Tensor:
 
 def values(field: Coded, code: Tensor, x: Tensor) -> Tensor:
     """(P, N, C), the values of P pictures by their codes (P, K) at the points x (N, D) that they share."""
-    return field.base.jet(x.expand(len(code), *x.shape), 0, None, field.all_parameters(field.made(code), len(code))).value
+    return field.base.jet(
+        x.expand(len(code), *x.shape), 0, None, field.all_parameters(field.made(code), len(code))
+    ).value
 
 
 def refine(
@@ -108,7 +109,7 @@ def complete(field: Coded, code: Tensor, observation: Observation, tuned: int = 
         return Jet(values(field, code, observation.x))
     stack = tune(field, code, observation, tuned)
     with torch.no_grad():
-        return cast("Jet", stack.jet(observation.x.expand(len(code), -1, -1), 0))
+        return stack.jet(observation.x.expand(len(code), -1, -1), 0)
 
 
 def descend(parts: list[Tensor], energy, steps: int, rate: float) -> list[Tensor]:  # type: ignore[no-untyped-def]

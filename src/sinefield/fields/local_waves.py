@@ -80,7 +80,7 @@ class LocalWaves(nn.Module):
         ordered, index = (rows * self.blocks[1] + columns).sort(stable=True)
         cells, counts = ordered.unique_consecutive(return_counts=True)
         found = [
-            self._inside(*divmod(cell, self.blocks[1]), across, down, points, depths)
+            self._inside(cell // self.blocks[1], cell % self.blocks[1], across, down, points, depths)
             for cell, points in zip(cells.tolist(), index.split(counts.tolist()), strict=True)
         ]
         order_back = torch.empty_like(index).scatter_(0, index, torch.arange(len(index), device=index.device))

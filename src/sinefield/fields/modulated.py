@@ -44,7 +44,7 @@ class Modulated(Coded):
         hidden, depth = integer("field.hidden", hidden, least=0), integer("field.depth", depth, least=1)
         own = dict(base.named_parameters())
         layers = [f"layers.{i}" for i in range(len(base.layers))]
-        start = {f"{name}.bias": own[f"{name}.bias"] for name in layers} if shift else {}
+        start: dict[str, Tensor] = {f"{name}.bias": own[f"{name}.bias"] for name in layers} if shift else {}
         start |= {f"{name}.scale": torch.ones(len(own[f"{name}.bias"])) for name in layers} if scale else {}
         start |= {name: own[name] for name in ("head.weight", "head.bias")} if head else {}
         self.mapping = perceptron(encoder.code, *[hidden] * depth) if hidden else None

@@ -77,7 +77,7 @@ class Term(ABC):
         return None
 
     def refine(self, field: nn.Module, x: Tensor) -> Tensor:
-        """The points x in a better place, as the field has it at the moment, where they know the same; here as is."""
+        """The points in better places, by what the field is now, at which the same is known."""
         return x
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
@@ -108,10 +108,10 @@ class Loss:
     """
 
     def __init__(self, terms: Mapping[str, Term | None]) -> None:
-        cure = "choose one, loss/term@loss.terms.NAME=…, from conf/loss/term, or null"
         require(isinstance(terms, Mapping), f"loss.terms must be a table of terms by name, not {terms!r}")
         for name, term in terms.items():
-            require(term is None or isinstance(term, Term), f"loss.terms.{name} must be a term, not {term!r}; {cure}")
+            cure = f"not {term!r}; choose one, loss/term@loss.terms.NAME=…, from conf/loss/term, or null"
+            require(term is None or isinstance(term, Term), f"loss.terms.{name} must be a term, {cure}")
         self.terms = {name: term for name, term in terms.items() if term is not None}
         require(bool(self.terms), "loss.terms: every term is switched off; keep at least one")
         self.groups = _groups(self.terms)
@@ -208,15 +208,14 @@ def _groups(terms: Mapping[str, Term]) -> list[Group]:
     together: dict[Hashable, dict[str, Term]] = {}
     alone: list[dict[str, Term]] = []
     for name, term in terms.items():
-        kind = type(term)
-        if kind.points is Term.points and kind.known is Term.known and term.group == 1:
+        if type(term).points is Term.points and type(term).known is Term.known and term.group == 1:
             together.setdefault(id(term.operators), {})[name] = term
         elif term.place is not None:
             together.setdefault((term.place, term.group, id(term.operators)), {})[name] = term
         else:
             alone.append({name: term})
-    groups = []
-    for members in (*together.values(), *alone):
-        deepest = max(members.values(), key=lambda term: term.order)
-        groups.append(Group(members, deepest.order, deepest.operators, deepest.group))
-    return groups
+    return [
+        Group(members, deepest.order, deepest.operators, deepest.group)
+        for members in (*together.values(), *alone)
+        for deepest in [max(members.values(), key=lambda term: term.order)]
+    ]

@@ -51,8 +51,8 @@ class Rendered(Equation):
         views: Any = signal
         require(hasattr(signal, "rays"), "loss=rendered is for views of a scene; take signal=scene")
         device = views.rays.device
-        training = torch.tensor(views.training, device=device)
-        view = training[torch.randint(len(training), (self.rays,), generator=generator, device=device)]
+        seen = torch.tensor(views.seen, device=device)
+        view = seen[torch.randint(len(seen), (self.rays,), generator=generator, device=device)]
         pixel = torch.randint(views.rays.shape[1], (self.rays,), generator=generator, device=device)
         self.background = views.background
         jitter = torch.rand(self.rays, self.samples, generator=generator, device=device, dtype=views.rays.dtype)

@@ -125,7 +125,7 @@ class Signal(nn.Module, ABC):
         return None
 
     def everywhere(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Coordinates x (N, D) as points of this signal; of many pictures in P of them, (P N, D + conditions) in turn."""
+        """Coordinates x (N, D) as points of this signal; of many pictures in P of them: (P N, D + conditions)."""
         return x
 
     def extras(self) -> dict[str, Tensor]:

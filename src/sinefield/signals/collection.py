@@ -153,7 +153,9 @@ class Collection(Signal):
     def _conditions(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, 2), number and view of `together` pictures to train on, unlike where there are enough, in turn."""
         device, most = self.extent.device, min(self.together, count)
-        numbers = torch.randperm(self.trained, generator=generator, device=device).repeat(-(-most // self.trained))[:most]
+        numbers = torch.randperm(self.trained, generator=generator, device=device).repeat(-(-most // self.trained))[
+            :most
+        ]
         views = torch.randint(1, _VIEWS, (most,), generator=generator, device=device)
         views[torch.rand(most, generator=generator, device=device) < self.whole] = 0
         row = torch.arange(count, device=device) // -(-count // most)

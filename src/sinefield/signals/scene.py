@@ -84,9 +84,9 @@ class Scene(Signal):
         self.depths = depths
         said = [camera.held_out for camera in listed]
         held = said if any(said) else [k % every == every - 1 for k in range(len(listed))]
-        self.testing = [k for k, out in enumerate(held) if out] or [len(listed) - 1]
-        self.training = [k for k in range(len(listed)) if k not in set(self.testing)]
-        require(len(self.training) > 0, f"signal.path={path}: all views are held out; there is none to train on")
+        self.held_out = [k for k, out in enumerate(held) if out] or [len(listed) - 1]
+        self.seen = [k for k in range(len(listed)) if k not in set(self.held_out)]
+        require(len(self.seen) > 0, f"signal.path={path}: all views are held out; there is none to train on")
 
     @staticmethod
     def _listed(path: str | Path | None, views: int | None, every: int) -> list[cameras.Camera]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -33,7 +34,7 @@ def perceptron(*widths: int) -> nn.Sequential:
     torch.Size([7, 5])
     """
     layers: list[nn.Module] = []
-    for before, behind in zip(widths, widths[1:], strict=False):
+    for before, behind in pairwise(widths):
         layer = nn.Linear(before, behind)
         nn.init.kaiming_normal_(layer.weight)
         nn.init.zeros_(layer.bias)

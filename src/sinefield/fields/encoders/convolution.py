@@ -6,6 +6,8 @@ Source: Sitzmann et al., arXiv 2006.09661, sec. 4.4, whose convolutional encoder
 et al., The Lumigraph, 1996 (pull and push).
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,7 +33,7 @@ class Convolution(Encoder):
         require(len(widths) > 0, "encoder.widths must have a number for each layer, [32,64,128], not []")
         sizes = [2 * channels + 1, *(integer("encoder.widths", width, least=1) for width in widths)]
         self.layers = nn.ModuleList(
-            nn.Conv2d(before, behind, 3, stride=2, padding=1) for before, behind in zip(sizes, sizes[1:], strict=False)
+            nn.Conv2d(before, behind, 3, stride=2, padding=1) for before, behind in pairwise(sizes)
         )
         for layer in self.layers:
             nn.init.kaiming_normal_(layer.weight)  # type: ignore[arg-type]

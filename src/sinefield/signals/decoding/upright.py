@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sinefield.errors import integer
-from sinefield.signals.decoding.levels import over_white
+from sinefield.signals.decoding.levels import laid_over
 
 _HIGH = 720  # rows from which a film that does not say so has the colours of high definition (ITU-R BT.709)
 _UNSPECIFIED = 2  # of FFmpeg's colour spaces
@@ -37,7 +37,7 @@ class Plan:
         found = frame.reformat(self.width, self.height, self.format, interpolation="AREA", **self.colours).to_ndarray()
         if self.alpha:
             peak = float(np.iinfo(found.dtype).max)
-            over = over_white(found[..., :3] / peak, found[..., 3:] / peak)
+            over = laid_over(found[..., :3] / peak, found[..., 3:] / peak)
             found = np.rint(peak * over).astype(found.dtype)
         found = np.swapaxes(found, 0, 1) if self.turned else found
         found = found[:: self.flips[0], :: self.flips[1], : self.channels]
