@@ -13,9 +13,9 @@ from scipy.sparse.linalg import spsolve
 from sinefield.core.jet import Jet
 from sinefield.errors import UserError
 from sinefield.losses.base import Constraint, Equation, Loss, Term
-from sinefield.losses.blend import Blend
 from sinefield.losses.constraints import Border, Mean, Pixel
 from sinefield.losses.gradient import Gradient
+from sinefield.losses.halfway import Halfway
 from sinefield.losses.laplacian import Laplacian, harmonic
 from sinefield.losses.value import Value
 from sinefield.losses.weak import Circles, Differences, Squares
@@ -199,7 +199,7 @@ class TestEvery:
             assert (points.abs() <= signal.extent + 1e-14).all()
             assert torch.equal(points, term.points(signal, seeded(), 0.0))
 
-    @pytest.mark.parametrize("cls", [cls for cls in TERMS if cls is not Blend])  # a guess, which no signal need meet
+    @pytest.mark.parametrize("cls", [cls for cls in TERMS if cls is not Halfway])  # a guess, which no signal need meet
     @pytest.mark.parametrize("shape", [(9, 9), (5, 12)])
     def test_the_signal_satisfies_it(self, cls, shape):
         """At the term's own points the signal's jet gives 0 against what is known, and 1.1 times it does not."""

@@ -6,9 +6,9 @@ import torch
 
 from sinefield.core.jet import Jet
 from sinefield.losses.base import Loss
-from sinefield.losses.blend import Blend
 from sinefield.losses.constraints import Mean, Pixel
 from sinefield.losses.gradient import Gradient
+from sinefield.losses.halfway import Halfway
 from sinefield.losses.laplacian import Laplacian, harmonic
 from sinefield.losses.weak import Circles, Differences, Squares
 from sinefield.signals.volume import Volume
@@ -62,9 +62,9 @@ def test_means_over_spheres_do_not_see_harmonic_polynomials(cls):
     assert Laplacian().order == 2
 
 
-def test_a_blend_is_the_mean_of_two_frames():
+def test_halfway_between_two_samples_is_their_mean():
     """At samples along the other axes, halfway along the last one."""
-    term, signal = Blend(count=200), Volume(size=12)
+    term, signal = Halfway(count=200), Volume(size=12)
     x = term.points(signal, torch.Generator().manual_seed(0), 0.0)
     place = signal.pixels(x)
     assert (place[:, :2] - place[:, :2].round()).abs().max() < 1e-12

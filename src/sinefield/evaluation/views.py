@@ -18,10 +18,11 @@ from torch import Tensor
 
 from sinefield.errors import UserError, integer, positive, require
 from sinefield.evaluation.base import Evaluation, Score, Scores
+from sinefield.evaluation.films import write_film
 from sinefield.evaluation.mesh_files import write_mesh
 from sinefield.evaluation.metrics import score
 from sinefield.evaluation.surface_pictures import views as mesh_views
-from sinefield.evaluation.views_pictures import sheet, turntable
+from sinefield.evaluation.views_pictures import sheet
 from sinefield.losses.rendering import along, composite, refined
 from sinefield.signals.scene import Scene
 from sinefield.solvers.isosurface import extract
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _RAYS = 1024  # rendered at once
 _PIXELS = 2048  # looked at during a run
+_RATE = 24.0  # of the turntable's frames per second
 
 
 class Rendering(NamedTuple):
@@ -143,7 +145,7 @@ class Views(Evaluation):
         truths = [self.scene.colours[held[k]].cpu().numpy() for k in some]
         shown = [self._seen[k] for k in some]
         write_atomically(files["views"], sheet(truths, shown, caption))
-        turntable(files["turntable"], self._turn(field), self.scene.colours.shape[1:3])
+        write_film(files["turntable"], self._turn(field), _RATE)
         self._mesh(folder, field, files)
         return {name: path for name, path in files.items() if path.suffix == ".png"}
 

@@ -1,22 +1,16 @@
-"""Held-out views beside what a field makes of them, as PNG, and a film once around a scene."""
+"""Held-out views beside what a field makes of them, as PNG."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
-import av
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sinefield.system.files import atomic_write
-
-_RATE = 24  # frames per second
-_SIDE = 256  # pixels along the longest side of a film, at least
 _STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 8}
 
 
@@ -40,16 +34,3 @@ def sheet(truths: Sequence[np.ndarray], seen: Sequence[Any], caption: str) -> by
         file = BytesIO()
         FigureCanvasAgg(figure).print_png(file)
     return file.getvalue()
-
-
-def turntable(path: Path, frames: Iterable[np.ndarray], shape: Sequence[int]) -> None:
-    """Write an MP4 (H.264) of frames (H, W, 3) uint8, enlarged where they are small, whole or not at all."""
-    enlarged = max(1, -(-_SIDE // max(shape)))
-    height, width = (n * enlarged // 2 * 2 for n in shape)  # the format wants even sides
-    with atomic_write(path) as file, av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=_RATE, options={"crf": "18", "preset": "fast"})
-        stream.pix_fmt, stream.height, stream.width = "yuv420p", height, width
-        for frame in frames:
-            picture = frame.repeat(enlarged, axis=0).repeat(enlarged, axis=1)[:height, :width]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode(None))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import integer, positive
+from sinefield.signals import motion
 from sinefield.signals.base import Axis
 from sinefield.signals.decoding import film
 from sinefield.signals.dense import Dense
@@ -22,6 +23,7 @@ _LEAST = 4  # samples along an axis: a cubic spline needs them
 _USUAL = 75_000  # samples of the film that is drawn here, whose effort is 1
 _RATE = 24.0  # frames per second of the film that is drawn here
 _LENGTH = 2.0  # its seconds
+_MOVED = 2**21  # samples of a film whose motion is looked for, at most: a minute
 
 
 class Video(Dense):
@@ -37,6 +39,7 @@ class Video(Dense):
 
     Attributes:
         rate: frames per second, those held out included.
+        moves: whether it is small enough for `halfway`.
 
     Raises:
         UserError: the file cannot be read as a film, or too little of it.
@@ -69,6 +72,7 @@ class Video(Dense):
         axes = (Axis("x"), Axis("y"), Axis("t", "s", extent=half, length=length))
         super().__init__(shape, channels, axes, step, Drawn(half, length) if taken is None else None)
         self.effort = min(max(1.0, (len(self) / _USUAL) ** 0.5), 4.0)
+        self.moves, self._halfway = len(self) <= _MOVED, torch.empty(0)
         self.rate, self.frames, self.files = rate, None if taken is None else taken.frames, files
 
     def stored(self, numbers: Sequence[np.ndarray]) -> np.ndarray:
@@ -80,6 +84,20 @@ class Video(Dense):
         """(N, C) values at the pixels with these numbers of frame, row and column."""
         assert self.frames is not None
         return self.frames(*numbers)
+
+    def halfway(self, x: Tensor) -> Tensor:
+        """(N, C), frames halfway between two samples in time as `motion.halfway` has them, at x (N, 3) there."""
+        if not len(self._halfway):
+            frames = [self._frame(number) for number in range(self.shape[0])]
+            self._halfway = torch.from_numpy(motion.halfway(frames)).to(self.extent)
+        column, row, frame = self.pixels(x).unbind(1)
+        where = frame.floor().long(), row.round().long(), column.round().long()
+        return self._halfway[tuple(n.to(self._halfway.device) for n in where)].to(x)
+
+    def _frame(self, number: int) -> np.ndarray:
+        """(H, W, C), the samples of one of the frames trained on."""
+        grid = [torch.tensor([number]), *(torch.arange(n) for n in self.shape[1:])]
+        return self.known([self.step * n for n in grid])[0].double().cpu().numpy()
 
 
 class Drawn:

@@ -1,12 +1,12 @@
-"""Halfway between two samples along the last axis, their mean: ``E|f(x) - (s(x - h/2) + s(x + h/2)) / 2|^2 / E|s|^2``.
+"""Halfway between two samples along the last axis, a guess g from both: ``E|f(x) - g(x)|^2 / E|s|^2``.
 
-Of a film, two frames trained on: a weak pull towards their blend, where a network is free to invent. A mean of two
+Of a film, a weak pull towards a frame between two that are trained on, where a network is free to invent. A mean of two
 guesses with errors of their own is better than either.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sinefield.signals.base import Signal
 
 
-class Blend(Value):
-    """The mean of two neighbours along the last axis.
+class Halfway(Value):
+    """A film's own guess, moved along its motion; of another signal, the mean of both samples.
 
     Args:
         weight: multiplies the term.
@@ -42,7 +42,10 @@ class Blend(Value):
         return signal.coordinates(numbers)
 
     def known(self, signal: Signal, x: Tensor) -> Jet:
-        """(N, C), the mean of the signal half a spacing before and behind."""
+        """(N, C), the guess."""
+        known: Any = signal
+        if getattr(signal, "moves", False):
+            return Jet(known.halfway(x))
         half = torch.zeros_like(x[0])
         half[-1] = signal.spacings[-1] / 2
         return Jet((signal.jet(x - half, 0).value + signal.jet(x + half, 0).value) / 2)
