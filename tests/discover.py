@@ -72,9 +72,10 @@ def targets(group: str) -> set[type]:
 
 
 def build(node: DictConfig, **derived: int) -> Any:
-    """What a node describes, built as sinefield.runs.train does it, with `derived` for the `${derived.*}` in it."""
+    """What a node describes, built as sinefield.runs.train does it, with `derived` and conf/train.yaml's `tuned`."""
     register_resolvers()
-    return instantiate(OmegaConf.create({"node": node, "derived": derived}).node, _convert_="all")
+    tuned = OmegaConf.load(CONF / "train.yaml").tuned
+    return instantiate(OmegaConf.create({"node": node, "derived": derived, "tuned": tuned}).node, _convert_="all")
 
 
 def distance(found: Tensor | None, expected: Tensor | None) -> float:
