@@ -108,7 +108,7 @@ def interpolation(n: int) -> Tensor:
     """(n + 2, n) in double precision: from n samples to the coefficients of the spline through them, not-a-knot.
 
     >>> c = interpolation(9) @ torch.arange(9.0, dtype=torch.float64) ** 3
-    >>> (c[5:9] @ cubics(torch.tensor(0.5, dtype=torch.float64), 0)[0]).item()  # at 5.5: a cubic is its own spline
+    >>> round((c[5:9] @ cubics(torch.tensor(0.5, dtype=torch.float64), 0)[0]).item(), 9)  # at 5.5: a cubic is its own spline
     166.375
     """
     system = torch.zeros(n + 2, n + 2, dtype=torch.float64)
