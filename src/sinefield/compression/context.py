@@ -123,7 +123,7 @@ def start(seed: int = 0) -> list[Tensor]:
 
 
 def train(weights: list[Tensor], features: np.ndarray, numbers: np.ndarray, steps: int, seed: int, lr: float) -> None:
-    """Adjust the weights so that numbers (N,) with these features (FEATURES, N) take few bits.
+    """Adjust the weights so that they and numbers (N,) with these features (FEATURES, N) take few bits together.
 
     Most numbers stand where all around them is 0: a step takes 2,048 of those and 8,192 of the others.
     """
@@ -141,8 +141,13 @@ def train(weights: list[Tensor], features: np.ndarray, numbers: np.ndarray, step
             taken = bits(torch.from_numpy(numbers[some]).float(), log_b)
             total = total + taken.mean() * (len(which) / len(numbers))
         optimizer.zero_grad()
-        (10 * total).backward()
+        (10 * (total + cost([PER_WEIGHT * w for w in weights]) / len(numbers))).backward()
         optimizer.step()
+
+
+def cost(weights: list[Tensor]) -> Tensor:
+    """The bits of the weights themselves, in whole numbers or on the way there, ()."""
+    return torch.stack([bits(w, w.abs().mean().clamp(min=0.05).log()).sum() for w in weights]).sum()
 
 
 def _forward(weights: list[Tensor], features: Tensor) -> Tensor:
