@@ -140,7 +140,7 @@ def compress(
         x: (N, 2), the samples.
         values: (N, C), the picture there.
         shape: (H, W).
-        rate: bits per pixel.
+        rate: bits per pixel, at most; a network that needs fewer takes fewer.
         steps: of Adam, on `BATCH` samples each.
         lr: its rate for the weights, which falls to 0.
         seed: of the samples of each step.
@@ -148,7 +148,9 @@ def compress(
     """
     count, weights = len(x), {name: part.detach().clone() for name, part in field.named_parameters()}
     head = 8 * (15 + struct.calcsize(_HEAD) + struct.calcsize(_TENSOR) * len(weights))
-    each = max(1.0, (rate * count - head) / sum(part.numel() for part in weights.values()))
+    many = sum(part.numel() for part in weights.values())
+    each = max(1.0, (rate * count - head) / many)
+    said(f"{many:,} weights, {(rate * count - head) / many:.1f} bits for each; a network needs some 5")
     with torch.no_grad():  # Laplace's entropy is log2(2 e b / step) bits
         logs = {n: (2 * math.e * w.abs().mean().clamp(min=1e-6) * 2**-each).log() for n, w in weights.items()}
     for part in (*weights.values(), *logs.values()):
