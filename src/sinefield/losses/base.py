@@ -206,16 +206,15 @@ class Group(NamedTuple):
 def _groups(terms: Mapping[str, Term]) -> list[Group]:
     """Terms that compare with the signal's jet where the data are drawn stand together; so do those of one place."""
     together: dict[Hashable, dict[str, Term]] = {}
-    alone: list[dict[str, Term]] = []
     for name, term in terms.items():
         if type(term).points is Term.points and type(term).known is Term.known and term.group == 1:
             together.setdefault(id(term.operators), {})[name] = term
         elif term.place is not None:
             together.setdefault((term.place, term.group, id(term.operators)), {})[name] = term
         else:
-            alone.append({name: term})
+            together[name] = {name: term}
     return [
         Group(members, deepest.order, deepest.operators, deepest.group)
-        for members in (*together.values(), *alone)
+        for members in together.values()
         for deepest in [max(members.values(), key=lambda term: term.order)]
     ]
