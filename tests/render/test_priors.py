@@ -114,9 +114,7 @@ def test_complete(run, picture, capsys):
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[:, : SIDE // 2] = 255
     Image.fromarray(mask).save(picture.parent / "mask.png")
-    complete.main(
-        [f"run={run}", f"picture={picture}", f"mask={picture.parent / 'mask.png'}", "tune=600", "steps=2"]
-    )
+    complete.main([f"run={run}", f"picture={picture}", f"mask={picture.parent / 'mask.png'}", "tune=600", "steps=2"])
     kept, known = pixels(run / "completed.png")[:, : SIDE // 2], Prior(run).pixels(str(picture))
     truth = (known.reshape(SIDE, SIDE, 3).numpy()[:, : SIDE // 2] + 1) * 127.5
     assert np.square(kept - truth).mean() < 0.2 * truth.var()  # noise, by a field of 12 waves

@@ -7,19 +7,21 @@ MSE  = mean over pictures, pixels and channels of |f - s|^2, of all pixels, in u
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from scipy.interpolate import griddata
+from scipy.spatial import QhullError
 from torch import Tensor
 
 from sinefield.core.jet import BLOCK
 from sinefield.errors import integer, require
 from sinefield.evaluation.base import Evaluation, Score, Scores
 from sinefield.evaluation.collection_pictures import sheet
+from sinefield.evaluation.components import Components
 from sinefield.fields import completion
 from sinefield.fields.coded import Coded
 from sinefield.fields.conditional import Observation
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 
 FEW = (10, 100, 1000)  # pixels: those of the paper's table
 _DRAWN = 8  # pictures on the sheet
-_WAYS = ("", "_refined", "_tuned", "_linear")
-_SAID = ("encoder", "code refined", "field tuned", "linear interpolation")
+_MANY = 2048  # training pictures, at most, that principal components are those of
+_WAYS = {"": "encoder", "_refined": "code refined", "_tuned": "field tuned"}
+_RIVALS = {"_linear": "linear interpolation", "_components": "principal components"}
 
 
 class Collection(Evaluation):
@@ -51,16 +54,12 @@ class Collection(Evaluation):
     shown = (
         Score("psnr", "PSNR of held-out pictures", "dB"),
         Score("psnr_refined", "  with the code refined", "dB"),
+        Score("psnr_components", "  of as many principal components", "dB", direction=""),
         Score("psnr_trained", "PSNR of training pictures", "dB", direction=""),
         *(
-            Score(
-                f"mse_{count}{way}",
-                f"MSE from {count} pixels, {said}",
-                digits=4,
-                direction="min" if way != "_linear" else "",
-            )
-            for count in FEW
-            for way, said in zip(_WAYS, _SAID, strict=True)
+            Score(f"mse_{n}{way}", f"MSE from {n} pixels, {said}", digits=4, direction="min" if way in _WAYS else "")
+            for n in FEW
+            for way, said in {**_WAYS, **_RIVALS}.items()
         ),
     )
 
@@ -109,7 +108,7 @@ class Collection(Evaluation):
         }
 
     def final(self, field: CoordinateMLP) -> Scores:
-        """What refined codes and tuned fields give, of a field that has codes; {} of another."""
+        """What refined codes, tuned fields and their linear rival give, for a field that has codes; {} for another."""
         every = self.pictures.look(self.held, torch.zeros_like(self.held))
         truth, self.rows = every.values, [("truth", every.values)]
         if not isinstance(field, Coded):
@@ -117,15 +116,18 @@ class Collection(Evaluation):
                 alone = [field(self.pictures.at(every.x, int(k))) for k in self.held[:_DRAWN]]
             self.rows.append(("from all pixels", torch.stack(alone)))
             return {}
-        spread = completion.codes(field, self._known()).std(0)
+        spread = completion.codes(field, (self.pictures.look(k, 0 * k) for k in self._known(512).split(64))).std(0)
+        rival = Components(self.pictures.pixels_of(self._known(_MANY)).flatten(1, 2), field.encoder.code)
         found: Scores = {}
         for count in (None, *FEW):
             if count is not None and count >= truth.shape[1]:
                 continue
             seen = every if count is None else self.observed(count, self.held)
             made = self._made(field, seen, spread, tuned=count is not None)
+            made["_components"] = rival.complete(seen)
             if count is None:
-                found["psnr_refined"] = decibels((made["_refined"] - truth).square().mean((1, 2))).mean().item()
+                psnr = {way: decibels((made[way] - truth).square().mean((1, 2))) for way in ("_refined", "_components")}
+                found |= {f"psnr{way}": each.mean().item() for way, each in psnr.items()}
                 self.rows += [("from all pixels", made[""]), ("with the code refined", made["_refined"])]
             else:
                 found |= {f"mse_{count}{way}": (one - truth).square().mean().item() for way, one in made.items()}
@@ -145,10 +147,9 @@ class Collection(Evaluation):
                 found["_tuned"] = stack.jet(seen.x.expand(len(code), -1, -1), 0).value
         return found
 
-    def _known(self) -> Iterator[Observation]:
-        """Training pictures, evenly spread, 512 at most, some at a time."""
-        some = torch.linspace(0, self.pictures.trained - 1, min(512, self.pictures.trained)).round().long()
-        return (self.pictures.look(k, torch.zeros_like(k)) for k in some.split(64))
+    def _known(self, most: int) -> Tensor:
+        """The numbers of training pictures, evenly spread, so many at most."""
+        return torch.linspace(0, self.pictures.trained - 1, min(most, self.pictures.trained)).round().long()
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
         """held_out.png: some of the pictures, what is made of all of their pixels and of few, as `final` found it."""
@@ -171,6 +172,9 @@ def linear(seen: Observation) -> Tensor:
     x, found = seen.x.double().cpu().numpy(), []
     for values, mask in zip(seen.values.double().cpu().numpy(), seen.seen.cpu().numpy(), strict=True):
         nearest = griddata(x[mask], values[mask], x, "nearest")
-        inside = griddata(x[mask], values[mask], x, "linear") if mask.sum() > 3 else np.full_like(nearest, np.nan)
+        try:
+            inside = griddata(x[mask], values[mask], x, "linear")
+        except QhullError:  # fewer than three, or all on a line
+            inside = np.full_like(nearest, np.nan)
         found.append(np.where(np.isnan(inside), nearest, inside))
     return torch.from_numpy(np.stack(found)).to(seen.values)
