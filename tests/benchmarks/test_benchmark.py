@@ -239,7 +239,10 @@ def test_the_large_picture_is_written_in_tiles(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["step"], "there is no step; choose from: steps, fields, shapes, quality, between, scale, overhead"),
+        (
+            ["step"],
+            "there is no step; choose from: steps, fields, shapes, quality, between, compression, scale, overhead",
+        ),
         (
             ["steps", "cases=[value,curl]"],
             "cases must be one of value, gradient, laplacian, sobolev, sdf, digs, not 'curl'",

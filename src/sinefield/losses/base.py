@@ -132,11 +132,8 @@ class Loss:
 
         Constants are harmonic, so terms that see the lowest derivatives are asked first, and constraints last.
         """
-
-        def turn(term: Term) -> tuple[bool, int]:
-            return isinstance(term, Constraint), term.order if term.sees is None else term.sees
-
-        for term in sorted(self.terms.values(), key=turn):
+        terms = sorted(self.terms.values(), key=lambda term: term.order if term.sees is None else term.sees)
+        for term in sorted(terms, key=lambda term: isinstance(term, Constraint)):
             error = term.unseen(error)
         return error
 
@@ -206,15 +203,16 @@ class Group(NamedTuple):
 def _groups(terms: Mapping[str, Term]) -> list[Group]:
     """Terms that compare with the signal's jet where the data are drawn stand together; so do those of one place."""
     together: dict[Hashable, dict[str, Term]] = {}
+    alone: list[dict[str, Term]] = []
     for name, term in terms.items():
         if type(term).points is Term.points and type(term).known is Term.known and term.group == 1:
             together.setdefault(id(term.operators), {})[name] = term
         elif term.place is not None:
             together.setdefault((term.place, term.group, id(term.operators)), {})[name] = term
         else:
-            together[name] = {name: term}
+            alone.append({name: term})
     return [
         Group(members, deepest.order, deepest.operators, deepest.group)
-        for members in together.values()
+        for members in (*together.values(), *alone)
         for deepest in [max(members.values(), key=lambda term: term.order)]
     ]
