@@ -22,6 +22,7 @@ USAGE = """\
 Measures sinefield on this machine, prints a table, and writes its rows to out=FILE.json where that is given.
 
   python scripts/benchmark.py steps cases=[value,gradient] repeats=5
+  python scripts/benchmark.py compression pictures=[kodim15.png] rates=[0.3,0.6]
   python scripts/benchmark.py quality pictures=[skimage:camera] budgets=[290] thresholds=[30,35,40] experiment=fast
   python scripts/benchmark.py overhead logger=none
 
@@ -77,6 +78,13 @@ crop: null            # pixels along each side of the middle that is taken; null
 symmetric: true       # the mean over eight turns, which takes eight times as long
 out: null
 """,
+    "compression": """\
+# What small files hold, against JPEG and WebP of the same size and COIN's published mean over Kodak.
+pictures: [skimage:astronaut, skimage:chelsea] # and kodim15.png, kodim23.png where you have them
+rates: [0.15, 0.3, 0.6] # bits per pixel
+block: 32             # samples along a side of a block of waves
+out: null
+""",
     "scale": """\
 # What a step costs as picture, network and number of points grow.
 sides: [256, 1024, 4096, 16384] # pixels of the picture
@@ -115,6 +123,7 @@ def main(arguments: list[str]) -> None:
         "overhead": measure_overhead,
         "shapes": measure_shapes,
         "between": measure_between,
+        "compression": measure_compression,
     }
     found = list(measure.get(command, measure_steps)(**options, **({"overrides": overrides} if runs else {})))
     print(table(found))
@@ -155,6 +164,13 @@ def measure_between(**options: Any) -> Iterable[dict[str, Any]]:
     from sinefield.benchmarks import between  # noqa: PLC0415  --help needs none of it
 
     return between.rows(**options)
+
+
+def measure_compression(**options: Any) -> Iterable[dict[str, Any]]:
+    """A row per picture and rate."""
+    from sinefield.benchmarks import compression  # noqa: PLC0415  --help needs none of it
+
+    return compression.rows(**options)
 
 
 def measure_quality(pictures: list[str], overrides: list[str], **options: Any) -> Iterable[dict[str, Any]]:

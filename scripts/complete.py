@@ -1,19 +1,18 @@
 """Complete a picture of which few pixels are known: `python scripts/complete.py run=… picture=x.png keep=100`."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
-from PIL import Image
 
 from sinefield.errors import integer, require
 from sinefield.evaluation.collection import linear
 from sinefield.evaluation.collection_pictures import sheet
+from sinefield.evaluation.png import write_png
 from sinefield.fields import completion
 from sinefield.render.priors import Prior
 from sinefield.render.raster import target
 from sinefield.report.colours import value_picture
-from sinefield.system.files import atomic_write, write_atomically
+from sinefield.runs.trusted_config import packages
+from sinefield.system.files import write_atomically
 from sinefield.system.script import parse, run
 
 USAGE = """\
@@ -28,7 +27,7 @@ A sheet of all steps, completion.png, goes into the run folder beside the comple
 """
 OPTIONS = """\
 run: ???          # the folder of a finished run of signal=collection
-picture: ???      # a picture file; the square in its middle, made as large as the collection's pictures
+picture: ???      # a file, whose middle square is made as large as the collection's pictures, or a name or number in it
 keep: null        # pixels that are kept, at random; null: all, or those of the mask
 mask: null        # a picture file, white where pixels are kept
 seed: 0           # of the random pixels
@@ -46,14 +45,12 @@ def main(arguments: list[str]) -> None:
     options, _ = parse(arguments, OPTIONS, text=("run", "picture", "mask", "out", "checkpoint", "trust"))
     for name in ("run", "picture"):
         require(options[name] not in (None, "???"), f"give {name}=…; without arguments the usage is shown")
-    prior = Prior(
-        options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p]
-    )
+    prior = Prior(options["run"], options["checkpoint"] or "last", packages(options["trust"]))
     out = target(options["out"] or prior.folder / "completed.png", (".png",))
-    whole = prior.read(options["picture"])
+    whole = prior.pixels(options["picture"])
     seen = torch.ones(len(whole), dtype=torch.bool)
     if options["mask"] is not None:
-        seen &= prior.read(options["mask"]).mean(1) > 0
+        seen &= prior.pixels(options["mask"]).mean(1) > 0
     if options["keep"] is not None:
         keep = integer("keep", options["keep"], least=1)
         order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(integer("seed", options["seed"], 0)))
@@ -74,19 +71,12 @@ def main(arguments: list[str]) -> None:
     for name in list(drawn)[2:]:
         print(f"{name:22} MSE {np.square(drawn[name] - drawn['picture']).mean():.4f} in [-1, 1]")
     caption = f"{options['picture']} from {int(seen.sum())} of {len(seen)} pixels"
-    write_atomically(
-        prior.folder / "completion.png", sheet({name: part[None] for name, part in drawn.items()}, caption)
-    )
-    final = value_picture(prior.drawn(stages[list(stages)[-1]], options["scale"]))
-    with atomic_write(out) as file:
-        save(file, final)
+    steps_drawn = prior.folder / "completion.png"
+    write_atomically(steps_drawn, sheet([(name, part[None]) for name, part in drawn.items()], caption))
+    final = value_picture(prior.drawn(list(stages.values())[-1], options["scale"]))
+    write_png(out, final, caption)
     print(f"{out}: {final.shape[1]} × {final.shape[0]} pixels")
-    print(Path(prior.folder) / "completion.png")
-
-
-def save(file, pixels: np.ndarray) -> None:  # type: ignore[no-untyped-def]
-    """A PNG of (H, W, 3) uint8."""
-    Image.fromarray(pixels).save(file, "PNG")
+    print(steps_drawn)
 
 
 if __name__ == "__main__":

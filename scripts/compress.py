@@ -20,8 +20,8 @@ OPTIONS = """\
 picture: null    # a picture file, or skimage:NAME
 run: null        # the folder of a finished run of a picture, with activation=sine and encoding=radial or none
 out: null        # to write: .sine; or, from a .sine file, .png, .tif or .npy
-rate: 0.3        # bits per pixel that the file is to have, nearly
-block: 32        # of a picture: samples along a side of a block of waves; 16 for small pictures and high rates
+rate: 0.3        # bits per pixel that the file is to have, nearly; of a run: at most, and 5 for each weight at least
+block: 32        # of a picture: samples along a side of a block of waves, 4 to 128; 16 or 8 below 200 pixels
 steps: 1000      # of a run: of training its rounded weights
 lr: 0.0005       # of a run: the rate at which that begins
 compare: null    # a picture file: what JPEG and WebP make of it in as many bytes

@@ -6,6 +6,7 @@ from sinefield.errors import integer, require
 from sinefield.evaluation.collection_pictures import sheet
 from sinefield.render.priors import Prior
 from sinefield.render.raster import target
+from sinefield.runs.trusted_config import packages
 from sinefield.system.files import write_atomically
 from sinefield.system.script import parse, run
 
@@ -31,17 +32,15 @@ def main(arguments: list[str]) -> None:
     """Find both codes, draw what is between, write the sheet."""
     options, _ = parse(arguments, OPTIONS, text=("run", "pictures", "out", "checkpoint", "trust"))
     require(options["run"] not in (None, "???"), "give run=…; without arguments the usage is shown")
-    prior = Prior(
-        options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p]
-    )
+    prior = Prior(options["run"], options["checkpoint"] or "last", packages(options["trust"]))
     out = target(options["out"] or prior.folder / "between.png", (".png",))
     first = prior.signal.trained
     others = f"{first},{min(first + 1, prior.signal.count - 1)}"
     names = (options["pictures"] or others).split(",")
     require(len(names) == 2, f"pictures takes two, such as pictures=3,a.png, not {options['pictures']}")
     a, b = (prior.code(name) for name in names)
-    parts = torch.linspace(0, 1, integer("steps", options["steps"], least=2))
-    drawn = {f"{float(part):.2f}": prior.picture(a + float(part) * (b - a), options["scale"])[None] for part in parts}
+    parts = torch.linspace(0, 1, integer("steps", options["steps"], least=2)).tolist()
+    drawn = [(f"{part:.2f}", prior.picture(a + part * (b - a), options["scale"])[None]) for part in parts]
     write_atomically(out, sheet(drawn, f"from {names[0]} to {names[1]}"))
     print(out)
 

@@ -7,6 +7,7 @@ from sinefield.evaluation.collection_pictures import pairs
 from sinefield.fields import completion
 from sinefield.render.priors import Prior
 from sinefield.render.raster import target
+from sinefield.runs.trusted_config import packages
 from sinefield.system.files import write_atomically
 from sinefield.system.script import parse, run
 
@@ -35,9 +36,7 @@ def main(arguments: list[str]) -> None:
     """Draw, find the nearest training pictures, write the sheet."""
     options, _ = parse(arguments, OPTIONS, text=("run", "out", "checkpoint", "trust"))
     require(options["run"] not in (None, "???"), "give run=…; without arguments the usage is shown")
-    prior = Prior(
-        options["run"], options["checkpoint"] or "last", [p for p in (options["trust"] or "").split(",") if p]
-    )
+    prior = Prior(options["run"], options["checkpoint"] or "last", packages(options["trust"]))
     out = target(options["out"] or prior.folder / "samples.png", (".png",))
     mixture = min(integer("mixture", options["mixture"], least=1), prior.signal.trained)
     codes = prior.samples(options["count"], mixture, options["spread"], integer("seed", options["seed"], least=0))

@@ -6,6 +6,7 @@ import copy
 import gc
 import importlib.metadata
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -44,6 +45,13 @@ SMALL_PRIOR = ["field.base.width=8", "field.features=8", "field.depth=1", "signa
 SMALL_PRIOR += ["signal.paths=[skimage:coins]", "signal.held_out=[skimage:text]", "evaluation.tiles=2"]
 
 
+def needed(choice: Path) -> list[str]:
+    """The choices that a YAML says it is for: "For signal=shape." in its first lines."""
+    head = (CONF / choice).with_suffix(".yaml").read_text().partition("\n_target_")[0]
+    said = re.search(r"\bFor (signal=\w+(?: \w+=\w+)*)", head)
+    return said[1].split() if said else []
+
+
 def small(choice: str, folder: Path) -> list[str]:
     """`SMALL` for a file of conf/; what is needed besides is put into the folder."""
     if "bspline" in choice:  # which has no layers
@@ -54,9 +62,7 @@ def small(choice: str, folder: Path) -> list[str]:
             *SMALL_PRIOR,
             "data.batch_size=128",
         ]
-    if "collection" in (CONF / choice).with_suffix(".yaml").read_text() or choice.startswith(
-        ("algorithm/reptile", "experiment/prior")
-    ):
+    if choice == "signal/collection" or "signal=collection" in needed(Path(choice)):
         inside = [part.replace("field.", "tuned.") for part in SMALL]  # the sizes of the base
         return [*inside, "signal.paths=faces"]
     if choice == "optimizer/learned":

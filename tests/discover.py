@@ -3,13 +3,12 @@
 import importlib
 import inspect
 import pkgutil
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import CONF, small
+from conftest import CONF, needed, small
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -87,13 +86,6 @@ def distance(found: Tensor | None, expected: Tensor | None) -> float:
     assert found.isfinite().all()
     error, scale = torch.linalg.vector_norm(found - expected).item(), torch.linalg.vector_norm(expected).item()
     return error / scale if scale > 0 else error
-
-
-def needed(choice: Path) -> list[str]:
-    """The choices that a YAML says it is for: "For signal=shape." in its first lines."""
-    head = (CONF / choice).with_suffix(".yaml").read_text().partition("\n_target_")[0]
-    said = re.search(r"\bFor (signal=\w+(?: \w+=\w+)*)", head)
-    return said[1].split() if said else []
 
 
 def choices() -> list[Path]:

@@ -1,15 +1,18 @@
 """The benchmarks: what they make of given times, by hand; and every command, on a small size."""
 
+import io
 import json
 import math
 
+import numpy as np
 import pytest
+import skimage
 import torch
 from conftest import ROOT
 from PIL import Image
 from processes import run
 
-from sinefield.benchmarks import quality, runs, scale, steps
+from sinefield.benchmarks import compression, quality, runs, scale, steps
 from sinefield.report.markdown import table
 
 SMALL = ["points=64", "width=8", "depth=1", "channels=[1,3]", "repeats=1"]
@@ -236,7 +239,10 @@ def test_the_large_picture_is_written_in_tiles(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["step"], "there is no step; choose from: steps, fields, shapes, quality, scale, overhead"),
+        (
+            ["step"],
+            "there is no step; choose from: steps, fields, shapes, quality, between, compression, scale, overhead",
+        ),
         (
             ["steps", "cases=[value,curl]"],
             "cases must be one of value, gradient, laplacian, sobolev, sdf, digs, not 'curl'",
@@ -258,3 +264,23 @@ def test_a_mistake_is_one_line(arguments, said, tmp_path) -> None:
     assert done.stderr.startswith("error: ")
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_compression_has_the_rivals_of_each_file_s_size(tmp_path) -> None:
+    """JPEG by trying all its qualities; COIN's published point at its own rate."""
+    truth = np.ascontiguousarray(skimage.data.astronaut()[100:148, 180:244])
+    Image.fromarray(truth).save(tmp_path / "kodim99.png")
+    (row,) = benchmark(tmp_path, "compression", "pictures=[kodim99.png]", "rates=[2]", "block=16")
+    assert row["bits_per_pixel"] == pytest.approx(8 * row["bytes"] / truth[..., 0].size)
+    assert row["bits_per_pixel"] == pytest.approx(2, rel=0.2)
+    found = {}
+    for number in range(1, 101):
+        file = io.BytesIO()
+        Image.fromarray(truth).save(file, "JPEG", quality=number, optimize=True)
+        with Image.open(file) as picture:
+            error = np.square(np.asarray(picture).astype(float) - truth).mean()
+        if file.tell() <= row["bytes"]:
+            found[number] = 10 * math.log10(255**2 / error)
+    assert row["JPEG_db"] == pytest.approx(found[max(found)])
+    assert compression._published(0.3074) == pytest.approx(26.412)
+    assert row["COIN_mean_db"] == pytest.approx(30.644)  # beyond its last point

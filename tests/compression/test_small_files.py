@@ -45,7 +45,7 @@ def network() -> networks.Network:
     new = CoordinateMLP(2, 3, 12, 1, activation=Sine(20.0), encoding=Radial(2, 8, 4.0, seed=field.encoding.seed))
     values = torch.from_numpy(PICTURE / 127.5 - 1).float().reshape(-1, 3)
     return networks.compress(
-        field, networks.described(field, new), samples((60, 80)), values, (60, 80), rate=1.0, steps=60, lr=1e-2
+        field, networks.described(field, new), samples((60, 80)), values, (60, 80), rate=0.5, steps=60, lr=5e-3
     )
 
 
@@ -92,7 +92,7 @@ def test_a_file_of_waves_is_as_long_as_its_entropy(local) -> None:
 
 def test_the_rate_asked_for_is_met(local, network) -> None:
     assert 8 * len(pack(local)) / (60 * 80) == pytest.approx(2.0, rel=0.1)
-    assert 8 * len(pack(network)) / (60 * 80) == pytest.approx(1.0, rel=0.15)
+    assert 0.3 < 8 * len(pack(network)) / (60 * 80) < 0.52  # at most
 
 
 def test_scales_do_not_depend_on_what_is_not_known_yet(local) -> None:
@@ -138,25 +138,27 @@ def test_a_file_is_drawn_at_any_size(picture, part, tmp_path) -> None:
     assert np.load(tmp_path / "large.npy").shape[:3] == (90, 120, 3)
 
 
-def test_bits_of_more_are_better_than_jpeg() -> None:
-    """The rounded picture and its rivals, of the file's size at most, at 1 bit per pixel of the whole astronaut."""
-    truth = np.ascontiguousarray(astronaut()[:256, 100:356])
-    found = waves.compress(truth / 127.5 - 1, rate=1.0, size=32, rounds=4)
-    size, own = len(pack(found)), psnr(drawn(found), truth)
-    assert own > rivals(truth, size)["JPEG"][1] + 1
-    assert own > 34  # measured: 36.5
+def test_waves_are_better_than_jpeg() -> None:
+    """The picture as it is drawn, and JPEG of the file's size at most, at 1 bit per pixel."""
+    truth = np.ascontiguousarray(astronaut()[:192, 130:322])
+    found = waves.compress(truth / 127.5 - 1, rate=1.0, size=32, rounds=3)
+    assert psnr(drawn(found), truth) > rivals(truth, len(pack(found)))["JPEG"][1] + 1
+
+
+def test_a_small_picture_pays_for_few_weights(local) -> None:
+    """All 625 at the 4 bits that they start with would be more than a quarter of this file."""
+    assert context.cost([torch.from_numpy(w) for w in local.weights]) < 0.25 * 8 * len(pack(local))
 
 
 def test_the_script_announces_what_comes_back(tmp_path) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "picture.png")
-    made = run(
-        SCRIPT, "picture=picture.png", "out=picture.sine", "rate=1", "block=16", "compare=picture.png", cwd=tmp_path
-    )
+    options = ("rate=1", "block=16", "compare=picture.png")
+    made = run("picture=picture.png", "out=picture.sine", *options, script=SCRIPT, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     said = made.stdout.splitlines()[-3]
     assert said.startswith(f"picture.sine: {(tmp_path / 'picture.sine').stat().st_size:,} bytes, ")
     assert [line[:5] for line in made.stdout.splitlines()[-2:]] == ["JPEG:", "WebP:"]
-    back = run(SCRIPT, "picture.sine", "out=back.png", cwd=tmp_path)
+    back = run("picture.sine", "out=back.png", script=SCRIPT, cwd=tmp_path)
     assert back.returncode == 0, back.stderr
     with Image.open(tmp_path / "back.png") as found:
         assert f"{psnr(np.asarray(found), PICTURE):.2f} dB" == said.rpartition(", ")[2]
@@ -192,7 +194,7 @@ def hostile(content: bytes, changes: list[tuple[int, int]], length: int) -> byte
 
 
 @given(st.data())
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore")
 def test_a_hostile_file_is_a_function_or_one_line(local, network, data) -> None:
     """Of any size that its head may claim: with a checksum that fits, and within the memory of the largest picture."""
@@ -241,7 +243,7 @@ def test_other_fields_are_refused() -> None:
 
 def test_the_script_s_mistakes_are_one_line(tmp_path) -> None:
     for arguments in (["a.sine", "picture=b.png"], ["picture=b.png"], ["a.sine"], ["picture=b.png", "out=b.jpg"]):
-        failed = run(SCRIPT, *arguments, cwd=tmp_path)
+        failed = run(*arguments, script=SCRIPT, cwd=tmp_path)
         assert failed.returncode == 1
         assert failed.stderr.startswith("error: ")
         assert failed.stderr.count("\n") == 1

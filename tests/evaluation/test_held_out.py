@@ -28,8 +28,7 @@ def signal(tmp_path_factory):
     paths = [str(folder / f"{name}.png") for name in "abc"]
     for path in paths:
         Image.fromarray(rng.integers(0, 256, (48, 60), dtype=np.uint8)).save(path)
-    torch.set_default_dtype(torch.float64)
-    return Patches(paths[:1], paths[1:], size=8, margin=6, points=32)
+    return Patches(paths[:1], paths[1:], size=8, margin=6, points=32).double()
 
 
 class Truth:

@@ -297,7 +297,7 @@ def test_help_explains_what_is_no_knob_of_conf(more, tmp_path) -> None:
         lines = [line for line in done.stdout.splitlines() if option in line]
         assert any(not line.startswith("  python train.py") for line in lines), option  # explained
         assert any(line.startswith("  python train.py") or option == "debug=" for line in lines), option  # an example
-    assert "signal: analytic, audio, eikonal" in done.stdout  # choices
+    assert "signal: analytic, audio, collection" in done.stdout  # choices
     assert "max_steps: ${rounded:${times:${tuned.steps},${derived.effort}}}" in done.stdout  # knobs
     assert ("signals.stencil.Stencil" in done.stdout) == ("signal=stencil" in more)  # those of what is chosen
     assert list(tmp_path.iterdir()) == []

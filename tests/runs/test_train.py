@@ -121,7 +121,8 @@ def test_a_run_folder_holds_what_the_design_says(photo, fit) -> None:
     files = {str(photo): hashlib.sha256(str(photo.stat().st_size).encode() + photo.read_bytes()).hexdigest()}
     scores = {name: saved[name] for name in ("monitor", "shown")}
     assert 0.75 <= config.derived.pop("effort") <= 2
-    assert config.derived == {"dims": 2, "channels": 1, "samples": 16, "files": files, "scores": scores}
+    known = {"dims": 2, "channels": 1, "samples": 16, "last": 16, "pictures": 1, "files": files, "scores": scores}
+    assert config.derived == known
     assert config.field.in_features == 2
 
 

@@ -123,26 +123,32 @@ def start(seed: int = 0) -> list[Tensor]:
 
 
 def train(weights: list[Tensor], features: np.ndarray, numbers: np.ndarray, steps: int, seed: int, lr: float) -> None:
-    """Adjust the weights so that numbers (N,) with these features (FEATURES, N) take few bits.
+    """Adjust the weights so that they and numbers (N,) with these features (FEATURES, N) take few bits together.
 
-    Most numbers stand where all around them is 0: a step takes 2,048 of those and 8,192 of the others.
+    Most numbers stand where all around them is 0: a step takes 2,048 of those at most, and 8,192 of the others. The
+    bits of the weights count as they do in the file, which keeps most of them at 0 for a small picture.
     """
     generator = torch.Generator().manual_seed(seed)
     busy = torch.from_numpy((features[:14] > 0).any(0) | (numbers != 0))
-    groups = [(which.nonzero()[:, 0], count) for which, count in ((busy, 8192), (~busy, 2048)) if which.any()]
+    groups = [(which.nonzero()[:, 0], most) for which, most in ((busy, 8192), (~busy, 2048)) if which.any()]
     optimizer = torch.optim.Adam(weights, lr=lr, betas=(0.9, 0.98))
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * (0.51 + 0.49 * math.cos(math.pi * step / steps))
         total = torch.zeros(())
-        for which, count in groups:
-            index = which[torch.randint(len(which), (count,), generator=generator)]
+        for which, most in groups:
+            index = which[torch.randint(len(which), (min(most, len(which)),), generator=generator)]
             some = index.numpy()
             log_b = _forward(weights, torch.from_numpy(features[:, some]))
             taken = bits(torch.from_numpy(numbers[some]).float(), log_b)
             total = total + taken.mean() * (len(which) / len(numbers))
         optimizer.zero_grad()
-        (10 * total).backward()
+        (10 * (total + cost([PER_WEIGHT * w for w in weights]) / len(numbers))).backward()
         optimizer.step()
+
+
+def cost(weights: list[Tensor]) -> Tensor:
+    """The bits of the weights themselves, in whole numbers or on the way there, ()."""
+    return torch.stack([bits(w, w.abs().mean().clamp(min=0.05).log()).sum() for w in weights]).sum()
 
 
 def _forward(weights: list[Tensor], features: Tensor) -> Tensor:

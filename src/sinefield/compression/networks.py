@@ -28,9 +28,9 @@ from sinefield.fields.mlp import CoordinateMLP
 MOST = 2**24  # weights of a file
 BATCH = 8192
 # width, depth, w0 of the first layer and of the others; waves: count (0: none), highest, exponent, seed
-_HEAD = "<HBffHffI"
+_HEAD = "<HBffHddI"
 _TENSOR = "<fBH"  # step, number of the scale, the largest |q|
-_MU, _SPEED = 4.0, 0.01  # mu at the start; how fast its logarithm moves
+_MU, _RANGE = 1.0, 12.0  # mu at the start; how far its logarithm can move in all steps
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Network:
         field = _built(self.about, self.channels)
         with torch.no_grad():
             for parameter, step, q in zip(field.parameters(), self.steps, self.q, strict=True):
-                parameter.copy_(torch.from_numpy(q.astype(np.float32) * np.float32(step)).reshape(parameter.shape))
+                parameter.copy_(torch.from_numpy(q.astype(np.float32) * np.float32(step)))
         return field.eval().requires_grad_(False)
 
     def content(self) -> bytes:
@@ -76,12 +76,15 @@ class Network:
         width, depth, *_ = about
         finite = all(math.isfinite(number) for number in about)
         require(width >= 1 and finite and (depth + 2) * width * max(width, 2 * about[4], 2) <= MOST, DAMAGED)
-        sizes = [parameter.numel() for parameter in _built(about, channels).parameters()]
-        require(len(content) >= start + each * len(sizes), DAMAGED)
-        tensors = [struct.unpack_from(_TENSOR, content, start + each * i) for i in range(len(sizes))]
+        shapes = [tuple(parameter.shape) for parameter in _built(about, channels).parameters()]
+        require(len(content) >= start + each * len(shapes), DAMAGED)
+        tensors = [struct.unpack_from(_TENSOR, content, start + each * i) for i in range(len(shapes))]
         require(all(math.isfinite(step) for step, _, _ in tensors), DAMAGED)
-        decoder = Decoder(content[start + each * len(sizes) :])
-        q = [decoder.get(np.full(n, scale), most) for n, (_, scale, most) in zip(sizes, tensors, strict=True)]
+        decoder = Decoder(content[start + each * len(shapes) :])
+        q = [
+            decoder.get(np.full(math.prod(sides), scale), most).reshape(sides)
+            for sides, (_, scale, most) in zip(shapes, tensors, strict=True)
+        ]
         return cls(shape, channels, about, [step for step, _, _ in tensors], q)
 
 
@@ -137,7 +140,7 @@ def compress(
         x: (N, 2), the samples.
         values: (N, C), the picture there.
         shape: (H, W).
-        rate: bits per pixel.
+        rate: bits per pixel, at most; a network that needs fewer takes fewer.
         steps: of Adam, on `BATCH` samples each.
         lr: its rate for the weights, which falls to 0.
         seed: of the samples of each step.
@@ -145,7 +148,9 @@ def compress(
     """
     count, weights = len(x), {name: part.detach().clone() for name, part in field.named_parameters()}
     head = 8 * (15 + struct.calcsize(_HEAD) + struct.calcsize(_TENSOR) * len(weights))
-    each = max(1.0, (rate * count - head) / sum(part.numel() for part in weights.values()))
+    many = sum(part.numel() for part in weights.values())
+    each = max(1.0, (rate * count - head) / many)
+    said(f"{many:,} weights, {(rate * count - head) / many:.1f} bits for each; a network needs some 5")
     with torch.no_grad():  # Laplace's entropy is log2(2 e b / step) bits
         logs = {n: (2 * math.e * w.abs().mean().clamp(min=1e-6) * 2**-each).log() for n, w in weights.items()}
     for part in (*weights.values(), *logs.values()):
@@ -164,12 +169,13 @@ def compress(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        mu *= math.exp(_SPEED * max(-1.0, min(1.0, 10 * ((taken.item() + head) / (rate * count) - 1))))
+        excess = (taken.item() + head) / (rate * count) - 1
+        mu *= math.exp(_RANGE / steps * max(-1.0, min(1.0, 10 * excess)))
         if number % max(1, steps // 5) == 0 or number == steps - 1:
             said(f"step {number + 1} of {steps}: mse {usual:.3e}, {(taken.item() + head) / count:.4f} bits per pixel")
     with torch.no_grad():
         found = [float(np.float32(part.exp().item())) for part in logs.values()]
-        q = [(w / step).round().numpy().astype(np.int64) for w, step in zip(weights.values(), found, strict=True)]
+        q = [(w / step).round().numpy().astype(np.int32) for w, step in zip(weights.values(), found, strict=True)]
     return Network(shape, values.shape[1], about, found, q)
 
 

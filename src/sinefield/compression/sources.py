@@ -40,8 +40,7 @@ def compress_picture(
     Raises:
         UserError: the picture cannot be read or is too large, or a knob makes no sense.
     """
-    out, rate, block = target(out, ENDINGS), positive("rate", rate), integer("block", block, least=4, most=128)
-    pixels = decode(path)
+    out, pixels = target(out, ENDINGS), decode(path)
     _check_size(pixels.shape[:2], str(path))
     found = waves.compress(2 * pixels - 1, rate, block, integer("seed", seed, least=0), said=said)
     return _written(out, found, pixels)

@@ -19,10 +19,10 @@ import torch
 
 from sinefield.compression import context
 from sinefield.compression.coder import DAMAGED, SCALES, Decoder, Encoder, bits, scale_of
-from sinefield.errors import require
+from sinefield.errors import integer, positive, require
 from sinefield.fields.local_waves import LocalWaves, basis
 
-LAMBDA = 0.15  # squared steps per bit
+LAMBDA = 0.1  # squared steps per bit
 ROUNDS = 6
 _HEADS = 480.0  # bits of all that is neither a weight nor an amplitude, nearly
 _HEAD = "<BfH3b"  # M, step, the largest |q|, shifts in 128ths of a step of |q| = 1, 2 and more
@@ -140,11 +140,12 @@ def compress(
     Args:
         pixels: the picture.
         rate: bits per pixel.
-        size: M, samples along a side of a block.
+        size: M, samples along a side of a block, 4 to 128.
         seed: of the context model.
         rounds: of model, choice and step.
         said: is told of each round.
     """
+    rate, size = positive("rate", rate), integer("block", size, least=4, most=128)
     amplitudes, colour = analyse(pixels.astype(float), size)
     channels, count = len(amplitudes), math.prod(pixels.shape[:2])
     step, weights = _first_step(amplitudes, rate * count), context.start(seed)
@@ -158,7 +159,8 @@ def compress(
         places, features = [known.places(*group) for group in groups], [known.features(*group) for group in groups]
         numbers = np.concatenate([q[place] for place in places])
         context.train(weights, np.concatenate(features, 1), numbers, _LATER if number else _FIRST, seed + number, _RATE)
-        whole, total = context.whole(weights), _HEADS + 6.0 * sum(w.numel() for w in weights)
+        whole = context.whole(weights)
+        total = _HEADS + float(context.cost([torch.from_numpy(w) for w in whole]))
         log_b[...] = np.log(SCALES[0])  # beyond the last diagonal nothing is to come back
         for place, own in zip(places, features, strict=True):
             log_b[place] = np.log(SCALES)[context.scales(whole, own)]

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 from scipy.interpolate import griddata
+from scipy.spatial import QhullError
 from torch import Tensor
 
 from sinefield.core.jet import BLOCK
 from sinefield.errors import integer, require
 from sinefield.evaluation.base import Evaluation, Score, Scores
 from sinefield.evaluation.collection_pictures import sheet
+from sinefield.evaluation.components import Components
 from sinefield.fields import completion
 from sinefield.fields.coded import Coded
 from sinefield.fields.conditional import Observation
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 
 FEW = (10, 100, 1000)  # pixels: those of the paper's table
 _DRAWN = 8  # pictures on the sheet
-_WAYS = ("", "_refined", "_tuned", "_linear")
-_SAID = ("encoder", "code refined", "field tuned", "linear interpolation")
+_MANY = 2048  # training pictures, at most, that principal components are those of
+_WAYS = {"": "encoder", "_refined": "code refined", "_tuned": "field tuned"}
+_RIVALS = {"_linear": "linear interpolation", "_components": "principal components"}
 
 
 class Collection(Evaluation):
@@ -42,8 +45,7 @@ class Collection(Evaluation):
 
     Args:
         pictures: held-out pictures that are looked at, at most.
-        tuned: of these, for how many a field of their own is tuned, at most.
-        steps: of tuning.
+        steps: of tuning a field of each picture's own.
 
     Raises:
         UserError: the signal is no collection.
@@ -52,28 +54,24 @@ class Collection(Evaluation):
     shown = (
         Score("psnr", "PSNR of held-out pictures", "dB"),
         Score("psnr_refined", "  with the code refined", "dB"),
+        Score("psnr_components", "  of as many principal components", "dB", direction=""),
         Score("psnr_trained", "PSNR of training pictures", "dB", direction=""),
         *(
-            Score(
-                f"mse_{count}{way}",
-                f"MSE from {count} pixels, {said}",
-                digits=4,
-                direction="min" if way != "_linear" else "",
-            )
-            for count in FEW
-            for way, said in zip(_WAYS, _SAID, strict=True)
+            Score(f"mse_{n}{way}", f"MSE from {n} pixels, {said}", digits=4, direction="min" if way in _WAYS else "")
+            for n in FEW
+            for way, said in {**_WAYS, **_RIVALS}.items()
         ),
     )
 
-    def __init__(self, signal: Signal, loss: Loss, pictures: int = 64, tuned: int = 8, steps: int = 300) -> None:
+    def __init__(self, signal: Signal, loss: Loss, pictures: int = 64, steps: int = 300) -> None:
         super().__init__(signal, loss)
         require(isinstance(signal, Pictures), "evaluation=collection is for many pictures; take signal=collection")
         self.pictures = cast("Pictures", signal)
         held, own = self.pictures.count - self.pictures.trained, self.pictures.trained
         most = integer("evaluation.pictures", pictures, least=1)
-        self.tuned = integer("evaluation.tuned", tuned, least=0)
         self.steps = integer("evaluation.steps", steps, least=1)
         self.held = own + torch.linspace(0, held - 1, min(most, held)).round().long()
+        self.rows: list[tuple[str, Tensor]] = []  # of `final`: words, and values (P, S, C)
         self.own = torch.linspace(0, own - 1, min(most, own)).round().long()
 
     def points(self) -> Sequence[Tensor]:
@@ -102,60 +100,61 @@ class Collection(Evaluation):
 
     def references(self) -> Scores:
         """The MSE of linear interpolation from few pixels, over the same pictures and pixels."""
-        return {f"mse_{count}_linear": self._of(linear, count, self.held) for count in FEW}
-
-    def _of(self, method, count: int, numbers: Tensor) -> float | None:  # type: ignore[no-untyped-def]
-        """The MSE of what a method makes of so many pixels; None where there are no more than that."""
-        if count >= math.prod(self.pictures.shape) or len(numbers) == 0:
-            return None
-        truth = self.pictures.pixels_of(numbers).flatten(1, 2)
-        return (method(self.observed(count, numbers)) - truth).square().mean().item()
+        truth = self.pictures.pixels_of(self.held).flatten(1, 2)
+        few = [count for count in FEW if count < truth.shape[1]]
+        return {
+            f"mse_{count}_linear": (linear(self.observed(count, self.held)) - truth).square().mean().item()
+            for count in few
+        }
 
     def final(self, field: CoordinateMLP) -> Scores:
-        """What refined codes and tuned fields give, of a field that has codes; {} of another."""
-        if not isinstance(field, Coded):
-            return {}
-        spread = self.spread(field)
-        truth = self.pictures.pixels_of(self.held).flatten(1, 2)
+        """What refined codes, tuned fields and their linear rival give, for a field that has codes; {} for another."""
         every = self.pictures.look(self.held, torch.zeros_like(self.held))
-        refined = decibels((_refined(field, every, spread) - truth).square().mean((1, 2))).mean().item()
-        found: Scores = {"psnr_refined": refined}
-        for count in FEW:
-            found[f"mse_{count}"] = self._of(lambda seen: _encoded(field, seen), count, self.held)
-            found[f"mse_{count}_refined"] = self._of(lambda seen: _refined(field, seen, spread), count, self.held)
-            some = self.held[: self.tuned]
-            found[f"mse_{count}_tuned"] = self._of(lambda seen: self.complete(field, seen, spread), count, some)
+        truth, self.rows = every.values, [("truth", every.values)]
+        if not isinstance(field, Coded):
+            with torch.no_grad():
+                alone = [field(self.pictures.at(every.x, int(k))) for k in self.held[:_DRAWN]]
+            self.rows.append(("from all pixels", torch.stack(alone)))
+            return {}
+        spread = completion.codes(field, (self.pictures.look(k, 0 * k) for k in self._known(512).split(64))).std(0)
+        rival = Components(self.pictures.pixels_of(self._known(_MANY)).flatten(1, 2), field.encoder.code)
+        found: Scores = {}
+        for count in (None, *FEW):
+            if count is not None and count >= truth.shape[1]:
+                continue
+            seen = every if count is None else self.observed(count, self.held)
+            made = self._made(field, seen, spread, tuned=count is not None)
+            made["_components"] = rival.complete(seen)
+            if count is None:
+                psnr = {way: decibels((made[way] - truth).square().mean((1, 2))) for way in ("_refined", "_components")}
+                found |= {f"psnr{way}": each.mean().item() for way, each in psnr.items()}
+                self.rows += [("from all pixels", made[""]), ("with the code refined", made["_refined"])]
+            else:
+                found |= {f"mse_{count}{way}": (one - truth).square().mean().item() for way, one in made.items()}
+                shown = torch.where(seen.seen[..., None], seen.values, math.nan)
+                self.rows += [(f"{count} pixels", shown), ("linear interpolation", linear(seen))]
+                self.rows += [("the code alone", made["_refined"]), ("the field tuned", made["_tuned"])]
         return found
 
-    def complete(self, field: Coded, seen: Observation, spread: Tensor) -> Tensor:
-        """(P, S, C), with the code refined and then the field tuned."""
-        code = completion.refine(field, seen, spread)
-        return completion.complete(field, code, seen, self.steps).value
+    def _made(self, field: Coded, seen: Observation, spread: Tensor, tuned: bool) -> dict[str, Tensor]:
+        """(P, S, C), of each way: by the encoder's codes, by refined ones, by fields that are tuned as well."""
+        first, code = completion.codes(field, [seen]), completion.refine(field, seen, spread)
+        with torch.no_grad():
+            found = {"": completion.values(field, first, seen.x), "_refined": completion.values(field, code, seen.x)}
+        if tuned:
+            stack = completion.tune(field, code, seen, self.steps)
+            with torch.no_grad():
+                found["_tuned"] = stack.jet(seen.x.expand(len(code), -1, -1), 0).value
+        return found
 
-    def spread(self, field: Coded) -> Tensor:
-        """(K,), the standard deviations of the codes of training pictures, 512 at most."""
-        some = torch.linspace(0, self.pictures.trained - 1, min(512, self.pictures.trained)).round().long()
-        found = completion.codes(field, (self.pictures.look(k, torch.zeros_like(k)) for k in some.split(64)))
-        return found.std(0)
+    def _known(self, most: int) -> Tensor:
+        """The numbers of training pictures, evenly spread, so many at most."""
+        return torch.linspace(0, self.pictures.trained - 1, min(most, self.pictures.trained)).round().long()
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:
-        """held_out.png: the truth, what is made of all pixels and of few; values alone of a field without codes."""
-        numbers, rows = self.held[:_DRAWN], {}
-        every = self.pictures.look(numbers, torch.zeros_like(numbers))
-        rows["truth"] = every.values
-        with torch.no_grad():
-            x = torch.cat([self.pictures.at(every.x, int(k)) for k in numbers])
-            rows["from all pixels"] = torch.cat([field(part) for part in x.split(8192)]).reshape(every.values.shape)
-        if isinstance(field, Coded):
-            spread = self.spread(field)
-            rows["with the code refined"] = _refined(field, every, spread)
-            for count in (count for count in FEW if count < math.prod(self.pictures.shape)):
-                seen = self.observed(count, numbers)
-                rows[f"{count} pixels"] = torch.where(seen.seen[..., None], seen.values, math.nan)
-                rows["linear interpolation" + " " * len(rows)] = linear(seen)
-                rows["the prior's completion" + " " * len(rows)] = self.complete(field, seen, spread)
-        shape = (*self.pictures.shape, self.pictures.channels)
-        drawn = {name: part.reshape(-1, *shape).double().cpu().numpy() for name, part in rows.items()}
+        """held_out.png: some of the pictures, what is made of all of their pixels and of few, as `final` found it."""
+        shape = (-1, *self.pictures.shape, self.pictures.channels)
+        drawn = [(name, part[:_DRAWN].reshape(shape).double().cpu().numpy()) for name, part in self.rows]
         caption = f"held-out pictures: PSNR {scores['psnr']:.2f} dB from all pixels"
         if scores.get("psnr_refined") is not None:
             caption += f", {scores['psnr_refined']:.2f} dB with the code refined"
@@ -168,23 +167,14 @@ def decibels(mse: Tensor) -> Tensor:
     return 10 * torch.log10(4 / mse.clamp(min=4e-12))
 
 
-def _encoded(field: Coded, seen: Observation) -> Tensor:
-    """(P, S, C), by the encoder's codes."""
-    with torch.no_grad():
-        return completion.values(field, field.encoder(seen), seen.x)
-
-
-def _refined(field: Coded, seen: Observation, spread: Tensor) -> Tensor:
-    """(P, S, C), by refined codes."""
-    with torch.no_grad():
-        return completion.values(field, completion.refine(field, seen, spread), seen.x)
-
-
 def linear(seen: Observation) -> Tensor:
     """(P, S, C): linear interpolation over a triangulation of the seen pixels, the nearest of them outside of it."""
     x, found = seen.x.double().cpu().numpy(), []
     for values, mask in zip(seen.values.double().cpu().numpy(), seen.seen.cpu().numpy(), strict=True):
         nearest = griddata(x[mask], values[mask], x, "nearest")
-        inside = griddata(x[mask], values[mask], x, "linear") if mask.sum() > 3 else np.full_like(nearest, np.nan)
+        try:
+            inside = griddata(x[mask], values[mask], x, "linear")
+        except QhullError:  # fewer than three, or all on a line
+            inside = np.full_like(nearest, np.nan)
         found.append(np.where(np.isnan(inside), nearest, inside))
     return torch.from_numpy(np.stack(found)).to(seen.values)

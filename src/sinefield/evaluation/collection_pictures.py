@@ -12,18 +12,18 @@ from sinefield.report.figures import page
 _SIDE = 96  # pixels of each picture on the page, about
 
 
-def sheet(rows: dict[str, np.ndarray], caption: str) -> bytes:
+def sheet(rows: list[tuple[str, np.ndarray]], caption: str) -> bytes:
     """A PNG of rows of pictures (P, H, W, C) in [-1, 1], their names to the left; what is NaN in magenta."""
-    first = next(iter(rows.values()))
+    first = rows[0][1]
     factor = max(1, round(_SIDE / max(first.shape[1:3])))
     high, wide = (max(_SIDE, factor * n) if factor == 1 else factor * n for n in first.shape[1:3])
     left, gap, below = 300, 6, 60
-    width = left + max(len(part) for part in rows.values()) * (wide + gap) + gap
+    width = left + max(len(part) for _, part in rows) * (wide + gap) + gap
     height = gap + len(rows) * (high + gap) + below
     with page(width, height) as drawing:
-        for j, (name, pictures) in enumerate(rows.items()):
+        for j, (name, pictures) in enumerate(rows):
             y = gap + j * (high + gap)
-            drawing.text(left / 2, y + high / 2, name.strip(), 8)
+            drawing.text(left / 2, y + high / 2, name, 8)
             for k, values in enumerate(pictures):
                 drawing.show(left + gap + k * (wide + gap), y, wide, high, value_picture(values))
         drawing.text(width / 2, height - below / 2, caption, 8)

@@ -143,7 +143,7 @@ class Start(Evaluation):
             writer.writerow([name, rate, *(f"{curve[n].mean().item():.3f}" for n in COUNTS)])
         write_atomically(folder / "start.csv", text.getvalue().encode())
         shape = (-1, *self.signal.shape, self.signal.channels)
-        rows = {name: values.view(shape)[:8].double().cpu().numpy() for name, values in self.shots.items()}
+        rows = [(name, values.view(shape)[:8].double().cpu().numpy()) for name, values in self.shots.items()]
         caption = "pictures held out, after so many steps from the learned start; all pixels are seen"
         write_atomically(folder / "start.png", sheet(rows, caption))
         return {"start": folder / "start.png"}

@@ -105,10 +105,10 @@ def cubics(t: Tensor, order: int) -> list[Tensor]:
 
 @cache
 def interpolation(n: int) -> Tensor:
-    """(n + 2, n) in double precision: from n samples to the coefficients of the spline through them, not-a-knot.
+    """(n + 2, n), double: from n samples to the coefficients of the not-a-knot spline; of a cubic, to that cubic.
 
     >>> c = interpolation(9) @ torch.arange(9.0, dtype=torch.float64) ** 3
-    >>> (c[5:9] @ cubics(torch.tensor(0.5, dtype=torch.float64), 0)[0]).item()  # at 5.5: a cubic is its own spline
+    >>> round((c[5:9] @ cubics(torch.tensor(0.5, dtype=torch.float64), 0)[0]).item(), 9)  # at 5.5
     166.375
     """
     system = torch.zeros(n + 2, n + 2, dtype=torch.float64)

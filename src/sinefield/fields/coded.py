@@ -63,11 +63,15 @@ class Heads(nn.Module):
         start: the tensors by name.
     """
 
+    units: Tensor
+
     def __init__(self, features: int, start: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.shapes = {name: tensor.shape for name, tensor in start.items()}
         self.maps = nn.ModuleList(nn.Linear(features, tensor.numel()) for tensor in start.values())
-        self.units = [float(tensor.detach().square().mean().sqrt()) or 1.0 for tensor in start.values()]
+        units = torch.stack([tensor.detach().square().mean().sqrt() for tensor in start.values()])
+        # A buffer: who loads the field of a run has built it with other random weights.
+        self.register_buffer("units", torch.where(units > 0, units, 1.0))
         for each in self.maps:
             assert isinstance(each, nn.Linear)
             nn.init.kaiming_normal_(each.weight)

@@ -10,13 +10,12 @@ more the code stays what the encoder says. Tuning theta as well is for many pixe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 
 import torch
 from torch import Tensor
 
-from sinefield.core.jet import Jet
 from sinefield.fields.coded import Coded
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
@@ -78,12 +77,14 @@ def tune(
     """P fields of their own as a stack, from those of their codes (P, K), tuned to the pixels that are seen of each."""
     stack = alone(field, code)
     names = [name for name, _ in stack.named_parameters()]
-    share = (observation.seen / observation.seen.sum(1, keepdim=True).clamp(min=1)).unsqueeze(-1)
+    counts = observation.seen.sum(1, keepdim=True)
+    first = observation.seen.int().argsort(1, descending=True)[:, : int(counts.max())]  # those seen come first
+    share = (observation.seen.gather(1, first) / counts.clamp(min=1)).unsqueeze(-1)
+    x, known = observation.x[first], observation.values.take_along_dim(first.unsqueeze(-1), 1)
 
     def energy(parts: list[Tensor]) -> Tensor:
-        given = dict(zip(names, parts, strict=True))
-        found = stack.jet(observation.x.expand(len(code), -1, -1), 0, None, given).value
-        return ((found - observation.values).square() * share).sum()
+        found = stack.jet(x, 0, None, dict(zip(names, parts, strict=True))).value
+        return ((found - known).square() * share).sum()
 
     with torch.enable_grad():
         tuned = descend([parameter.detach() for parameter in stack.parameters()], energy, steps, rate)
@@ -103,17 +104,8 @@ def alone(field: Coded, code: Tensor) -> CoordinateMLP:
     return stack_fields(fields)
 
 
-def complete(field: Coded, code: Tensor, observation: Observation, tuned: int = _TUNED) -> Jet:
-    """The values (P, S, C) on the grid, by codes (P, K), after `tuned` steps on the weights where that is not 0."""
-    if not tuned:
-        return Jet(values(field, code, observation.x))
-    stack = tune(field, code, observation, tuned)
-    with torch.no_grad():
-        return stack.jet(observation.x.expand(len(code), -1, -1), 0)
-
-
-def descend(parts: list[Tensor], energy, steps: int, rate: float) -> list[Tensor]:  # type: ignore[no-untyped-def]
-    """The tensors after steps of Adam against the energy () of them, at a rate that falls to 0 along half a cosine."""
+def descend(parts: list[Tensor], energy: Callable[[list[Tensor]], Tensor], steps: int, rate: float) -> list[Tensor]:
+    """The tensors after steps of Adam against their energy, at a rate that falls to 0 along half a cosine."""
     leaves = [part.clone().requires_grad_() for part in parts]
     adam = torch.optim.Adam(leaves, lr=rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)

@@ -132,11 +132,8 @@ class Loss:
 
         Constants are harmonic, so terms that see the lowest derivatives are asked first, and constraints last.
         """
-
-        def turn(term: Term) -> tuple[bool, int]:
-            return isinstance(term, Constraint), term.order if term.sees is None else term.sees
-
-        for term in sorted(self.terms.values(), key=turn):
+        terms = sorted(self.terms.values(), key=lambda term: term.order if term.sees is None else term.sees)
+        for term in sorted(terms, key=lambda term: isinstance(term, Constraint)):
             error = term.unseen(error)
         return error
 

@@ -22,7 +22,7 @@ from sinefield.runs import trusted_config
 from sinefield.runs.configuration import build
 from sinefield.runs.loading import load
 from sinefield.signals.collection import Collection
-from sinefield.signals.decoding.pixels import decode, resize
+from sinefield.signals.decoding.pixels import decode, middle, resize
 
 _MANY = 256  # pictures at a time
 
@@ -58,34 +58,38 @@ class Prior:
         """(K,), the standard deviations of these codes."""
         return self.codes.std(0)
 
-    def read(self, path: str | Path) -> Tensor:
-        """(S, C), a picture from a file as the collection has its own: the square in its middle, its size, channels."""
-        pixels, side = decode(path), self.signal.shape[0]
-        most = min(pixels.shape[:2])
-        top, left = ((n - most) // 2 for n in pixels.shape[:2])
-        values = 2 * resize(pixels[top : top + most, left : left + most], side, side).clip(0, 1) - 1
-        if self.signal.channels == 1:
+    def number(self, picture: str) -> int | None:
+        """Of a picture of the collection: by its name, or else the number itself; None for another."""
+        if picture in self.signal.names:
+            return self.signal.names.index(picture)
+        return int(picture) if picture.isdecimal() and int(picture) < self.signal.count else None
+
+    def pixels(self, picture: str) -> Tensor:
+        """(S, C), a picture of the collection, or one from a file as the collection has its own.
+
+        Of a file it is the square in its middle, in the collection's size and channels.
+        """
+        number, side, channels = self.number(picture), self.signal.shape[0], self.signal.channels
+        if number is not None:
+            return self.signal.pixels_of(torch.tensor([number])).flatten(1, 2)[0]
+        values = 2 * resize(middle(decode(picture)), side, side).clip(0, 1) - 1
+        if channels == 1:
             values = values.mean(axis=2, keepdims=True)
-        wide = np.broadcast_to(values, (side, side, self.signal.channels))
+        wide = np.broadcast_to(values, (side, side, channels))
         return torch.from_numpy(wide.reshape(side * side, -1).copy()).to(self.signal.extent)
 
     def observe(self, picture: Tensor, seen: Tensor) -> Observation:
-        """What is seen, (S,), of a picture (S, C) that is in no collection."""
+        """What is seen, (S,), of a picture (S, C) as of one that is in no collection."""
         nowhere, view = torch.tensor([-1]), torch.zeros(1, dtype=torch.long)
         values = (picture * seen[:, None])[None]
         return Observation(nowhere, view, self.signal.pixel_grid(), values, seen[None], self.signal.shape)
 
     def code(self, picture: str) -> Tensor:
-        """(K,), the refined code of a picture: a number or a name in the collection, or a file."""
-        if picture.isdecimal() and int(picture) < self.signal.count:
-            numbers = torch.tensor([int(picture)])
-        else:
-            numbers = torch.tensor([k for k, name in enumerate(self.signal.names) if name == picture][:1])
-        if len(numbers):
-            observation = self.signal.look(numbers, torch.zeros_like(numbers))
-        else:
-            values = self.read(picture)
-            observation = self.observe(values, torch.ones(len(values), dtype=torch.bool))
+        """(K,), the refined code of a picture: a name or a number in the collection, or a file."""
+        number, pixels = self.number(picture), self.pixels(picture)
+        observation = self.observe(pixels, torch.ones(len(pixels), dtype=torch.bool))
+        if number is not None:  # an encoder may know it by its number
+            observation = observation._replace(numbers=torch.tensor([number]))
         return completion.refine(self.field, observation, self.spread)[0]
 
     def picture(self, code: Tensor, scale: int = 1) -> np.ndarray:

@@ -151,8 +151,9 @@ def read(name: str | Path) -> LocalPrior:
         made = found["first.weight"].shape[0], found["base.head.weight"].shape[1]
         require((features, width) == made and 0 <= max(depth, layers) < len(found), "its knobs are not its weights'")
         sines = Sine(omega0=omega0, hidden_omega0=hidden_omega0)
-        base = CoordinateMLP(_PLANE, 1, width, depth, activation=sines)
-        field = LocalPrior(base, features, layers, floor, exact=bool(exact))
+        with torch.random.fork_rng(devices=[]):  # the seed of a run is for its field alone
+            base = CoordinateMLP(_PLANE, 1, width, depth, activation=sines)
+            field = LocalPrior(base, features, layers, floor, exact=bool(exact))
         field.load_state_dict({key: value.to(torch.get_default_dtype()) for key, value in found.items()})
     except (
         OSError,

@@ -10,15 +10,15 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from sinefield.errors import UserError, require
-from sinefield.signals.collecting.sources import Item, Source, patches, source
-from sinefield.signals.decoding.pixels import resize
+from sinefield.signals.collecting.sources import Source, source
+from sinefield.signals.decoding.pixels import middle, resize
 from sinefield.system.files import atomic_write, write_atomically, writing
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _write(found: Source, size: int | None, patch: int | None, patches_each: int
                 continue
             digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).hexdigest()
             grey &= pixels.shape[2] == 1
-            for name, own in _squares(whole._replace(read=lambda pixels=pixels: pixels), patch, patches_each):  # type: ignore[misc]
+            for name, own in squares(whole.name, pixels, patch, patches_each):
                 enlarged += own.shape[0] < side
                 values = np.rint(255 * resize(own, side, side).clip(0, 1)).astype(np.uint8)
                 file.write(np.broadcast_to(values, (side, side, 3)).tobytes())
@@ -123,14 +123,23 @@ def _write(found: Source, size: int | None, patch: int | None, patches_each: int
     write_atomically(about, json.dumps(content).encode())
 
 
-def _squares(item: Item, patch: int | None, most: int) -> Iterable[tuple[str, np.ndarray]]:
-    """The patches of a picture, or the square in its middle, by their names."""
-    if patch is not None:
-        return ((own.name, own.read()) for own in patches([item], patch, most))
-    pixels = item.read()
-    side = min(pixels.shape[:2])
-    top, left = ((n - side) // 2 for n in pixels.shape[:2])
-    return [(item.name, pixels[top : top + side, left : left + side])]
+def squares(name: str, pixels: np.ndarray, side: int | None, most: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The square in the middle of a picture (H, W, C), or patches that lie side by side, with names.
+
+    Args:
+        name: of the picture.
+        pixels: of it.
+        side: of the patches; None for the middle.
+        most: patches, evenly spread.
+    """
+    if side is None:
+        yield name, middle(pixels)
+        return
+    rows, columns = (n // side for n in pixels.shape[:2])
+    require(rows * columns > 0, f"{name} has no room for patches of {side} pixels; take a smaller signal.patch")
+    for k in np.unique(np.linspace(0, rows * columns - 1, min(most, rows * columns)).astype(int)):
+        top, left = side * (k // columns), side * (k % columns)
+        yield f"{name}-{top}-{left}", pixels[top : top + side, left : left + side]
 
 
 def _side(found: Source, size: int | None, patch: int | None) -> int:

@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -164,24 +164,3 @@ NAMED: dict[str, Callable[[], Source]] = {
     "digits": _digits,
     "twemoji": _twemoji,
 }
-
-
-def patches(items: Iterable[Item], side: int, most: int) -> Iterable[Item]:
-    """Squares of `side` pixels that the pictures are cut into, side by side, `most` of each picture evenly spread.
-
-    All of one picture are one family.
-    """
-    for item in items:
-        yield from _cut(item, side, most)
-
-
-def _cut(item: Item, side: int, most: int) -> list[Item]:
-    pixels = item.read()
-    rows, columns = (n // side for n in pixels.shape[:2])
-    require(rows * columns > 0, f"{item.name} has no room for patches of {side} pixels; take a smaller signal.patch")
-    chosen = np.unique(np.linspace(0, rows * columns - 1, min(most, rows * columns)).astype(int))
-    corners = [(side * (k // columns), side * (k % columns)) for k in map(int, chosen)]
-    return [
-        Item(f"{item.name}-{top}-{left}", item.family, lambda a=pixels[top : top + side, left : left + side]: a)  # type: ignore[misc]
-        for top, left in corners
-    ]

@@ -146,3 +146,10 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     planes = (Image.fromarray(plane) for plane in np.moveaxis(pixels, -1, 0).astype(np.float32, order="C"))
     resized = [np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS)) for plane in planes]
     return np.stack(resized, axis=-1).astype(np.float64)
+
+
+def middle(pixels: np.ndarray) -> np.ndarray:
+    """The largest square in the middle of (H, W, C)."""
+    side = min(pixels.shape[:2])
+    top, left = ((n - side) // 2 for n in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]

@@ -17,6 +17,7 @@ RADIUS = 1.0  # half the side of the box in which all solids lie
 ANGLE = 0.7  # radians, field of view
 DISTANCE = 1.0 / math.tan(ANGLE / 2)  # of the cameras from the middle: they see the box
 _TOUCH, _STEPS = 1e-5, 200
+_BLENDED = 0.01  # units within which the colours of two solids that touch are blended
 _LAMP = (0.48, -0.36, 0.8)
 _PALE = ((0.90, 0.35, 0.25), (0.25, 0.55, 0.90), (0.95, 0.80, 0.30), (0.80, 0.80, 0.78))  # of ball, block, ring, disc
 _DARK = ((0.45, 0.10, 0.20), (0.10, 0.20, 0.45), (0.55, 0.35, 0.10), (0.30, 0.36, 0.34))
@@ -36,12 +37,13 @@ def distances(x: Tensor) -> Tensor:
 
 
 def paint(x: Tensor) -> Tensor:
-    """(N, 3) in [0, 1], the colour of the nearest solid's texture at x (N, 3), without light."""
-    which = distances(x.detach()).argmin(dim=1)
-    wave = x.new_tensor(_WAVES)[which, None] * x
-    mix = 0.5 + 0.5 * torch.sin(wave[:, :1]) * torch.sin(wave[:, 1:2]) + 0.25 * torch.sin(1.7 * wave[:, 2:])
+    """(N, 3) in [0, 1], the colour of the nearest solid's texture at x (N, 3), without light; blended where two are."""
+    nearest = torch.softmax(distances(x) / -_BLENDED, dim=1)
+    wave = x.new_tensor(_WAVES)[:, None] * x[:, None]  # (N, 4, 3)
+    mix = 0.5 + 0.5 * torch.sin(wave[..., :1]) * torch.sin(wave[..., 1:2]) + 0.25 * torch.sin(1.7 * wave[..., 2:])
     mix = mix.clamp(0, 1)
-    return mix * x.new_tensor(_PALE)[which] + (1 - mix) * x.new_tensor(_DARK)[which]
+    each = mix * x.new_tensor(_PALE) + (1 - mix) * x.new_tensor(_DARK)
+    return (nearest[..., None] * each).sum(dim=1)
 
 
 def normals(x: Tensor) -> Tensor:
