@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sinefield.evaluation.collection import linear
-from sinefield.evaluation.components import Components
+from sinefield.fields.components import Components
 from sinefield.fields.conditional import Observation
 
 pytestmark = pytest.mark.usefixtures("float64")

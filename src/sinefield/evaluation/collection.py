@@ -21,9 +21,9 @@ from sinefield.core.jet import BLOCK
 from sinefield.errors import integer, require
 from sinefield.evaluation.base import Evaluation, Score, Scores
 from sinefield.evaluation.collection_pictures import sheet
-from sinefield.evaluation.components import Components
 from sinefield.fields import completion
 from sinefield.fields.coded import Coded
+from sinefield.fields.components import Components
 from sinefield.fields.conditional import Observation
 from sinefield.signals.collection import Collection as Pictures
 from sinefield.system.files import write_atomically
@@ -117,7 +117,7 @@ class Collection(Evaluation):
             self.rows.append(("from all pixels", torch.stack(alone)))
             return {}
         spread = completion.codes(field, (self.pictures.look(k, 0 * k) for k in self._known(512).split(64))).std(0)
-        rival = Components(self.pictures.pixels_of(self._known(_MANY)).flatten(1, 2), field.encoder.code)
+        rival = Components(self.pictures.pixels_of(self._known(_MANY)).flatten(1, 2), field.code)
         found: Scores = {}
         for count in (None, *FEW):
             if count is not None and count >= truth.shape[1]:

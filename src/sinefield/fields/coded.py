@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +19,19 @@ from sinefield.fields.mlp import CoordinateMLP
 
 
 class Coded(Conditional):
-    """A base network whose weights are made of a code.
+    """A base network, whose own weights are the start, with weights made of a code.
 
-    Args:
-        base: the coordinate network, whose own weights are the start.
-        dims: D.
-        encoder: reads the code.
+    Attributes:
+        code: K, numbers of a code.
+        solved: whether `encode` finds the code that what is seen makes most likely, so that no other is better.
     """
 
-    def __init__(self, base: CoordinateMLP, dims: int, encoder: Encoder) -> None:
-        super().__init__(base, dims)
-        cure = "with a _target_, such as those in conf/encoder"
-        require(isinstance(encoder, Encoder), f"field.encoder must be an Encoder {cure}, not {encoder!r}")
-        self.encoder = encoder
+    code: int
+    solved: bool = False
+
+    @abstractmethod
+    def encode(self, observation: Observation) -> Tensor:
+        """(P, K), the codes of P pictures."""
 
     @abstractmethod
     def weights(self, code: Tensor) -> dict[str, Tensor]:
@@ -43,13 +44,33 @@ class Coded(Conditional):
 
     def make(self, observation: Observation) -> Made:
         """Encode, and make weights of the codes."""
-        return self.made(self.encoder(observation))
+        return self.made(self.encode(observation))
 
     def made(self, code: Tensor) -> Made:
         """What is made of codes (P, K): weights, and the mean squares of code and weights."""
         given = self.parameters_of(code)
         flat = torch.cat([tensor.flatten(1) for tensor in given.values()], dim=1)
         return Made(given, torch.stack([code.square().mean(1), flat.square().mean(1)], dim=1))
+
+
+class Encoded(Coded):
+    """A field whose code an encoder reads.
+
+    Args:
+        base: the coordinate network, whose own weights are the start.
+        dims: D.
+        encoder: reads the code.
+    """
+
+    def __init__(self, base: CoordinateMLP, dims: int, encoder: Encoder) -> None:
+        super().__init__(base, dims)
+        cure = "with a _target_, such as those in conf/encoder"
+        require(isinstance(encoder, Encoder), f"field.encoder must be an Encoder {cure}, not {encoder!r}")
+        self.encoder, self.code = encoder, encoder.code
+
+    def encode(self, observation: Observation) -> Tensor:
+        """(P, K), as the encoder has them."""
+        return cast("Tensor", self.encoder(observation))
 
 
 class Heads(nn.Module):

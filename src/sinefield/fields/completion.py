@@ -29,7 +29,7 @@ _TUNED, _TUNING = 300, 1.0e-3  # of Adam, on all weights
 @torch.no_grad()
 def codes(field: Coded, observations: Iterable[Observation]) -> Tensor:
     """(P, K), what the encoder reads of all of them."""
-    return torch.cat([field.encoder(observation) for observation in observations])
+    return torch.cat([field.encode(observation) for observation in observations])
 
 
 def values(field: Coded, code: Tensor, x: Tensor) -> Tensor:
@@ -57,7 +57,9 @@ def refine(
         off: s.
     """
     with torch.no_grad():
-        start = field.encoder(observation)
+        start = field.encode(observation)
+    if field.solved:
+        return start
     spread = spread.clamp(min=1e-6)
     picture, point = observation.seen.nonzero(as_tuple=True)
     x, known = observation.x[point], observation.values[picture, point]

@@ -88,6 +88,9 @@ class Conditional(nn.Module, ABC):
         """Take the means to look at pictures: numbers (P,) and views (P,) to what is seen of them."""
         self.look = look
 
+    def begin(self, x: Tensor, pictures: Tensor) -> None:
+        """Take what a fit starts from off many pictures (P, S, C) at the points x (S, D); here nothing."""
+
     @abstractmethod
     def make(self, observation: Observation) -> Made:
         """The parameters of the base for each of the pictures."""

@@ -9,16 +9,16 @@ Source: Sitzmann et al., arXiv 2006.09661, sec. 4.4 and supplement 7; Ha et al.,
 from torch import Tensor, nn
 
 from sinefield.errors import integer
-from sinefield.fields.coded import Coded, Heads
+from sinefield.fields.coded import Encoded, Heads
 from sinefield.fields.encoders.base import Encoder, perceptron
 from sinefield.fields.mlp import CoordinateMLP
 
 
-class Hypernetwork(Coded):
+class Hypernetwork(Encoded):
     """A base network of which every weight and bias is made.
 
     Args:
-        base, dims, encoder: as of `Coded`.
+        base, dims, encoder: as of `Encoded`.
         hidden: neurons of the network of each tensor, in one layer.
     """
 

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import integer, require
-from sinefield.fields.coded import Coded, Heads
+from sinefield.fields.coded import Encoded, Heads
 from sinefield.fields.encoders.base import Encoder, perceptron
 from sinefield.fields.mlp import CoordinateMLP
 
 
-class Modulated(Coded):
+class Modulated(Encoded):
     """A base network whose layers are shifted and scaled, and whose last layer is changed, as the code says.
 
     Args:
-        base, dims, encoder: as of `Coded`.
+        base, dims, encoder: as of `Encoded`.
         shift, scale, head: which of the three are made.
         hidden: neurons of the ReLU network; 0 for maps that are linear in the code.
         depth: its layers.

@@ -25,6 +25,7 @@ from sinefield.signals.base import Signal
 from sinefield.signals.collecting.memory import pictures, split
 
 _SHOWN = 64  # pictures whose samples stand for all where a mean square is asked
+_BEGUN = 4096  # pictures that a field is shown before it is trained, at most
 _VIEWS = 2**24  # seeds of views, which float32 has exactly
 
 
@@ -109,6 +110,11 @@ class Collection(Signal):
         many: nn.Module = field
         require(isinstance(many, Conditional), f"signal=collection: {type(field).__name__} is a field of one; {cure}")
         cast("Conditional", many).observe(self.look)
+
+    def prepare(self, field: CoordinateMLP) -> None:
+        """Show the field many pictures to start from."""
+        some = torch.linspace(0, self.trained - 1, min(_BEGUN, self.trained)).round().long()
+        cast("Conditional", field).begin(self.pixel_grid(), self.pixels_of(some).flatten(1, 2))
 
     def look(self, numbers: Tensor, views: Tensor) -> Observation:
         """What is seen of pictures (P,) in views (P,)."""
