@@ -71,3 +71,16 @@ def test_fewer_pictures_than_numbers_of_a_code(field, pictures, x) -> None:
     field.begin(x, pictures[:3])
     assert field.directions[2:].abs().max() == 0
     assert field.encode(observed(pictures[:1], x, 1.0))[:, 2:].abs().max() == 0
+
+
+def test_tuned_it_has_what_is_seen_and_else_what_the_code_says(field, pictures, x) -> None:
+    """All pixels that are seen; with none the function of the code."""
+    field.begin(x, pictures)
+    some = observed(pictures[:3], x, 0.5)
+    code = field.encode(some)
+    tuned = completion.tune(field, code, some).jet(x.expand(3, -1, -1), 0).value
+    before = completion.values(field, code, x)
+    assert (tuned - pictures[:3])[some.seen].abs().mean() < 0.6 * (before - pictures[:3])[some.seen].abs().mean()
+    nothing = observed(pictures[:3], x, 0.0)
+    same = completion.tune(field, code, nothing).jet(x.expand(3, -1, -1), 0).value
+    assert torch.allclose(same, before)
