@@ -30,6 +30,7 @@ class Encoder(nn.Module, ABC):
 def perceptron(*widths: int) -> nn.Sequential:
     """Linear maps with ReLUs between them, Kaiming's start and no bias at first.
 
+    >>> import torch
     >>> perceptron(3, 16, 5)(torch.zeros(7, 3)).shape
     torch.Size([7, 5])
     """
