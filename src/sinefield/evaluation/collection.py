@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FEW = (10, 100, 1000)  # pixels: those of the paper's table
 _DRAWN = 8  # pictures on the sheet
 _MANY = 2048  # training pictures, at most, that principal components are those of
+_KNOWN = ("psnr", "psnr_trained", *(f"mse_{n}_linear" for n in FEW))  # without a code
 _WAYS = {"": "encoder", "_refined": "code refined", "_tuned": "field tuned"}
 _RIVALS = {"_linear": "linear interpolation", "_components": "principal components"}
 
@@ -102,23 +103,25 @@ class Collection(Evaluation):
         """The MSE of linear interpolation from few pixels, over the same pictures and pixels."""
         truth = self.pictures.pixels_of(self.held).flatten(1, 2)
         few = [count for count in FEW if count < truth.shape[1]]
-        return {
+        found = {
             f"mse_{count}_linear": (linear(self.observed(count, self.held)) - truth).square().mean().item()
             for count in few
         }
+        return {f"mse_{count}_linear": None for count in FEW} | found
 
     def final(self, field: CoordinateMLP) -> Scores:
         """What refined codes, tuned fields and their linear rival give, for a field that has codes; {} for another."""
+        unknown: Scores = {score.key: None for score in self.shown if score.key not in _KNOWN}
         every = self.pictures.look(self.held, torch.zeros_like(self.held))
         truth, self.rows = every.values, [("truth", every.values)]
         if not isinstance(field, Coded):
             with torch.no_grad():
                 alone = [field(self.pictures.at(every.x, int(k))) for k in self.held[:_DRAWN]]
             self.rows.append(("from all pixels", torch.stack(alone)))
-            return {}
+            return unknown
         spread = completion.codes(field, (self.pictures.look(k, 0 * k) for k in self._known(512).split(64))).std(0)
         rival = Components(self.pictures.pixels_of(self._known(_MANY)).flatten(1, 2), field.code)
-        found: Scores = {}
+        found = unknown
         for count in (None, *FEW):
             if count is not None and count >= truth.shape[1]:
                 continue

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from sinefield.errors import integer
+from sinefield.fields import completion
 from sinefield.fields.coded import Coded
 from sinefield.fields.components import Components
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
 
-_RIDGE = 1e-6  # of the features' mean square, where the start is written in them
+_RIDGE = 1e-8  # of the features' mean square, where the start is written in them
 
 
 class Subspace(Coded):
@@ -46,10 +47,13 @@ class Subspace(Coded):
         """Become the principal components of pictures (P, S, C), at the points x (S, D)."""
         found = Components(pictures, self.code)
         h = self._features(x)
-        inner = h.T @ h
-        ridge = _RIDGE * inner.diagonal().mean() * torch.eye(len(inner)).to(h)
+        root = completion.bending(self.base, x).rsqrt()[:, None]
         parts = torch.cat([found.mean[..., None], found.directions], dim=-1).flatten(1)  # (S, C (K + 1))
-        made = torch.linalg.solve(inner + ridge, h.T @ parts).unflatten(1, (-1, found.directions.shape[-1] + 1))
+        scaled = h.double() * root.T  # of all functions that have the values at x, the smoothest
+        inner = scaled @ scaled.T
+        ridge = _RIDGE * inner.diagonal().mean() * torch.eye(len(inner)).to(inner)
+        made = (root * (scaled.T @ torch.linalg.solve(inner + ridge, parts.double()))).to(h)
+        made = made.unflatten(1, (-1, found.directions.shape[-1] + 1))
         self.base.head.weight.copy_(made[:-1, :, 0].T)
         self.base.head.bias.copy_(made[-1, :, 0])
         self.directions.zero_()[: made.shape[-1] - 1] = made[..., 1:].permute(2, 1, 0)
