@@ -1,5 +1,7 @@
 """A field for each of many pictures equals, picture by picture, a plain network with the weights that were made."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -84,3 +86,19 @@ def test_without_pictures_it_says_so(field):
     field.look = None
     with pytest.raises(UserError, match="no pictures"):
         field(points())
+
+
+def test_two_threads_at_once_find_what_one_finds(field):
+    """Each has the networks of its own pictures: no thread sees the weights that another has made."""
+    x = points()
+    halves = x[:4], x[3:]
+
+    def gradient(x):
+        found = field.jet(x, order=1)
+        return torch.autograd.grad(sum(part.square().sum() for part in found.parts), list(field.parameters()))
+
+    expected = [gradient(x) for x in halves]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            for found, known in zip(pool.map(gradient, halves), expected, strict=True):
+                torch.testing.assert_close(found, known)

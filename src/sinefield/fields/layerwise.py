@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
@@ -61,15 +62,26 @@ def jet_given(
     unknown = sorted(parameters.keys() - own)
     require(not unknown, f"the field has no {', '.join(unknown)}; give parameters by their names in it")
     given = {f"field.{name}": tensor for name, tensor in parameters.items()}
-    return cast("Jet", functional_call(_JetOf(field), given, (x, order, operators)))
+    return cast("Jet", functional_call(_JetOf(_shell(field)), given, (x, order, operators)))
+
+
+def _shell(module: nn.Module) -> nn.Module:
+    """The same module with the same tensors in places of its own.
+
+    `functional_call` puts other tensors in their places for a while, which another thread would see.
+    """
+    shell = copy(module)
+    shell._parameters, shell._buffers = dict(module._parameters), dict(module._buffers)
+    shell._modules = {name: child if child is None else _shell(child) for name, child in module._modules.items()}
+    return shell
 
 
 class _JetOf(nn.Module):
     """A field whose call is `jet`, which is what functional_call calls."""
 
-    def __init__(self, field: CoordinateMLP) -> None:
+    def __init__(self, field: nn.Module) -> None:
         super().__init__()
         self.field = field
 
     def forward(self, x: Tensor, order: int, operators: Tensor | None) -> Jet:
-        return self.field.jet(x, order, operators)
+        return cast("CoordinateMLP", self.field).jet(x, order, operators)

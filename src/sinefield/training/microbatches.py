@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from sinefield.core.jet import Jet
-from sinefield.fields.conditional import Conditional
 from sinefield.fields.stack import select_fields
 
 if TYPE_CHECKING:  # handed in, not imported
@@ -90,9 +89,7 @@ class Microbatches:
     def thread_pool(self, device: torch.device) -> Iterator[None]:
         """Threads to work with, as many as torch was given; on an accelerator none are needed."""
         threads = torch.get_num_threads()
-        # Two threads cannot differentiate a field of many pictures ("backward through the graph a second time"; why was
-        # not found); torch's own threads have work enough there.
-        if device.type != "cpu" or threads == 1 or isinstance(self.field, Conditional):
+        if device.type != "cpu" or threads == 1:
             yield
             return
         torch.set_num_threads(1)
