@@ -14,14 +14,14 @@ from copy import deepcopy
 from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sinefield.activations.base import Activation
 from sinefield.core.jet import Jet
 from sinefield.errors import require
 from sinefield.fields import layerwise
 from sinefield.fields.grouping import places
 from sinefield.fields.mlp import CoordinateMLP
+from sinefield.fields.over_base import OverBase
 
 CONDITIONS = 2  # columns behind the coordinates: number and view
 _MOST = 2**32  # views of a picture
@@ -70,7 +70,7 @@ class Made(NamedTuple):
     sizes: Tensor
 
 
-class Conditional(nn.Module, ABC):
+class Conditional(OverBase, ABC):
     """A base network whose weights are made of what is seen of a picture.
 
     Args:
@@ -94,26 +94,6 @@ class Conditional(nn.Module, ABC):
     @abstractmethod
     def make(self, observation: Observation) -> Made:
         """The parameters of the base for each of the pictures."""
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last layer of the base."""
-        return self.base.head
-
-    @property
-    def activation(self) -> Activation:
-        """Of the base."""
-        return self.base.activation
-
-    @property
-    def stack(self) -> torch.Size:
-        """(): this is one field, however many pictures it knows."""
-        return torch.Size()
-
-    @property
-    def max_order(self) -> int:
-        """How many of the field's derivatives carry information."""
-        return self.base.max_order
 
     def jet(
         self,

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sinefield.activations.base import Activation
 from sinefield.core.jet import Jet, coordinates, elementwise, linear
 from sinefield.core.lattice import chain, neighbours, products
 from sinefield.core.product import multiply
@@ -32,11 +31,12 @@ from sinefield.fields import layerwise
 from sinefield.fields.bspline import cubics, interpolation
 from sinefield.fields.conditional import Observation, pictures
 from sinefield.fields.mlp import CoordinateMLP
+from sinefield.fields.over_base import OverBase
 
 _AROUND = 2  # samples on either side that a sample is normalised by
 
 
-class LocalPrior(nn.Module):
+class LocalPrior(OverBase):
     """f: R^2 -> R for every grey picture that it is shown, from the samples around a point.
 
     Args:
@@ -70,26 +70,6 @@ class LocalPrior(nn.Module):
     def reach(self) -> int:
         """Samples on either side that m_k is made of."""
         return _AROUND + 2 + len(self.trunk)
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last layer of the base."""
-        return self.base.head
-
-    @property
-    def activation(self) -> Activation:
-        """Of the base."""
-        return self.base.activation
-
-    @property
-    def stack(self) -> torch.Size:
-        """(): this is one field, however many pictures it knows."""
-        return torch.Size()
-
-    @property
-    def max_order(self) -> int:
-        """How many of the field's derivatives carry information."""
-        return self.base.max_order
 
     def observe(self, look: Callable[[Tensor, Tensor], Observation]) -> None:
         """Take the means to look at pictures: numbers (P,) and views (P,) to what is seen of them."""

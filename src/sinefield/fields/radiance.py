@@ -22,12 +22,13 @@ from sinefield.encodings.base import Encoding
 from sinefield.errors import integer, require
 from sinefield.fields import layerwise
 from sinefield.fields.mlp import CoordinateMLP
+from sinefield.fields.over_base import OverBase
 
 _DIRECTIONS = 9  # polynomials
 _START = -4.0
 
 
-class RadianceField(nn.Module):
+class RadianceField(OverBase):
     """R^3 -> density and colour (N, 4), with value, gradient and second derivatives by the place.
 
     Args:
@@ -62,26 +63,6 @@ class RadianceField(nn.Module):
         self.light = nn.Linear(width, 3)
         activation.initialize(self.colour, False)
         nn.init.uniform_(self.light.weight, -0.1, 0.1)
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last layer of the base."""
-        return self.base.head
-
-    @property
-    def activation(self) -> Activation:
-        """Of the base, and of the layer that sees the direction."""
-        return self.base.activation
-
-    @property
-    def stack(self) -> torch.Size:
-        """(): one field."""
-        return torch.Size()
-
-    @property
-    def max_order(self) -> int:
-        """How many of the field's derivatives carry information."""
-        return self.base.max_order
 
     def jet(
         self,
