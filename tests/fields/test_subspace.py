@@ -73,14 +73,40 @@ def test_fewer_pictures_than_numbers_of_a_code(field, pictures, x) -> None:
     assert field.encode(observed(pictures[:1], x, 1.0))[:, 2:].abs().max() == 0
 
 
-def test_tuned_it_has_what_is_seen_and_else_what_the_code_says(field, pictures, x) -> None:
-    """All pixels that are seen; with none the function of the code."""
+def tuned(field, some):
+    """(P, S, C), and before it was tuned."""
+    code = field.encode(some)
+    stack = completion.tune(field, code, some)
+    return stack.jet(some.x.expand(len(code), -1, -1), 0).value, completion.values(field, code, some.x)
+
+
+def test_tuned_it_has_the_pixels_seen_and_with_none_it_stays(field, pictures, x) -> None:
     field.begin(x, pictures)
     some = observed(pictures[:3], x, 0.5)
-    code = field.encode(some)
-    tuned = completion.tune(field, code, some).jet(x.expand(3, -1, -1), 0).value
-    before = completion.values(field, code, x)
-    assert (tuned - pictures[:3])[some.seen].abs().mean() < 0.6 * (before - pictures[:3])[some.seen].abs().mean()
-    nothing = observed(pictures[:3], x, 0.0)
-    same = completion.tune(field, code, nothing).jet(x.expand(3, -1, -1), 0).value
-    assert torch.allclose(same, before)
+    found, before = tuned(field, some)
+    off, was = ((each - pictures[:3])[some.seen].square().mean() for each in (found, before))
+    assert off < 0.1 * was
+    assert torch.allclose(*tuned(field, observed(pictures[:3], x, 0.0)))
+
+
+@pytest.mark.parametrize("few", [3, 40])
+def test_tuned_it_is_the_likeliest_by_the_covariance_of_what_codes_leave(field, pictures, x, few) -> None:
+    """Kriging of the residual by hand, with the covariance of the pictures' own residuals and that of smooth functions."""
+    field.begin(x, pictures[:few])
+    parts = Components(pictures[:few], CODE)
+    off = pictures[:few] - parts.mean
+    along = parts.directions.flatten(0, 1)
+    off = (off.flatten(1).T - along @ torch.linalg.pinv(along) @ off.flatten(1).T).T.unflatten(1, off.shape[1:])
+    count = few * CHANNELS
+    own = torch.einsum("psc,ptc->st", off, off) / count
+    h = torch.cat([field.base.features(x, 0).value, torch.ones(len(x), 1)], dim=1)
+    bent = field.base.features(x, 2).laplacian.square().mean(0)
+    smooth = (h / torch.cat([(bent / bent.max()).clamp(min=1e-5), torch.tensor([1e-5])])) @ h.T
+    share = len(x) / (len(x) + count)
+    covariance = (1 - share) * own + share * smooth * own.trace() / smooth.trace()
+    some = observed(pictures[-2:], x, 0.4)
+    found, before = tuned(field, some)
+    for k, seen in enumerate(some.seen):
+        inner = covariance[seen][:, seen] + 1e-4 * torch.eye(int(seen.sum()))
+        towards = covariance[:, seen] @ torch.linalg.solve(inner, (some.values[k] - before[k])[seen])
+        assert torch.allclose(found[k], before[k] + towards, atol=1e-5)

@@ -23,11 +23,9 @@ class Coded(Conditional):
 
     Attributes:
         code: K, numbers of a code.
-        solved: whether `encode` finds the code that what is seen makes most likely, so that no other is better.
     """
 
     code: int
-    solved: bool = False
 
     @abstractmethod
     def encode(self, observation: Observation) -> Tensor:

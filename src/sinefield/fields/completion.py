@@ -20,11 +20,10 @@ from sinefield.fields.coded import Coded
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
 from sinefield.fields.stack import stack_fields
+from sinefield.fields.subspace import Subspace
 
 _STEPS, _RATE = 150, 0.1  # of Adam, on a code in units of its spread; measured in docs/priors.md
 _OFF = 0.2  # s: the error of a channel's value in [-1, 1] that a code leaves
-_STIFF = 1e-5  # the least bending of a feature, over the largest
-_RIDGE = 1e-3  # of the mean square of a pixel's features
 _TUNED, _TUNING = 300, 1.0e-3  # of Adam, on all weights
 
 
@@ -60,7 +59,7 @@ def refine(
     """
     with torch.no_grad():
         start = field.encode(observation)
-    if field.solved:
+    if isinstance(field, Subspace):
         return start
     spread = spread.clamp(min=1e-6)
     picture, point = observation.seen.nonzero(as_tuple=True)
@@ -80,8 +79,8 @@ def tune(
 ) -> CoordinateMLP:
     """P fields of their own as a stack, from those of their codes (P, K), tuned to the pixels that are seen of each."""
     stack = alone(field, code)
-    if field.solved:
-        return _met(stack, field.base, observation)
+    if isinstance(field, Subspace):
+        return field.meet(stack, observation)
     names = [name for name, _ in stack.named_parameters()]
     counts = observation.seen.sum(1, keepdim=True)
     first = observation.seen.int().argsort(1, descending=True)[:, : int(counts.max())]  # those seen come first
@@ -95,39 +94,6 @@ def tune(
     with torch.enable_grad():
         tuned = descend([parameter.detach() for parameter in stack.parameters()], energy, steps, rate)
     stack.load_state_dict({**stack.state_dict(), **dict(zip(names, tuned, strict=True))})
-    return stack
-
-
-@torch.no_grad()
-def bending(base: CoordinateMLP, x: Tensor) -> Tensor:
-    """(F + 1,), mean squares of the Laplacians of the last hidden features, and of 1, over the largest; not quite 0."""
-    laplacian = base.features(x, 2).laplacian
-    assert laplacian is not None
-    found = laplacian.square().mean(0)
-    return torch.cat([found / found.max(), found.new_zeros(1)]).clamp(min=_STIFF)
-
-
-@torch.no_grad()
-def _met(stack: CoordinateMLP, base: CoordinateMLP, observation: Observation) -> CoordinateMLP:
-    """The stack with the smoothest change of each last layer that has the seen pixels.
-
-        dW^T = B H^T (H B H^T + e I)^-1 r        B = 1 / `bending`
-
-    H are the features at the pixels that are seen of a picture and r what they lack. So what the code says stays
-    wherever the features know no better.
-    """
-    h = base.features(observation.x, 0).value
-    h = torch.cat([h, torch.ones_like(h[:, :1])], dim=1)
-    root = bending(base, observation.x).rsqrt()
-    h = h * root
-    lacking = observation.values - stack.jet(observation.x.expand(len(observation.seen), -1, -1), 0).value
-    for k, seen in enumerate(observation.seen):
-        known = h[seen]
-        ridge = _RIDGE * known.square().sum(1).mean() * torch.eye(len(known)).to(h)
-        change = known.T @ torch.linalg.solve(known @ known.T + ridge, lacking[k, seen])
-        change = root[:, None] * change
-        stack.head.weight[k] += change[:-1].T
-        stack.head.bias[k] += change[-1]
     return stack
 
 

@@ -28,6 +28,13 @@ class Components:
         self.directions = (centred.T @ mixtures[:, -count:] / len(pictures) ** 0.5).unflatten(0, self.mean.shape)
         self.rest = ((squares.sum() - squares[-count:].sum()) / centred.numel()).clamp(min=1e-6)
 
+    def left(self, pictures: Tensor) -> Tensor:
+        """(S, S), the covariance of what the components leave of pictures (P, S, C), the mean over channels."""
+        along = self.directions.flatten(0, 1)
+        off = (pictures - self.mean).flatten(1)
+        off = (off - torch.linalg.lstsq(along, off.T).solution.T @ along.T).view_as(pictures)
+        return torch.einsum("psc,ptc->st", off, off) / (off.shape[0] * off.shape[2])
+
     def complete(self, observation: Observation) -> Tensor:
         """(P, S, C), the most likely pictures with the pixels that are seen."""
         found = []

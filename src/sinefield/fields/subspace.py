@@ -1,10 +1,17 @@
 """A linear space of functions, learned from many pictures, whose code is solved for from what is seen.
 
-    f(x; z) = (W + sum_k z_k D_k) [h(x), 1]        z ~ N(0, 1),   error ~ N(0, r)
+    f(x; z) = (W + sum_k z_k D_k) H(x)        z ~ N(0, 1),   error ~ N(0, r),   H = [h(x), 1]
     z | seen = argmin_z  sum_seen |f(x_i; z) - v_i|^2 / r + |z|^2 = (A^T A + r I)^-1 A^T (v - f(x; 0))
 
-h are the base's last hidden features, and A the functions D_k [h, 1] at what is seen. It starts as the principal
+h are the base's last hidden features, and A the functions D_k H at what is seen. It starts as the principal
 components of the training pictures, written in h, and is trained through the solution from there: r, D, W and h.
+
+A code leaves something of each picture. Its covariance, Q Q^T of a last layer's weights, says how a field of the picture's
+own, a Gaussian process around that of the code, goes through the pixels that are seen (kriging):
+
+    f(x) = f(x; z) + H(x) Q G^T (G G^T + e I)^-1 (v - f(x_i; z))        G = H Q at the pixels seen,   e = 1e-4
+
+Few pictures say little of S pixels: of P with C channels a share S / (S + P C) of it is that of smooth functions instead.
 Sources: Tipping and Bishop, Probabilistic principal component analysis, J. R. Stat. Soc. B 61, 1999; Harrison et al.,
 Meta-learning priors for efficient online Bayesian regression (ALPaCA), arXiv 1807.08912.
 """
@@ -15,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from sinefield.errors import integer
-from sinefield.fields import completion
 from sinefield.fields.coded import Coded
 from sinefield.fields.components import Components
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
 
+_STIFF = 1e-5  # the least bending of a feature, over the largest
 _RIDGE = 1e-8  # of the features' mean square, where the start is written in them
+_NOISE = 1e-4  # e: a mean square of values in [-1, 1]
 
 
 class Subspace(Coded):
@@ -33,7 +41,7 @@ class Subspace(Coded):
         code: K.
     """
 
-    solved = True
+    left: Tensor
 
     def __init__(self, base: CoordinateMLP, dims: int, code: int = 128) -> None:
         super().__init__(base, dims)
@@ -41,23 +49,25 @@ class Subspace(Coded):
         channels, features = base.head.weight.shape
         self.directions = nn.Parameter(torch.randn(self.code, channels, features + 1) / (features * self.code) ** 0.5)
         self.rest = nn.Parameter(torch.tensor(0.1).log())  # log r
+        self.register_buffer("left", torch.eye(features + 1) / features**0.5)  # Q
 
     @torch.no_grad()
     def begin(self, x: Tensor, pictures: Tensor) -> None:
         """Become the principal components of pictures (P, S, C), at the points x (S, D)."""
         found = Components(pictures, self.code)
-        h = self._features(x)
-        root = completion.bending(self.base, x).rsqrt()[:, None]
-        parts = torch.cat([found.mean[..., None], found.directions], dim=-1).flatten(1)  # (S, C (K + 1))
-        scaled = h.double() * root.T  # of all functions that have the values at x, the smoothest
-        inner = scaled @ scaled.T
-        ridge = _RIDGE * inner.diagonal().mean() * torch.eye(len(inner)).to(inner)
-        made = (root * (scaled.T @ torch.linalg.solve(inner + ridge, parts.double()))).to(h)
-        made = made.unflatten(1, (-1, found.directions.shape[-1] + 1))
+        write, smooth = self._writing(x)
+        parts = torch.cat([found.mean[..., None], found.directions], dim=-1)  # (S, C, K + 1)
+        made = torch.einsum("fs,sck->fck", write, parts.double()).to(parts)
         self.base.head.weight.copy_(made[:-1, :, 0].T)
         self.base.head.bias.copy_(made[-1, :, 0])
         self.directions.zero_()[: made.shape[-1] - 1] = made[..., 1:].permute(2, 1, 0)
         self.rest.copy_(found.rest.log())
+        left = found.left(pictures).double()
+        share = len(x) / (len(x) + pictures.shape[0] * pictures.shape[2])
+        left = (1 - share) * left + share * smooth * left.trace() / smooth.trace()
+        squares, mixtures = torch.linalg.eigh(left)
+        root = torch.linalg.qr((mixtures * squares.clamp(min=0).sqrt()).T @ write.T).R.T
+        self.left.zero_()[:, : root.shape[1]] = root
 
     def encode(self, observation: Observation) -> Tensor:
         """(P, K), the most likely codes."""
@@ -73,6 +83,35 @@ class Subspace(Coded):
         """(P, C, F) and (P, C) for the head."""
         made = torch.einsum("pk,kcf->pcf", code, self.directions)
         return {"head.weight": made[..., :-1], "head.bias": made[..., -1]}
+
+    @torch.no_grad()
+    def meet(self, stack: CoordinateMLP, observation: Observation) -> CoordinateMLP:
+        """The stack of P fields after the likeliest change of each last layer that gives the pixels seen."""
+        h = self._features(observation.x) @ self.left
+        lacking = observation.values - stack.jet(observation.x.expand(len(observation.seen), -1, -1), 0).value
+        for k, seen in enumerate(observation.seen):
+            known = h[seen]
+            likely = known @ known.T + _NOISE * torch.eye(len(known)).to(h)
+            change = self.left @ (known.T @ torch.linalg.solve(likely, lacking[k, seen]))
+            stack.head.weight[k] += change[:-1].T
+            stack.head.bias[k] += change[-1]
+        return stack
+
+    def _writing(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(F + 1, S): from values at the points x (S, D) to the last layer of the smoothest function that has them.
+
+            w = B H^T (H B H^T)^-1 v        1 / B = mean squares of the Laplacians of H, over the largest
+
+        And (S, S), the covariance H B H^T of smooth functions.
+        """
+        laplacian = self.base.features(x, 2).laplacian
+        assert laplacian is not None
+        found = laplacian.double().square().mean(0)
+        root = torch.cat([found / found.max(), found.new_zeros(1)]).clamp(min=_STIFF).rsqrt()
+        scaled = self._features(x).double() * root
+        smooth = scaled @ scaled.T
+        ridge = _RIDGE * smooth.diagonal().mean() * torch.eye(len(smooth)).to(smooth)
+        return root[:, None] * torch.linalg.solve(smooth + ridge, scaled).T, smooth
 
     def _features(self, x: Tensor) -> Tensor:
         """(S, F + 1), h and 1."""

@@ -15,7 +15,7 @@ import numpy as np
 from sinefield.errors import UserError, require
 from sinefield.signals.decoding.levels import white_of
 
-_KEPT = 2**28  # bytes that may stay resident; of a larger film, what a call has touched is let go after it
+_KEPT = 2**28  # bytes that may be resident; of a larger film, what was read is let go before more would be
 
 
 class Frames:
@@ -60,7 +60,10 @@ class Frames:
 
     def __call__(self, *numbers: np.ndarray) -> np.ndarray:
         """(N, C) values from -1, black, to 1, white, float32, at numbers of frame, row and column, (N,) each."""
-        return self._scaled(self._pixels[np.ravel_multi_index(numbers, self.shape[:-1])])
+        places = np.ravel_multi_index(numbers, self.shape[:-1])
+        most = _KEPT // mmap.PAGESIZE  # at worst each pixel lies in a page of its own
+        parts = np.split(places, range(most, len(places), most))
+        return np.concatenate([self._scaled(self._pixels[part]) for part in parts])
 
     def lattice(self, frames: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """(t, h, w, C) values where t frames, h rows and w columns cross, float32."""
