@@ -91,7 +91,7 @@ def test_tuned_it_has_the_pixels_seen_and_with_none_it_stays(field, pictures, x)
 
 @pytest.mark.parametrize("few", [3, 40])
 def test_tuned_it_is_the_likeliest_by_the_covariance_of_what_codes_leave(field, pictures, x, few) -> None:
-    """Kriging of the residual by hand, with the covariance of the pictures' own residuals and that of smooth functions."""
+    """Kriging of what is left by hand, with the covariance of what codes leave and that of smooth functions."""
     field.begin(x, pictures[:few])
     parts = Components(pictures[:few], CODE)
     off = pictures[:few] - parts.mean

@@ -104,11 +104,17 @@ class TestPixels:
             with pytest.raises(UserError, match=r"numbers, and a spline takes 100 at most; .*loss=value"):
                 signal.jet(x, order)
 
-    def test_a_large_film_is_let_go_after_each_look(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(frames, "_KEPT", 0)
+    def test_a_large_film_is_read_from_its_file(self, tmp_path, monkeypatch):
+        """Not mapped; frames and single pixels are the same."""
+        monkeypatch.setattr(frames, "_SMALL", 0)
         shown = pictures()
         signal = Video(write(tmp_path / "a.mkv", shown), size=None, holdout=False)
+        assert signal.frames._map is None
         assert np.abs(levels(signal) - shown).max() < 0.01
+        places = [torch.randint(n, (50,)).numpy() for n in signal.shape]
+        assert np.array_equal(
+            signal.stored_at(places), signal.stored([np.arange(n) for n in signal.shape])[tuple(places)]
+        )
 
 
 class TestFormats:
@@ -221,14 +227,10 @@ class TestBroken:
     def test_no_room(self, tmp_path, monkeypatch):
         path = write(tmp_path / "a.mkv", pictures())
 
-        class Full:
-            def __enter__(self):
-                raise OSError(errno.ENOSPC, "No space left on device")
+        def full():
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-            def __exit__(self, *_):
-                pass
-
-        monkeypatch.setattr(frames.tempfile, "TemporaryFile", Full)
+        monkeypatch.setattr(frames.tempfile, "TemporaryFile", full)
         self.refused(path, "No space left on device", "TMPDIR")
         monkeypatch.setattr(frames.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10}))
         self.refused(path, "MiB", "TMPDIR")

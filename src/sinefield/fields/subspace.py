@@ -6,12 +6,12 @@
 h are the base's last hidden features, and A the functions D_k H at what is seen. It starts as the principal
 components of the training pictures, written in h, and is trained through the solution from there: r, D, W and h.
 
-A code leaves something of each picture. Its covariance, Q Q^T of a last layer's weights, says how a field of the picture's
-own, a Gaussian process around that of the code, goes through the pixels that are seen (kriging):
+A code leaves something of each picture. Its covariance, Q Q^T of a last layer's weights, says how a field of the
+picture's own, a Gaussian process around that of the code, goes through the pixels that are seen (kriging):
 
     f(x) = f(x; z) + H(x) Q G^T (G G^T + e I)^-1 (v - f(x_i; z))        G = H Q at the pixels seen,   e = 1e-4
 
-Few pictures say little of S pixels: of P with C channels a share S / (S + P C) of it is that of smooth functions instead.
+Few pictures say little of S pixels: of P with C channels the share S / (S + P C) is that of smooth functions instead.
 Sources: Tipping and Bishop, Probabilistic principal component analysis, J. R. Stat. Soc. B 61, 1999; Harrison et al.,
 Meta-learning priors for efficient online Bayesian regression (ALPaCA), arXiv 1807.08912.
 """

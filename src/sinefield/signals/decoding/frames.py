@@ -1,12 +1,16 @@
-"""Frames of a film in a file without a name, mapped into memory: written one after the other, read where they are seen.
+"""Frames of a film in a file without a name: written one after the other, read where they are seen.
 
-The file lies in the system's temporary folder (the variable TMPDIR names another) and is gone with the process, however
-that ends.
+A small film is mapped into memory. Of a larger one each pixel is read by itself: the kernel maps up to 2 MB around each
+pixel of a map that is touched, and 8,192 pixels took 1.4 GB. The file lies in the system's temporary folder (the
+variable TMPDIR names another) and is gone with the process, however that ends.
 """
 
+import math
 import mmap
+import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from itertools import chain
 
@@ -15,7 +19,7 @@ import numpy as np
 from sinefield.errors import UserError, require
 from sinefield.signals.decoding.levels import white_of
 
-_KEPT = 2**28  # bytes that may be resident; of a larger film, what was read is let go before more would be
+_SMALL = 2**28  # bytes that may be resident
 
 
 class Frames:
@@ -42,35 +46,37 @@ class Frames:
         require(size < free, said)
         count = 0
         try:
-            with tempfile.TemporaryFile() as file:
-                for frame in chain([first], frames):
-                    file.write(np.ascontiguousarray(frame).data)
-                    count += 1
-                file.flush()
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
+            for frame in chain([first], frames):
+                self._file.write(np.ascontiguousarray(frame).data)
+                count += 1
+            self._file.flush()
         except OSError as error:
             raise UserError(f"the decoded frames cannot be written to {where} ({error.strerror}); {cure}") from error
         self.shape, self.peak = (count, *first.shape), white_of(first.dtype)
-        self._pixels = np.frombuffer(self._map, first.dtype).reshape(-1, first.shape[-1])
+        self._type, self._map = first.dtype, None
+        if count * first.nbytes <= _SMALL:
+            self._map = np.frombuffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ), first.dtype)
 
     def keep(self, count: int) -> None:
         """Forget what comes behind so many frames."""
         self.shape = (count, *self.shape[1:])
-        self._pixels = self._pixels[: count * self.shape[1] * self.shape[2]]
 
     def __call__(self, *numbers: np.ndarray) -> np.ndarray:
         """(N, C) values from -1, black, to 1, white, float32, at numbers of frame, row and column, (N,) each."""
-        places = np.ravel_multi_index(numbers, self.shape[:-1])
-        most = _KEPT // mmap.PAGESIZE  # at worst each pixel lies in a page of its own
-        parts = np.split(places, range(most, len(places), most))
-        return np.concatenate([self._scaled(self._pixels[part]) for part in parts])
+        return self._read(np.ravel_multi_index(numbers, self.shape[:-1]), self.shape[-1:])
 
     def lattice(self, frames: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """(t, h, w, C) values where t frames, h rows and w columns cross, float32."""
-        every = self._pixels.reshape(self.shape)
-        return np.stack([self._scaled(every[k][rows][:, columns]) for k in frames])
+        return np.stack([self._read(np.array([k]), self.shape[1:])[0][rows][:, columns] for k in frames])
 
-    def _scaled(self, stored: np.ndarray) -> np.ndarray:
-        if self._pixels.nbytes > _KEPT:  # it stays in the system's cache, and is no longer resident here
-            self._map.madvise(mmap.MADV_DONTNEED)
+    def _read(self, places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """(N, *shape), the parts of this shape with these numbers (N,)."""
+        if self._map is not None:
+            stored = self._map.reshape(-1, *shape)[places]
+        else:
+            size = self._type.itemsize * math.prod(shape)
+            parts = [os.pread(self._file.fileno(), size, size * place) for place in places.tolist()]
+            stored = np.frombuffer(b"".join(parts), self._type).reshape(-1, *shape)
         return stored.astype(np.float32) * np.float32(2 / self.peak) - 1
