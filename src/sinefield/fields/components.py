@@ -2,8 +2,10 @@
 
     s = m + D z + e,   z ~ N(0, 1),   e ~ N(0, r)        z | seen = argmin |m + D z - s|^2 / r + |z|^2
 
-D are the first K principal directions of the training pictures, each times its deviation, and r is the mean square of
-what they leave. Source: Tipping and Bishop, Probabilistic principal component analysis, J. R. Stat. Soc. B 61, 1999.
+D are the first K principal directions of the training pictures, each times its deviation. r is the mean square of what
+those of one half of the pictures leave of the other half: of the pictures that they were made of they leave less, and
+of K pictures or fewer nothing.
+Source: Tipping and Bishop, Probabilistic principal component analysis, J. R. Stat. Soc. B 61, 1999.
 """
 
 import torch
@@ -16,24 +18,21 @@ class Components:
     """A Gaussian over pictures.
 
     Args:
-        pictures: (P, S, C) to learn from.
+        pictures: (P, S, C) to learn from; nearly equal ones next to each other, so that they fall into one half.
         count: K, at most P - 1.
+
+    Attributes:
+        mean, directions: (S, C) and (S, C, K).
+        left: (P, S, C), what the components of either half of the pictures leave of the other.
+        rest: r.
     """
 
     def __init__(self, pictures: Tensor, count: int) -> None:
-        self.mean = pictures.mean(0)
-        centred = (pictures - self.mean).flatten(1)
-        squares, mixtures = torch.linalg.eigh(centred @ centred.T)  # of P x P: pictures are few, pixels many
-        count = min(count, len(pictures) - 1)
-        self.directions = (centred.T @ mixtures[:, -count:] / len(pictures) ** 0.5).unflatten(0, self.mean.shape)
-        self.rest = ((squares.sum() - squares[-count:].sum()) / centred.numel()).clamp(min=1e-6)
-
-    def left(self, pictures: Tensor) -> Tensor:
-        """(S, S), the covariance of what the components leave of pictures (P, S, C), the mean over channels."""
-        along = self.directions.flatten(0, 1)
-        off = (pictures - self.mean).flatten(1)
-        off = (off - torch.linalg.lstsq(along, off.T).solution.T @ along.T).view_as(pictures)
-        return torch.einsum("psc,ptc->st", off, off) / (off.shape[0] * off.shape[2])
+        self.mean, self.directions = _principal(pictures, count)
+        one, other = pictures.tensor_split(2) if len(pictures) > 1 else (pictures, pictures)
+        left = [_left(a, *_principal(b, count)) for a, b in ((one, other), (other, one))]
+        self.left = torch.cat(left)[: len(pictures)]
+        self.rest = self.left.square().mean().clamp(min=1e-6)
 
     def complete(self, observation: Observation) -> Tensor:
         """(P, S, C), the most likely pictures with the pixels that are seen."""
@@ -44,3 +43,19 @@ class Components:
             z = torch.linalg.solve(inner, known.T @ (values - self.mean)[seen].flatten())
             found.append(self.mean + self.directions @ z)
         return torch.stack(found)
+
+
+def _principal(pictures: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The mean (S, C) of pictures (P, S, C), and their first principal directions (S, C, K) times their deviations."""
+    mean = pictures.mean(0)
+    centred = (pictures - mean).flatten(1)
+    _, mixtures = torch.linalg.eigh(centred @ centred.T)  # of P x P: pictures are few, pixels many
+    first = mixtures[:, len(pictures) - min(count, len(pictures) - 1) :]
+    return mean, (centred.T @ first / len(pictures) ** 0.5).unflatten(0, mean.shape)
+
+
+def _left(pictures: Tensor, mean: Tensor, directions: Tensor) -> Tensor:
+    """(P, S, C), pictures less their projections on directions, which are orthogonal."""
+    off, along = (pictures - mean).flatten(1), directions.flatten(0, 1)
+    along = along / along.norm(dim=0).clamp(min=1e-12)
+    return (off - off @ along @ along.T).view_as(pictures)

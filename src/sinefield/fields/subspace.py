@@ -9,9 +9,11 @@ components of the training pictures, written in h, and is trained through the so
 A code leaves something of each picture. Its covariance, Q Q^T of a last layer's weights, says how a field of the
 picture's own, a Gaussian process around that of the code, goes through the pixels that are seen (kriging):
 
-    f(x) = f(x; z) + H(x) Q G^T (G G^T + e I)^-1 (v - f(x_i; z))        G = H Q at the pixels seen,   e = 1e-4
+    f(x) = f(x; z) + H(x) Q G^T (G G^T + e I)^-1 (v - f(x_i; z))        G = H Q at the pixels seen,   e = 1e-5
 
-Few pictures say little of S pixels: of P with C channels the share S / (S + P C) is that of smooth functions instead.
+Pictures count alike, each by its own mean square, whatever their contrast. Few pictures say little of S pixels: of P
+with C channels the share (S / (S + P C))^(1/2) is the mean over all pairs of pixels that lie alike, a stationary
+covariance. The root, since pictures are not independent; measured in docs/priors.md.
 Sources: Tipping and Bishop, Probabilistic principal component analysis, J. R. Stat. Soc. B 61, 1999; Harrison et al.,
 Meta-learning priors for efficient online Bayesian regression (ALPaCA), arXiv 1807.08912.
 """
@@ -29,7 +31,7 @@ from sinefield.fields.mlp import CoordinateMLP
 
 _STIFF = 1e-5  # the least bending of a feature, over the largest
 _RIDGE = 1e-8  # of the features' mean square, where the start is written in them
-_NOISE = 1e-4  # e: a mean square of values in [-1, 1]
+_NOISE = 1e-5  # e: rounding to 8 bits has the mean square (2 / 255)^2 / 12 = 5e-6
 
 
 class Subspace(Coded):
@@ -55,17 +57,18 @@ class Subspace(Coded):
     def begin(self, x: Tensor, pictures: Tensor) -> None:
         """Become the principal components of pictures (P, S, C), at the points x (S, D)."""
         found = Components(pictures, self.code)
-        write, smooth = self._writing(x)
+        write = self._writing(x)
         parts = torch.cat([found.mean[..., None], found.directions], dim=-1)  # (S, C, K + 1)
         made = torch.einsum("fs,sck->fck", write, parts.double()).to(parts)
         self.base.head.weight.copy_(made[:-1, :, 0].T)
         self.base.head.bias.copy_(made[-1, :, 0])
         self.directions.zero_()[: made.shape[-1] - 1] = made[..., 1:].permute(2, 1, 0)
         self.rest.copy_(found.rest.log())
-        left = found.left(pictures).double()
-        share = len(x) / (len(x) + pictures.shape[0] * pictures.shape[2])
-        left = (1 - share) * left + share * smooth * left.trace() / smooth.trace()
-        squares, mixtures = torch.linalg.eigh(left)
+        contrast = (found.left.square().mean((1, 2)) + 1e-3 * found.rest).sqrt()
+        left = (found.left / contrast[:, None, None]).movedim(1, 2).flatten(0, 1).double()  # (P C, S)
+        share = (len(x) / (len(x) + len(left))) ** 0.5
+        own = left.T @ left / len(left)
+        squares, mixtures = torch.linalg.eigh(found.rest * ((1 - share) * own + share * _stationary(own, x)))
         root = torch.linalg.qr((mixtures * squares.clamp(min=0).sqrt()).T @ write.T).R.T
         self.left.zero_()[:, : root.shape[1]] = root
 
@@ -97,23 +100,29 @@ class Subspace(Coded):
             stack.head.bias[k] += change[-1]
         return stack
 
-    def _writing(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _writing(self, x: Tensor) -> Tensor:
         """(F + 1, S): from values at the points x (S, D) to the last layer of the smoothest function that has them.
 
-            w = B H^T (H B H^T)^-1 v        1 / B = mean squares of the Laplacians of H, over the largest
-
-        And (S, S), the covariance H B H^T of smooth functions.
+        w = B H^T (H B H^T)^-1 v        1 / B = mean squares of the Laplacians of H, over the largest
         """
         laplacian = self.base.features(x, 2).laplacian
         assert laplacian is not None
-        found = laplacian.double().square().mean(0)
-        root = torch.cat([found / found.max(), found.new_zeros(1)]).clamp(min=_STIFF).rsqrt()
+        bending = laplacian.double().square().mean(0)
+        root = torch.cat([bending / bending.max(), bending.new_zeros(1)]).clamp(min=_STIFF).rsqrt()
         scaled = self._features(x).double() * root
-        smooth = scaled @ scaled.T
-        ridge = _RIDGE * smooth.diagonal().mean() * torch.eye(len(smooth)).to(smooth)
-        return root[:, None] * torch.linalg.solve(smooth + ridge, scaled).T, smooth
+        inner = scaled @ scaled.T
+        inner += _RIDGE * inner.diagonal().mean() * torch.eye(len(inner)).to(inner)
+        return root[:, None] * torch.linalg.solve(inner, scaled).T
 
     def _features(self, x: Tensor) -> Tensor:
         """(S, F + 1), h and 1."""
         h = self.base.features(x, 0).value
         return torch.cat([h, torch.ones_like(h[:, :1])], dim=1)
+
+
+def _stationary(covariance: Tensor, x: Tensor) -> Tensor:
+    """(S, S), the mean of a covariance (S, S) over all pairs of the grid's points x (S, D) that are apart alike."""
+    spacing = (x[1] - x[0]).norm()
+    apart = ((x[:, None] - x) / spacing).round().flatten(0, 1)
+    _, pair = (apart @ (2.0 * len(x)) ** torch.arange(x.shape[1]).to(x)).unique(return_inverse=True)
+    return (pair.bincount(covariance.flatten()) / pair.bincount())[pair].view_as(covariance)
