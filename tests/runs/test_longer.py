@@ -37,19 +37,10 @@ def picture(tmp_path) -> Path:
 
 
 @pytest.fixture
-def interrupted(compose, picture, tmp_path, monkeypatch) -> Path:
+def interrupted(compose, picture, tmp_path, stopped_at) -> Path:
     """A run that was told to stop in its fifth step."""
-    make = SignalData.batch
-
-    def batch(self, number):
-        if number == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return make(self, number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SignalData, "batch", batch)
-        with pytest.raises(Interrupted):
-            train(compose(*RUN, f"signal.path={picture}"), tmp_path / "run")
+    with stopped_at(5):
+        train(compose(*RUN, f"signal.path={picture}"), tmp_path / "run")
     return tmp_path / "run"
 
 
