@@ -27,7 +27,7 @@ TOLERANCE = 1e-9  # norm-wise relative; float64 leaves 1e-12 after phases of som
 # (dims, channels, depth) with every pair of dims, of channels and of depth in some of them
 SHAPES = [(1, 1, 0), (2, 3, 0), (3, 1, 0), (1, 3, 1), (2, 1, 1), (3, 3, 1), (1, 1, 3), (2, 3, 3), (3, 1, 3)]
 ENCODINGS = list(described("encoding"))
-# Every activation behind every encoding, the shapes in turns; and sines, which have kernels of their own, in all shapes.
+# Every activation behind every encoding, the shapes in turns; and sines, which have their own kernels, in all shapes.
 FIELDS = [
     (cls, encoding, SHAPES[(2 * i + j) % len(SHAPES)])
     for i, cls in enumerate(ACTIVATIONS)
