@@ -119,9 +119,10 @@ def small_sheet(request) -> Iterator[None]:
         patch.setattr(os, "fsync", lambda descriptor: None)  # no test cuts the power
         if not drawn and "sinefield.report.pictures" in sys.modules:
             patch.setattr("sinefield.report.sheet.contact_sheet", lambda panels, *arguments: panels["error"])
-        if not drawn and "sinefield.evaluation.surface" in sys.modules and request.path.parent.name != "evaluation":
-            for name in ("views", "slices"):
-                patch.setattr(f"sinefield.evaluation.surface.{name}", lambda *arguments: b"")
+        for name in ("surface.views", "surface.slices", "volume.views"):
+            module = sys.modules.get(f"sinefield.evaluation.{name.partition('.')[0]}")
+            if module is not None and request.path.parent.name not in ("evaluation", "report"):
+                patch.setattr(module, name.partition(".")[2], lambda *arguments, **options: b"")
         completion = sys.modules.get("sinefield.fields.completion")
         if completion is not None and request.path.parent.name not in ("fields", "render"):
             patch.setattr(completion, "descend", partial(_few, completion.descend))
