@@ -40,7 +40,8 @@ SMALL = [
     "data.eval_every=2",
     "trainer.accelerator=cpu",
 ]
-DRAWN = ["evaluation", "experiment", "signal"]  # groups of conf/ that change the contact sheet
+# Groups of conf/ that change the contact sheet.
+DRAWN = ["evaluation", "signal", *(f"experiment/{name}" for name in ("inversion", "merge", "paper", "prior", "scene"))]
 UNSIZED = ["signal/large"]  # takes a file as it is
 PATCHES = ["signal/patches", "field/local_prior", "evaluation/patches", "experiment/prior/between"]
 SMALL_PRIOR = ["field.base.width=8", "field.features=8", "field.depth=1", "signal.size=16", "signal.points=64"]
@@ -110,8 +111,7 @@ def small_sheet(request) -> Iterator[None]:
     """Runs in this process draw a small contact sheet, whose layout takes as long as all else that a small run does.
 
     Nor do they ask git each time, wait for the disk or complete pictures until nothing gets better. The sheet is drawn
-    in tests of pictures and of the files in conf/ that change it, and wherever `python train.py` runs in a process of
-    its own.
+    in tests of pictures and of the files in conf/ that change it, and wherever a Python of its own runs `train.py`.
     """
     drawn = request.path.parent.name == "report" or request.path.stem in ("test_train", "test_resume_signals")
     drawn |= request.node.name.startswith(tuple(f"test_a_yaml_makes_a_finished_run[{group}/" for group in DRAWN))
