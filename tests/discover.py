@@ -1,9 +1,11 @@
 """What there is to test: found in the package and in conf/, so that a new file is tested by being there."""
 
+import copy
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,11 @@ def concrete(base: type) -> list[type]:
 
 def described(group: str) -> dict[str, DictConfig]:
     """The node with a `_target_` in every YAML of conf/<group>/, by the file's stem; without its defaults list."""
+    return {name: copy.deepcopy(node) for name, node in _described(group).items()}
+
+
+@cache
+def _described(group: str) -> dict[str, DictConfig]:
     nodes = {file.stem: OmegaConf.load(file) for file in sorted((CONF / group).glob("*.yaml"))}
     nodes = {name: node.get(group, node) for name, node in nodes.items()}  # `@package _global_` nests it once
     return {
@@ -80,8 +87,12 @@ def targets(group: str) -> set[type]:
 def build(node: DictConfig, **derived: int) -> Any:
     """What a node describes, built as sinefield.runs.train does it, with `derived` and conf/train.yaml's `tuned`."""
     register_resolvers()
-    tuned = OmegaConf.load(CONF / "train.yaml").tuned
-    return instantiate(OmegaConf.create({"node": node, "derived": derived, "tuned": tuned}).node, _convert_="all")
+    return instantiate(OmegaConf.create({"node": node, "derived": derived, "tuned": _tuned()}).node, _convert_="all")
+
+
+@cache
+def _tuned() -> DictConfig:
+    return OmegaConf.load(CONF / "train.yaml").tuned
 
 
 def is_read_back(config: DictConfig, folder: Path) -> bool:
@@ -123,13 +134,14 @@ def is_default(choice: Path) -> bool:
     needs = needs_of(choice)
     place = CONF / "train.yaml" if needs == [] else CONF / f"{'/'.join(needs).replace('=', '/')}.yaml"
     group, name = group_and_name(choice)
-    if group == "signal" or not place.is_file():
-        return False
+    return group != "signal" and place.is_file() and _defaults(place).get(group) == name
+
+
+@cache
+def _defaults(place: Path) -> dict[str, str]:
+    """What a YAML's defaults list chooses, by group."""
     entries = [entry for entry in OmegaConf.load(place).get("defaults", []) if isinstance(entry, DictConfig)]
-    chosen = {
-        key.removeprefix("override ").removeprefix("/"): value for entry in entries for key, value in entry.items()
-    }
-    return chosen.get(group) == name
+    return {key.removeprefix("override ").removeprefix("/"): value for its in entries for key, value in its.items()}
 
 
 def pairs() -> list[tuple[type, str]]:
