@@ -80,6 +80,7 @@ def test_a_mistake_is_left_to_the_run_s_own_trainer(overrides, compose) -> None:
     assert is_rank_zero()
 
 
+@pytest.mark.slow
 def test_four_tasks_of_one_command_say_what_they_do(tmp_path) -> None:
     # By a Python of its own: Lightning looks at its import.
     environment = os.environ | {"RANK": "1", "LOCAL_RANK": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

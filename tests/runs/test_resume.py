@@ -122,7 +122,7 @@ def test_whoever_only_looks_keeps_no_run_out(tmp_path) -> None:
 
 
 def test_a_process_that_is_killed_or_told_to_stop_is_resumed_from_the_command_line(fit, tmp_path) -> None:
-    long = [*RUN, "trainer.max_steps=300", "data.eval_every=20"]
+    long = [*RUN, "trainer.max_steps=120", "data.eval_every=10"]
     fit(*long, folder="whole")
     folder = tmp_path / "run"
     endings = [
