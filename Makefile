@@ -8,16 +8,17 @@ ARGS ?=
 train: .venv/installed
 	.venv/bin/python train.py $(ARGS)
 
-# A thread for each worker: small matrices gain nothing from more. Three workers for two cores, since many tests wait.
+# A thread for each worker: small matrices gain nothing from more. A worker for each of two cores, as each takes most of a
+# core-minute to import, to collect and to compile; one more for the slow tests, since many of them wait.
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
-PARALLEL = -n 3 --dist worksteal
+PARALLEL = --dist worksteal -n
 
 test: .venv/installed-dev
-	$(PYTEST) $(PARALLEL) $(ARGS)
+	$(PYTEST) $(PARALLEL) 2 $(ARGS)
 
 # What waits for processes, servers and clocks: sweeps side by side, Slurm, searches, real kills, long samples.
 test-slow: .venv/installed-dev
-	$(PYTEST) $(PARALLEL) -m 'slow and not nightly' $(ARGS)
+	$(PYTEST) $(PARALLEL) 3 -m 'slow and not nightly' $(ARGS)
 
 # Both, and the share of the lines that they ran, but for lines that only other processes ran.
 test-all: .venv/installed-dev

@@ -7,9 +7,11 @@ import gc
 import importlib.metadata
 import os
 import re
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,8 @@ SMALL = [
     "data.eval_every=2",
     "trainer.accelerator=cpu",
 ]
-DRAWN = ["evaluation", "experiment", "signal"]  # groups of conf/ that change the contact sheet
+# Groups of conf/ that change the contact sheet.
+DRAWN = ["evaluation", "signal", *(f"experiment/{name}" for name in ("inversion", "merge", "paper", "prior", "scene"))]
 UNSIZED = ["signal/large"]  # takes a file as it is
 PATCHES = ["signal/patches", "field/local_prior", "evaluation/patches", "experiment/prior/between"]
 SMALL_PRIOR = ["field.base.width=8", "field.features=8", "field.depth=1", "signal.size=16", "signal.points=64"]
@@ -64,7 +67,7 @@ def small(choice: str, folder: Path) -> list[str]:
         ]
     if choice == "signal/collection" or "signal=collection" in needed(Path(choice)):
         inside = [part.replace("field.", "tuned.") for part in SMALL]  # the sizes of the base
-        return [*inside, "signal.paths=faces"]
+        return [*inside, "signal.paths=faces", "evaluation.pictures=2"]
     if choice == "optimizer/learned":
         return [*SMALL, f"field.init={learned_start(folder / 'start')}"]
     if choice not in UNSIZED:
@@ -98,22 +101,31 @@ def _commit(ask: Callable[[], str | None]) -> str | None:
     return ask()
 
 
+def _few(descend: Callable[..., Any], parts: Any, energy: Any, steps: int, rate: float) -> Any:
+    """Some of the hundreds of steps by which codes and fields of held-out pictures are made better."""
+    return descend(parts, energy, min(steps, 5), rate)
+
+
 @pytest.fixture(autouse=True)
 def small_sheet(request) -> Iterator[None]:
     """Runs in this process draw a small contact sheet, whose layout takes as long as all else that a small run does.
 
-    Nor do they ask git each time or wait for the disk. The sheet is drawn in tests of pictures and of the files in
-    conf/ that change it, and wherever `python train.py` runs in a process of its own.
+    Nor do they ask git each time, wait for the disk or complete pictures until nothing gets better. The sheet is drawn
+    in tests of pictures and of the files in conf/ that change it, and wherever a Python of its own runs `train.py`.
     """
-    drawn = request.path.parent.name == "report" or request.path.stem == "test_train"
+    drawn = request.path.parent.name == "report" or request.path.stem in ("test_train", "test_resume_signals")
     drawn |= request.node.name.startswith(tuple(f"test_a_yaml_makes_a_finished_run[{group}/" for group in DRAWN))
     with pytest.MonkeyPatch.context() as patch:  # not the test's own, whose turn among its fixtures that would change
         patch.setattr(os, "fsync", lambda descriptor: None)  # no test cuts the power
         if not drawn and "sinefield.report.pictures" in sys.modules:
             patch.setattr("sinefield.report.sheet.contact_sheet", lambda panels, *arguments: panels["error"])
-        if not drawn and "sinefield.evaluation.surface" in sys.modules and request.path.parent.name != "evaluation":
-            for name in ("views", "slices"):
-                patch.setattr(f"sinefield.evaluation.surface.{name}", lambda *arguments: b"")
+        for name in ("surface.views", "surface.slices", "volume.views"):
+            module = sys.modules.get(f"sinefield.evaluation.{name.partition('.')[0]}")
+            if module is not None and request.path.parent.name not in ("evaluation", "report"):
+                patch.setattr(module, name.partition(".")[2], lambda *arguments, **options: b"")
+        completion = sys.modules.get("sinefield.fields.completion")
+        if completion is not None and request.path.parent.name not in ("fields", "render"):
+            patch.setattr(completion, "descend", partial(_few, completion.descend))
         environment = sys.modules.get("sinefield.training.environment")
         if environment is not None and request.path.stem != "test_environment":
             patch.setattr(environment, "_git_commit", partial(_commit, environment._git_commit))
@@ -189,6 +201,32 @@ def fit(compose: Callable[..., object], tmp_path: Path) -> Callable[..., dict]:
         return train(compose(*overrides), tmp_path / folder) | {"folder": tmp_path / folder}
 
     return run
+
+
+@pytest.fixture
+def stopped_at(monkeypatch) -> Callable[..., Any]:
+    """`with stopped_at(3): …` sends this process SIGTERM while the points of step 3 are made, in the middle of step 2.
+
+    What is inside must end by it.
+    """
+    from sinefield.system.shutdown import Interrupted
+    from sinefield.training.data import SignalData
+
+    make = SignalData.batch
+
+    @contextmanager
+    def stopped(step: int) -> Iterator[Any]:
+        def batch(self: Any, number: int) -> Any:
+            if number == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return make(self, number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SignalData, "batch", batch)
+            with pytest.raises(Interrupted) as caught:
+                yield caught
+
+    return stopped
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """What there is to test: found in the package and in conf/, so that a new file is tested by being there."""
 
+import copy
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,20 @@ NEEDS = {  # beside what their first lines say; several devices are tested in th
     "signal/rule": ["signal=merge"],
     "trainer": ["trainer.devices=1"],
 }
+SCENE = ["signal.views=6", "signal.every=3", "evaluation.samples=8", "evaluation.resolution=8", "evaluation.frames=2",
+         "loss.terms.pixels.rays=64", "loss.terms.pixels.samples=8", "loss.terms.pixels.coarse=8"]  # fmt: skip
 SMALLER = {  # what makes runs of a signal small
+    "algorithm=meta": ["evaluation.rates=[1e-2]"],
+    "algorithm=reptile": ["evaluation.rates=[1e-2]"],
+    "experiment=prior/start": ["evaluation.rates=[1e-2]"],
     "signal=heat": ["encoding.frequencies=40"],
     "signal=helmholtz": ["encoding.frequencies=40", "loss.terms.equation.nodes=19", "loss.terms.equation.modes=9"],
     "signal=poisson": ["encoding.frequencies=40"],
     "signal=seismic": ["signal.propagator.frequency=0.5"],  # Hz, for nodes of 370 m
     "experiment=inversion/marmousi": ["signal.propagator.frequency=0.5"],
     "signal=wave": ["signal.std=0.2", "signal.frames=5"],
+    "signal=scene": SCENE,
+    "experiment=scene/positional": SCENE,
     "signal=video": ["signal.seconds=0.4"],
     "signal=shape": ["signal.points=500", "evaluation.samples=200", "evaluation.resolution=20", "signal.start=false"],
 }
@@ -56,6 +65,11 @@ def concrete(base: type) -> list[type]:
 
 def described(group: str) -> dict[str, DictConfig]:
     """The node with a `_target_` in every YAML of conf/<group>/, by the file's stem; without its defaults list."""
+    return {name: copy.deepcopy(node) for name, node in _described(group).items()}
+
+
+@cache
+def _described(group: str) -> dict[str, DictConfig]:
     nodes = {file.stem: OmegaConf.load(file) for file in sorted((CONF / group).glob("*.yaml"))}
     nodes = {name: node.get(group, node) for name, node in nodes.items()}  # `@package _global_` nests it once
     return {
@@ -73,8 +87,20 @@ def targets(group: str) -> set[type]:
 def build(node: DictConfig, **derived: int) -> Any:
     """What a node describes, built as sinefield.runs.train does it, with `derived` and conf/train.yaml's `tuned`."""
     register_resolvers()
-    tuned = OmegaConf.load(CONF / "train.yaml").tuned
-    return instantiate(OmegaConf.create({"node": node, "derived": derived, "tuned": tuned}).node, _convert_="all")
+    return instantiate(OmegaConf.create({"node": node, "derived": derived, "tuned": _tuned()}).node, _convert_="all")
+
+
+@cache
+def _tuned() -> DictConfig:
+    return OmegaConf.load(CONF / "train.yaml").tuned
+
+
+def is_read_back(config: DictConfig, folder: Path) -> bool:
+    """Whether a composed configuration that lies in a run folder is permitted there, so that the run can be resumed."""
+    from sinefield.runs import trusted_config
+
+    OmegaConf.save(config, folder / "config.yaml")
+    return trusted_config.read(folder) == config
 
 
 def distance(found: Tensor | None, expected: Tensor | None) -> float:
@@ -93,12 +119,46 @@ def choices() -> list[Path]:
     return sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml") if path.parent != CONF)
 
 
+def group_and_name(choice: Path) -> tuple[str, str]:
+    parts = 1 if choice.parts[0] == "experiment" else len(choice.parts) - 1  # experiments are called by their path
+    return "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])
+
+
+def needs_of(choice: Path) -> list[str]:
+    """What is typed beside a choice, since it is for one signal or cannot be alone."""
+    return NEEDS.get(str(choice), NEEDS.get(group_and_name(choice)[0], needed(choice)))
+
+
+def is_default(choice: Path) -> bool:
+    """Whether the signal that a choice is for, or conf/train.yaml, chooses it anyway: that signal's run is its run."""
+    needs = needs_of(choice)
+    place = CONF / "train.yaml" if needs == [] else CONF / f"{'/'.join(needs).replace('=', '/')}.yaml"
+    group, name = group_and_name(choice)
+    return group != "signal" and place.is_file() and _defaults(place).get(group) == name
+
+
+@cache
+def _defaults(place: Path) -> dict[str, str]:
+    """What a YAML's defaults list chooses, by group."""
+    entries = [entry for entry in OmegaConf.load(place).get("defaults", []) if isinstance(entry, DictConfig)]
+    return {key.removeprefix("override ").removeprefix("/"): value for its in entries for key, value in its.items()}
+
+
+def pairs() -> list[tuple[type, str]]:
+    """Every activation behind coordinates and behind waves, and every encoding in front of sines: an activation sees of
+    an encoding only whether it is curved, and a first layer whether waves stand in front of it."""
+    from sinefield.activations.base import Activation
+    from sinefield.activations.sine import Sine
+
+    activations = [(cls, encoding) for cls in concrete(Activation) for encoding in ("none", "radial")]
+    return list(dict.fromkeys([*activations, *((Sine, encoding) for encoding in described("encoding"))]))
+
+
 def overrides(choice: Path, folder: Path) -> list[str]:
     """What is typed for a run of two steps that takes a YAML in; files that it needs are put into the folder."""
-    parts = 1 if choice.parts[0] == "experiment" else len(choice.parts) - 1  # experiments are called by their path
-    group, name = "/".join(choice.parts[:parts]), "/".join(choice.parts[parts:])
+    group, name = group_and_name(choice)
     chosen = f"+loss/term@loss.terms.more={name}" if group == "loss/term" else f"{group}={name}"
-    needs = NEEDS.get(str(choice), NEEDS.get(group, needed(choice)))
+    needs = needs_of(choice)
     smaller = [knob for typed in (*needs, chosen) for knob in SMALLER.get(typed, [])]
     return [*needs, chosen, *small(str(choice), folder), *smaller]
 

@@ -151,8 +151,9 @@ def test_a_small_picture_pays_for_few_weights(local) -> None:
 
 
 def test_the_script_announces_what_comes_back(tmp_path) -> None:
-    Image.fromarray(PICTURE).save(tmp_path / "picture.png")
-    options = ("rate=1", "block=16", "compare=picture.png")
+    pixels = PICTURE[:24, :32]
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    options = ("rate=8", "block=8", "compare=picture.png")
     made = run("picture=picture.png", "out=picture.sine", *options, script=SCRIPT, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     said = made.stdout.splitlines()[-3]
@@ -161,13 +162,13 @@ def test_the_script_announces_what_comes_back(tmp_path) -> None:
     back = run("picture.sine", "out=back.png", script=SCRIPT, cwd=tmp_path)
     assert back.returncode == 0, back.stderr
     with Image.open(tmp_path / "back.png") as found:
-        assert f"{psnr(np.asarray(found), PICTURE):.2f} dB" == said.rpartition(", ")[2]
+        assert f"{psnr(np.asarray(found), pixels):.2f} dB" == said.rpartition(", ")[2]
 
 
 def test_a_grey_picture_and_one_of_a_single_colour(tmp_path) -> None:
-    for name, pixels in {"grey": PICTURE[..., 0], "flat": np.full((20, 30, 3), 77, np.uint8)}.items():
+    for name, pixels in {"grey": PICTURE[:32, :40, 0], "flat": np.full((20, 30, 3), 77, np.uint8)}.items():
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-        compress_picture(tmp_path / f"{name}.png", tmp_path / f"{name}.sine", rate=1.0, block=8)
+        compress_picture(tmp_path / f"{name}.png", tmp_path / f"{name}.sine", rate=3.0, block=8)
         found = drawn(unpack((tmp_path / f"{name}.sine").read_bytes()))
         assert psnr(found.squeeze(), pixels) > (30 if name == "grey" else 50)
 

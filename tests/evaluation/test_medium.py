@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import numpy as np
 import pytest
 import torch
@@ -14,12 +11,9 @@ from sinefield.errors import UserError
 from sinefield.evaluation.medium import MediumError
 from sinefield.losses.base import Loss
 from sinefield.losses.value import Value
-from sinefield.runs.train import train
 from sinefield.signals.analytic import Analytic
 from sinefield.signals.inversion import Inversion
 from sinefield.solvers.scattering import Scattering
-from sinefield.system.shutdown import Interrupted
-from sinefield.training.data import SignalData
 
 
 def test_scores_are_of_the_medium():
@@ -57,26 +51,3 @@ def test_a_few_steps_improve_on_the_start(fit):
     for name in ("medium.png", "data.png"):
         with Image.open(folder / name) as picture:
             assert picture.size[0] > 500
-
-
-def test_an_interrupted_inversion_goes_on_as_if_nothing_had_happened(fit, compose, monkeypatch, tmp_path):
-    """Bit for bit, with other sources in every step."""
-    small = [
-        *("signal=inversion", "signal.size=13", "field.width=16", "data.eval_every=4", "trainer.max_steps=4"),
-        *("trainer.accelerator=cpu", "signal.propagator.wavenumbers=[4]", "loss.terms.data.sources=2"),
-    ]
-    expected = np.load(fit(*small, folder="whole")["folder"] / "medium.npy")
-    make = SignalData.batch
-
-    def batch(self, number):
-        if number == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return make(self, number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SignalData, "batch", batch)
-        with pytest.raises(Interrupted):
-            train(compose(*small), tmp_path / "part")
-    assert not (tmp_path / "part" / "medium.npy").exists()
-    train(compose(*small), tmp_path / "part", resume=True)
-    assert np.array_equal(np.load(tmp_path / "part" / "medium.npy"), expected)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from discover import build, concrete, described, distance
+from discover import build, concrete, described, distance, pairs
 
 from sinefield.activations.base import Activation
 from sinefield.activations.sine import Sine
@@ -31,8 +31,7 @@ def flat(tensors: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([tensor.flatten() for tensor in tensors])
 
 
-@pytest.mark.parametrize("cls", concrete(Activation))
-@pytest.mark.parametrize("encoding", described("encoding"))
+@pytest.mark.parametrize(("cls", "encoding"), pairs())
 @pytest.mark.parametrize(("order", "channels"), [(0, 3), (1, 1), (1, 3), (2, 3)])
 def test_a_jet_is_that_of_every_field(cls, encoding, order, channels):
     """(K, N, C), (K, N, C, D), (K, N, C); and so are the derivatives by the weights."""

@@ -190,8 +190,16 @@ class TestTracers:
         for part, other in zip(program.module()(x), field.jet(x, order).parts, strict=True):
             close(part, other)
 
-    @pytest.mark.parametrize("order", [0, 1, 2])
-    @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+    @pytest.mark.parametrize(
+        ("field", "order", "backend"),
+        [
+            *(("siren", order, "aot_eager") for order in (0, 1, 2)),
+            ("siren", 2, "eager"),  # what is traced, as it is
+            ("grey", 1, "aot_eager"),
+            ("tanh", 2, "aot_eager"),
+        ],
+        indirect=["field"],
+    )
     def test_compile(self, field, x, order, backend):
         """In one graph, with the same parts and the same derivatives by the weights."""
         torch._dynamo.reset()
@@ -215,7 +223,9 @@ class TestTracers:
             close(graph(x)[order], field.jet(x, order).parts[order])
 
     @pytest.mark.filterwarnings("ignore")  # the exporters' own
-    @pytest.mark.parametrize("dynamo", [False, True])
+    @pytest.mark.parametrize(
+        ("field", "dynamo"), [("siren", False), ("tanh", False), ("grey", True)], indirect=["field"]
+    )
     def test_onnx(self, field, x, dynamo, tmp_path):
         """The graph computes the field in another program."""
         runtime = pytest.importorskip("onnxruntime")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import os
-import signal as signals
 
 import pytest
 import torch
 from conftest import SMALL
 from discover import distance
-from processes import assert_same, known
 from torch import Tensor
 
 from sinefield.activations.sine import Sine
@@ -217,28 +214,6 @@ def test_a_picture_is_solved_in_one_step(loss, fit):
                 "encoding.highest=4", "trainer.max_steps=1", "trainer.gradient_clip_val=1")  # fmt: skip
     assert found["steps"] == 1
     assert found["psnr"] > 22
-
-
-def test_an_alternating_run_goes_on_as_if_nothing_had_happened(fit, compose, monkeypatch, tmp_path):
-    """Bit for bit, between two solves too."""
-    from sinefield.runs.train import train
-    from sinefield.system.shutdown import Interrupted
-
-    run = [*RUN, "optimizer=alternating", "optimizer.every=2", "trainer.max_steps=6", "trainer.gradient_clip_val=0.1"]
-    fit(*run, folder="whole")
-    make = SignalData.batch
-
-    def batch(self, number):
-        if number == 3:
-            os.kill(os.getpid(), signals.SIGTERM)
-        return make(self, number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SignalData, "batch", batch)
-        with pytest.raises(Interrupted):
-            train(compose(*run), tmp_path / "run")
-    train(compose(*run), tmp_path / "run", resume=True)
-    assert_same(known(tmp_path / "whole"), known(tmp_path / "run"))
 
 
 def test_alternating_beats_the_features_at_their_start(fit):

@@ -19,8 +19,6 @@ from sinefield.runs import fingerprints, resume_or_repeat
 from sinefield.runs.fingerprints import changed
 from sinefield.runs.train import train
 from sinefield.sweep.jobs import Job, conclude, table
-from sinefield.system.shutdown import Interrupted
-from sinefield.training.data import SignalData
 
 CHANGES = {
     "resized": lambda file: Image.open(file).resize((50, 40)).save(file),
@@ -48,21 +46,12 @@ def picture(tmp_path):
 
 
 @pytest.fixture
-def stopped(compose, tmp_path, monkeypatch):
+def stopped(compose, tmp_path, stopped_at):
     """Begins a run that stops after step 4, with a checkpoint; gives its folder."""
 
     def begin(*overrides: str):
-        make = SignalData.batch
-
-        def batch(self, number):
-            if number == 4:
-                os.kill(os.getpid(), 15)
-            return make(self, number)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(SignalData, "batch", batch)
-            with pytest.raises(Interrupted):
-                train(compose(*SMALL, "trainer.max_steps=8", *overrides), tmp_path / "run")
+        with stopped_at(4):
+            train(compose(*SMALL, "trainer.max_steps=8", *overrides), tmp_path / "run")
         return tmp_path / "run"
 
     return begin

@@ -29,28 +29,47 @@ from sinefield.training.data import SignalData
 RUN = [*SMALL, "trainer.max_steps=8", "data.eval_every=2", "data.batch_size=50", "logger=none"]
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """What is made once: a picture, a whole run of it, one that was told to stop in its fifth step, a finished one."""
+    return tmp_path_factory.mktemp("longer")
+
+
 @pytest.fixture
-def picture(tmp_path) -> Path:
-    path = tmp_path / "picture.png"
-    Image.linear_gradient("L").resize((32, 32)).save(path)
+def picture(home) -> Path:
+    path = home / "picture.png"
+    if not path.exists():
+        Image.linear_gradient("L").resize((32, 32)).save(path)
     return path
 
 
 @pytest.fixture
-def interrupted(compose, picture, tmp_path, monkeypatch) -> Path:
-    """A run that was told to stop in its fifth step."""
-    make = SignalData.batch
+def own_picture(picture, tmp_path) -> Path:
+    """One that may be taken away."""
+    return Path(shutil.copy(picture, tmp_path))
 
-    def batch(self, number):
-        if number == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return make(self, number)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(SignalData, "batch", batch)
-        with pytest.raises(Interrupted):
-            train(compose(*RUN, f"signal.path={picture}"), tmp_path / "run")
-    return tmp_path / "run"
+@pytest.fixture
+def whole(compose, picture, home) -> Path:
+    if not (home / "whole").exists():
+        train(compose(*RUN, f"signal.path={picture}"), home / "whole")
+    return home / "whole"
+
+
+@pytest.fixture
+def interrupted(compose, picture, home, stopped_at, tmp_path) -> Path:
+    if not (home / "stopped").exists():
+        with stopped_at(5):
+            train(compose(*RUN, f"signal.path={picture}"), home / "stopped")
+    return shutil.copytree(home / "stopped", tmp_path / "run")
+
+
+@pytest.fixture
+def finished(home, tmp_path) -> Path:
+    """By a command of its own, with what Hydra writes."""
+    if not (home / "finished").exists():
+        typed(home / "finished")
+    return shutil.copytree(home / "finished", tmp_path / "run")
 
 
 def again(compose, folder: Path, picture: Path) -> None:
@@ -81,9 +100,8 @@ BEFORE = {
 
 @pytest.mark.parametrize("case", BEFORE)
 def test_what_happens_before_the_first_new_step_costs_no_checkpoint(
-    case, compose, interrupted, picture, tmp_path, monkeypatch
+    case, compose, interrupted, whole, picture, monkeypatch
 ) -> None:
-    train(compose(*RUN, f"signal.path={picture}"), tmp_path / "whole")
     place, error = BEFORE[case]
     for _ in range(2):
         with monkeypatch.context() as patch:
@@ -97,7 +115,7 @@ def test_what_happens_before_the_first_new_step_costs_no_checkpoint(
     monkeypatch.setattr(SignalData, "batch", lambda self, number: steps.append(number) or make(self, number))
     again(compose, interrupted, picture)
     assert min(steps) == 5
-    assert_same(known(tmp_path / "whole"), known(interrupted))
+    assert_same(known(whole), known(interrupted))
 
 
 def test_a_checkpoint_that_nobody_can_go_on_from_keeps_no_sweep_waiting(compose, interrupted, picture) -> None:
@@ -128,7 +146,7 @@ def test_a_failed_run_stays_one_when_it_cannot_go_on(compose, interrupted, pictu
     assert read(interrupted)["state"] == "failed"
 
 
-def test_a_sweep_whose_picture_is_away_for_a_while_goes_on_where_it_stood(picture, tmp_path) -> None:
+def test_a_sweep_whose_picture_is_away_for_a_while_goes_on_where_it_stood(own_picture, tmp_path) -> None:
     sweep = ["-m", *RUN, "trainer.max_steps=3000", "signal.path=picture.png", "seed=1,2", "hydra.sweep.dir=sweep"]
     with start(*sweep, cwd=tmp_path) as process:
         wait_for(lambda: list(tmp_path.glob("sweep/seed=1-*/checkpoints/last.ckpt")))
@@ -136,12 +154,12 @@ def test_a_sweep_whose_picture_is_away_for_a_while_goes_on_where_it_stood(pictur
         process.communicate()
     (folder,) = tmp_path.glob("sweep/seed=1-*")
     step = checkpoints.read(folder / "checkpoints" / "last.ckpt")["global_step"]
-    away = picture.rename(tmp_path / "away.png")
+    away = own_picture.rename(tmp_path / "away.png")
     done = run(*sweep, cwd=tmp_path)
     assert done.returncode == 1
     assert "error: 'picture.png' does not exist" in done.stderr
     assert checkpoints.read(folder / "checkpoints" / "last.ckpt")["global_step"] == step
-    away.rename(picture)
+    away.rename(own_picture)
     with start(*sweep, cwd=tmp_path) as process:
         wait_for(lambda: read(folder)["state"] == "running")
         process.terminate()
@@ -150,7 +168,7 @@ def test_a_sweep_whose_picture_is_away_for_a_while_goes_on_where_it_stood(pictur
 
 
 @pytest.mark.parametrize("action", ["resume", "repeat"])
-def test_a_relative_picture_is_found_from_another_folder(action, picture, tmp_path, monkeypatch) -> None:
+def test_a_relative_picture_is_found_from_another_folder(action, own_picture, tmp_path, monkeypatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     command_line = [*RUN, "signal=images", "signal.size=16", "signal.paths=[picture.png,./picture.png]"]
     assert run(*command_line, "hydra.run.dir=run", cwd=tmp_path).returncode == 0
@@ -159,7 +177,7 @@ def test_a_relative_picture_is_found_from_another_folder(action, picture, tmp_pa
         (folder / "metrics.json").unlink()
     monkeypatch.chdir(tmp_path / "elsewhere")
     getattr(resume_or_repeat, action)(folder, *([None] if action == "repeat" else []))
-    picture.unlink()
+    own_picture.unlink()
     (folder / "metrics.json").unlink()
     config = OmegaConf.load(folder / "config.yaml")
     config.signal.paths = ["picture.png", "picture.png"]
@@ -217,8 +235,8 @@ def test_a_finished_run_takes_more_steps(schedule, compose, tmp_path) -> None:
         assert_same(wanted, found)
 
 
-def test_the_longer_run_is_an_unfinished_one_until_its_end(tmp_path, monkeypatch) -> None:
-    folder, whole = typed(tmp_path / "run"), tmp_path / "whole"
+def test_the_longer_run_is_an_unfinished_one_until_its_end(finished, tmp_path, monkeypatch) -> None:
+    folder, whole = finished, tmp_path / "whole"
     shutil.copytree(folder, whole)
     resume_or_repeat.resume(whole, max_steps=16)
     make = SignalData.batch
@@ -240,8 +258,8 @@ def test_the_longer_run_is_an_unfinished_one_until_its_end(tmp_path, monkeypatch
     assert_same(known(whole), known(folder))
 
 
-def test_one_that_is_killed_before_its_first_new_step_has_the_longer_schedule_too(tmp_path, monkeypatch) -> None:
-    folder, whole = typed(tmp_path / "run"), tmp_path / "whole"
+def test_one_killed_before_its_first_new_step_has_the_longer_schedule_too(finished, tmp_path, monkeypatch) -> None:
+    folder, whole = finished, tmp_path / "whole"
     shutil.copytree(folder, whole)
     resume_or_repeat.resume(whole, max_steps=16)
     with monkeypatch.context() as patch:
@@ -253,8 +271,8 @@ def test_one_that_is_killed_before_its_first_new_step_has_the_longer_schedule_to
     assert_same(known(whole), known(folder))
 
 
-def test_one_that_cannot_be_made_longer_stays_as_it_is(tmp_path, monkeypatch) -> None:
-    folder = typed(tmp_path / "run")
+def test_one_that_cannot_be_made_longer_stays_as_it_is(finished, tmp_path, monkeypatch) -> None:
+    folder = finished
 
     def content() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "status.json"}
@@ -281,8 +299,8 @@ def test_one_that_cannot_be_made_longer_stays_as_it_is(tmp_path, monkeypatch) ->
     assert content() == before
 
 
-def test_an_interrupted_run_takes_other_steps_too_and_a_repetition_its_own(compose, tmp_path) -> None:
-    folder = typed(tmp_path / "run")
+def test_an_interrupted_run_takes_other_steps_too_and_a_repetition_its_own(finished) -> None:
+    folder = finished
     (folder / "metrics.json").unlink()
     resume_or_repeat.resume(folder, max_steps=12)
     assert json.loads((folder / "metrics.json").read_text())["steps"] == 12

@@ -280,8 +280,11 @@ def test_a_relative_picture_is_found_from_the_run_folder_too(knobs, pictures, tm
     assert (tmp_path / "run" / "metrics.json").is_file()
 
 
-@pytest.mark.parametrize("more", ENCODINGS, ids=lambda more: next(iter(more)))
-@pytest.mark.parametrize("script", ["train.py", "scripts/render.py", "scripts/dashboard.py"])
+@pytest.mark.parametrize(
+    ("script", "more"),
+    [("train.py", ENCODINGS[0]), ("train.py", ENCODINGS[1]), ("scripts/render.py", ENCODINGS[1])],
+    ids=str,
+)
 def test_help_is_printed_whatever_the_encoding(script, more, tmp_path) -> None:
     command = [sys.executable, str(ROOT / script), "--help"]
     done = subprocess.run(command, env=os.environ | more, cwd=tmp_path, capture_output=True, text=True, check=False)

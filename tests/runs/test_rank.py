@@ -30,7 +30,7 @@ JOBS = {
     "srun --ntasks=2": SLURM | {"SLURM_NTASKS": "2"},
     "torchrun": TORCHRUN,
 }
-ALONE = [[], ["trainer.devices=auto"], ["trainer.devices='1'"], ["+trainer.strategy=auto"]]
+ALONE = [["trainer.devices=auto"], ["trainer.devices='1'"], ["+trainer.strategy=auto"]]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def unset(monkeypatch):
     monkeypatch.setattr(rank_zero_only, "rank", 1)
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", ["RANK", "srun --ntasks-per-node=2", "torchrun"])
 def test_a_run_of_one_process_is_its_own_first(job, fit, monkeypatch, tmp_path) -> None:
     for name, value in JOBS[job].items():
         monkeypatch.setenv(name, value)
@@ -50,9 +50,11 @@ def test_a_run_of_one_process_is_its_own_first(job, fit, monkeypatch, tmp_path) 
     assert {"config.yaml", "history.csv", "metrics.json", "status.json", ".lock"} <= set(os.listdir(tmp_path / "run"))
 
 
-@pytest.mark.parametrize("overrides", ALONE, ids=" ".join)
-def test_however_the_one_device_is_asked_for(overrides, compose, monkeypatch) -> None:
-    for name, value in JOBS["torchrun"].items():
+@pytest.mark.parametrize(
+    ("job", "overrides"), [(job, []) for job in JOBS] + [("torchrun", its) for its in ALONE], ids=str
+)
+def test_whatever_the_job_and_however_the_one_device_is_asked_for(job, overrides, compose, monkeypatch) -> None:
+    for name, value in JOBS[job].items():
         monkeypatch.setenv(name, value)
     assert not set_rank(compose("trainer.accelerator=cpu", *overrides))
     assert is_rank_zero()
@@ -78,6 +80,7 @@ def test_a_mistake_is_left_to_the_run_s_own_trainer(overrides, compose) -> None:
     assert is_rank_zero()
 
 
+@pytest.mark.slow
 def test_four_tasks_of_one_command_say_what_they_do(tmp_path) -> None:
     # By a Python of its own: Lightning looks at its import.
     environment = os.environ | {"RANK": "1", "LOCAL_RANK": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +18,6 @@ from sinefield import render
 from sinefield.errors import UserError
 from sinefield.report import runs
 from sinefield.runs.train import train
-from sinefield.system.shutdown import Interrupted
-from sinefield.training.data import SignalData
 
 RUN = [*SMALL, "trainer.precision=64-true", "trainer.max_steps=5", "data.eval_every=3", "data.batch_size=60"]
 
@@ -80,20 +75,12 @@ def test_a_field_is_rendered_alone_and_the_whole_run_says_where_they_are(folder,
     assert all(its.status == "finished" and not its.problems for its in found.values())
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(folder, fit, compose, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(folder, fit, compose, stopped_at, tmp_path) -> None:
     pictures = ["signal=images", f"signal.paths={folder}", "data.batch_size=50", "trainer.max_steps=6"]
     fit(*SMALL, *pictures, folder="whole")
-    make = SignalData.batch
-    for step in (3, None):
-
-        def batch(self, number, step=step):
-            if number == step:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return make(self, number)
-
-        monkeypatch.setattr(SignalData, "batch", batch)
-        with nullcontext() if step is None else pytest.raises(Interrupted):
-            train(compose(*SMALL, *pictures), tmp_path / "run", resume=True)
+    with stopped_at(3):
+        train(compose(*SMALL, *pictures), tmp_path / "run")
+    train(compose(*SMALL, *pictures), tmp_path / "run", resume=True)
     for home in ("", "fields/a", "fields/c"):
         assert rows(tmp_path / "run" / home) == rows(tmp_path / "whole" / home)
     one, other = (sinefield.load(tmp_path / run / "fields" / "c").state_dict() for run in ("run", "whole"))

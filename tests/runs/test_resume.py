@@ -18,65 +18,43 @@ from processes import assert_same, known, start, wait_for
 
 from sinefield.errors import UserError
 from sinefield.system.lock import locked
-from sinefield.system.shutdown import Interrupted
 from sinefield.system.status import Status, read
 from sinefield.training.checkpoints import AtomicCheckpoints
 from sinefield.training.data import SignalData
 
 RUN = [*SMALL, "trainer.max_steps=10", "data.eval_every=4", "data.batch_size=50", "loss=gradient"]
 CASES = {
-    "adam with a schedule": [],
-    "adamw at a constant rate": ["optimizer=adamw", "scheduler=constant"],
-    "lbfgs": ["optimizer=lbfgs", "loss=value", "scheduler=constant"],
-    "continuous points": ["data.continuous=true"],
+    "adam with a schedule": ([], 1),  # early
+    "adamw at a constant rate": (["optimizer=adamw", "scheduler=constant"], 4),  # at an evaluation
+    "lbfgs": (["optimizer=lbfgs", "loss=value", "scheduler=constant"], 9),  # at the last step
+    "continuous points": (["data.continuous=true"], 6),
 }
 
 
-@pytest.fixture
-def interrupt_at(monkeypatch):
-    """Send this process SIGTERM while the points of a step are made: in the middle of the step before it."""
-    make = SignalData.batch
-
-    def arrange(step: int | None) -> None:
-        def batch(self, number):
-            if number == step:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return make(self, number)
-
-        monkeypatch.setattr(SignalData, "batch", batch)
-
-    return arrange
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(case, fit, compose, interrupt_at, tmp_path) -> None:
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(case, fit, compose, stopped_at, tmp_path) -> None:
     from sinefield.runs.train import train
 
-    fit(*RUN, *CASES[case], folder="whole")
-    expected = known(tmp_path / "whole")
-    for step in (1, 4, 9):  # early, at an evaluation, at the last step
-        folder, config = tmp_path / str(step), compose(*RUN, *CASES[case])
-        interrupt_at(step)
-        with pytest.raises(Interrupted) as stopped:
-            train(config, folder)
-        assert stopped.value.code == 143
-        assert read(folder)["state"] == "interrupted"
-        assert not (folder / "metrics.json").exists()
-        interrupt_at(None)
-        train(compose(*RUN, *CASES[case]), folder, resume=True)
-        assert_same(expected, known(folder))
-        assert read(folder)["state"] == "finished"
+    knobs, step = CASES[case]
+    fit(*RUN, *knobs, folder="whole")
+    folder = tmp_path / "run"
+    with stopped_at(step) as stopped:
+        train(compose(*RUN, *knobs), folder)
+    assert stopped.value.code == 143
+    assert read(folder)["state"] == "interrupted"
+    assert not (folder / "metrics.json").exists()
+    train(compose(*RUN, *knobs), folder, resume=True)
+    assert_same(known(tmp_path / "whole"), known(folder))
+    assert read(folder)["state"] == "finished"
 
 
-def test_a_run_may_be_interrupted_at_every_evaluation_and_more(fit, compose, interrupt_at, tmp_path) -> None:
+def test_a_run_may_be_interrupted_at_every_evaluation_and_more(fit, compose, stopped_at, tmp_path) -> None:
     from sinefield.runs.train import train
 
     fit(*RUN, folder="whole")
     for step in (2, 4, 7, 8, 9):
-        interrupt_at(step)
-        with pytest.raises(Interrupted):
+        with stopped_at(step):
             train(compose(*RUN), tmp_path / "run", resume=True)
-    interrupt_at(None)
     train(compose(*RUN), tmp_path / "run", resume=True)
     assert_same(known(tmp_path / "whole"), known(tmp_path / "run"))
 
@@ -94,11 +72,9 @@ def test_a_checkpoint_is_replaced_at_once(tmp_path, monkeypatch) -> None:
     assert torch.load(file, weights_only=True) == {"a": 1}
 
 
-def test_an_unfinished_run_is_not_overwritten_but_a_failed_one_is(fit, interrupt_at, tmp_path) -> None:
-    interrupt_at(5)
-    with pytest.raises(Interrupted):
+def test_an_unfinished_run_is_not_overwritten_but_a_failed_one_is(fit, stopped_at, tmp_path) -> None:
+    with stopped_at(5):
         fit(*RUN)
-    interrupt_at(None)
     with pytest.raises(UserError, match=r"holds an unfinished run; resume=.* continues it"):
         fit(*RUN)
     with pytest.raises(UserError, match="try a lower"):
@@ -146,7 +122,7 @@ def test_whoever_only_looks_keeps_no_run_out(tmp_path) -> None:
 
 
 def test_a_process_that_is_killed_or_told_to_stop_is_resumed_from_the_command_line(fit, tmp_path) -> None:
-    long = [*RUN, "trainer.max_steps=300", "data.eval_every=20"]
+    long = [*RUN, "trainer.max_steps=120", "data.eval_every=10"]
     fit(*long, folder="whole")
     folder = tmp_path / "run"
     endings = [

@@ -78,6 +78,9 @@ REFUSED = {
     "num_nodes": [0],
 }
 WRONG = ["nonsense", -3, 2.5, [3], {"a": 1}, 10**30]
+# What says how many steps are taken, where, and with which numbers: a run for each value. The rest is tried together.
+ALONE = {"accelerator", "strategy", "devices", "precision", "max_time", "accumulate_grad_batches", "gradient_clip_val"}
+ALONE |= {"max_epochs", "min_epochs", "min_steps"}
 OTHERS = {"check_val_every_n_epoch", "detect_anomaly"}  # tests/runs/test_train.py
 
 
@@ -93,15 +96,15 @@ def unchanged():
 
 @pytest.fixture
 def attempt(compose, tmp_path, monkeypatch):
-    """A run of two steps with one knob set; what it ends with."""
+    """A run of two steps with some knobs set; what it ends with."""
     plain = OmegaConf.create(OmegaConf.to_container(compose(*SMALL, "logger=none")))
     monkeypatch.chdir(tmp_path)
 
-    def tried(name: str, value: object) -> dict | UserError:
+    def tried(**knobs: object) -> dict | UserError:
         config, folder = plain.copy(), tmp_path / "run"
         shutil.rmtree(folder, ignore_errors=True)
         with open_dict(config):
-            config.trainer[name] = value
+            config.trainer.update(knobs)
         try:
             return train(config, folder)
         except UserError as error:
@@ -111,6 +114,22 @@ def attempt(compose, tmp_path, monkeypatch):
     return tried
 
 
+def assert_finished(found: dict | UserError, tried: object) -> None:
+    assert isinstance(found, dict), (tried, found)
+    assert found["steps"] == 2
+    assert found["psnr"] > 0
+
+
+@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.filterwarnings("ignore")  # Lightning's advice
+@pytest.mark.usefixtures("unchanged")
+def test_knobs_that_leave_the_steps_alone_work(turn, attempt, tmp_path) -> None:
+    """The first value of each, the second, …; of one that has fewer, its first again."""
+    knobs = {name: values[turn % len(values)] for name, values in WORK.items() if name not in ALONE}
+    assert_finished(attempt(**knobs), knobs)
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
 @pytest.mark.parametrize("name", KNOBS)
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice
 @pytest.mark.usefixtures("unchanged")
@@ -118,15 +137,12 @@ def test_a_knob_works_or_is_refused_by_one_line(name, attempt, tmp_path) -> None
     assert name in RULES, (
         f"Lightning has a new knob, {name}: give it a rule in sinefield/runs/trainer.py, and try it here"
     )
-    for value in WORK.get(name, []):
-        found = attempt(name, value)
-        assert isinstance(found, dict), (value, found)
-        assert found["steps"] == 2
-        assert found["psnr"] > 0
+    for value in WORK.get(name, []) if name in ALONE else []:
+        assert_finished(attempt(**{name: value}), value)
     for value in REFUSED.get(name, []):
-        assert isinstance(attempt(name, value), UserError), value
+        assert isinstance(attempt(**{name: value}), UserError), value
     for value in WRONG if name not in OTHERS else []:
-        found = attempt(name, value)  # any exception but a UserError would be a defect
+        found = attempt(**{name: value})  # any exception but a UserError would be a defect
         assert "\n" not in str(found), value
     assert {path.name for path in tmp_path.iterdir()} <= {"run"}  # nothing is written elsewhere
 

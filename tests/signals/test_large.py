@@ -115,6 +115,7 @@ def test_the_overview_is_every_nth_point(saved, holdout) -> None:
         assert distance(large.held_out_grid(), small.held_out_grid()[::n, ::n][: len(seen), : seen.shape[1]]) < 1e-15
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_picture(tmp_path) -> None:
     """A file of 0.9 GB with next to nothing in it, in a process of its own: under 400 MB beyond the imports."""
     path = tmp_path / "huge.tif"

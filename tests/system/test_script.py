@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 
 import pytest
 from conftest import ROOT
-from processes import run
 
 from sinefield.errors import UserError
 from sinefield.system.script import parse
@@ -16,20 +16,38 @@ SCRIPTS = sorted((ROOT / "scripts").glob("[!_]*.py"))
 TABLE = "size: 1\nscale: 1.0\nflag: false\nsizes: [1, 2]\nword: a\nany: null\nout: null\n"
 
 
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """A script as the program that this process is: its status, and what it printed, on stdout and on stderr."""
+
+    def called(script, *arguments: str) -> tuple[int, str, str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [str(script), *arguments])
+            patch.setattr(sys, "stderr", sys.stderr)  # which it puts another in the place of
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_path(str(script), run_name="__main__")
+        code, said = ended.value.code, capsys.readouterr()
+        if isinstance(code, str):  # which the interpreter prints, and ends with 1
+            return 1, said.out, said.err + code
+        return code or 0, said.out, said.err
+
+    return called
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_script_explains_itself_and_lists_its_options(script, tmp_path) -> None:
+def test_a_script_explains_itself_and_lists_its_options(script, command) -> None:
     begin = ["steps"] if script.stem == "benchmark" else []
-    helped, bare, typo = (
-        run(*arguments, script=script, cwd=tmp_path) for arguments in ([*begin, "--help"], [], [*begin, "nosuch=1"])
-    )
-    assert helped.returncode == 0
-    assert f"python scripts/{script.name}" in helped.stdout
-    assert (bare.returncode, bare.stdout, bare.stderr.strip()) == (1, "", helped.stdout.strip())
-    assert (typo.returncode, typo.stdout, len(typo.stderr.splitlines())) == (1, "", 1)
-    assert typo.stderr.startswith("error: there is no nosuch; ")
-    if "no options" not in typo.stderr:
-        for option in typo.stderr.strip().partition("choose from: ")[2].split(", "):
-            assert f"\n{option}: " in helped.stdout
+    status, helped, _ = command(script, *begin, "--help")
+    assert status == 0
+    assert f"python scripts/{script.name}" in helped
+    status, said, complaint = command(script)
+    assert (status, said, complaint.strip()) == (1, "", helped.strip())
+    status, said, complaint = command(script, *begin, "nosuch=1")
+    assert (status, said, len(complaint.splitlines())) == (1, "", 1)
+    assert complaint.startswith("error: there is no nosuch; ")
+    if "no options" not in complaint:
+        for option in complaint.strip().partition("choose from: ")[2].split(", "):
+            assert f"\n{option}: " in helped
 
 
 @pytest.mark.parametrize(

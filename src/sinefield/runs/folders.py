@@ -7,6 +7,7 @@ there. Here it only makes the folder; `Status` writes the rest for the process t
 import math
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def log_files(config: DictConfig) -> list[str]:
 def new_folder(folder: Path) -> Path:
     """Make a folder that was not there, with -2, -3 and so on after its name where there was one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for name in (folder.name, *(f"{folder.name}-{number}" for number in range(2, 10**6))):
+    for name in chain([folder.name], (f"{folder.name}-{number}" for number in range(2, 10**6))):
         with suppress(FileExistsError):
             folder.with_name(name).mkdir()  # of several processes, one succeeds
             return folder.with_name(name)
