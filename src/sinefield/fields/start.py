@@ -11,6 +11,9 @@ follows the gradient of the half square distance of theta and theta_K, where the
 Source: Finn et al., arXiv 1703.03400 (the inner loop); Li et al., arXiv 1707.09835 (rates for every number); Sitzmann
 et al., MetaSDF, arXiv 2006.09662 (for every step too, of coordinate networks); Nichol et al., arXiv 1803.02999
 (Reptile); Dupont et al., functa, arXiv 2201.12204 (`adapted` = "layers.*.bias").
+
+With `adam` the inner steps are those of the fit that follows: Adam's, at a rate that falls to 0 along a line and with a
+first beta that falls from 0.9 to 0.6, as `scheduler=falling` has them. This is for Reptile alone, and learns no rates.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from sinefield.fields.mlp import CoordinateMLP
 
 _GAIN = 10.0  # a rate is exp(10 p), p the parameter that is trained: what moves weights by 0.001 moves rates by 1 %
 _VIEWS = 2**24  # seeds of views, of which each number of a picture has as many
+_BETAS, _SECOND, _TINY = (0.9, 0.6), 0.99, 1e-8  # Adam's, as conf/optimizer/adam and conf/scheduler/falling have them
 
 
 class LearnedStart(Conditional):
@@ -43,9 +47,10 @@ class LearnedStart(Conditional):
         rate: every r at the start.
         order: 2 for the whole gradient through the inner loop, 1 without second derivatives, 0 for Reptile.
         adapted: which parameters of the base take steps, a pattern of names: "*" for all, "layers.*.bias" for shifts.
+        adam: whether the inner steps are Adam's, at `rate`.
 
     Raises:
-        UserError: a number out of its range, or a pattern that meets no parameter.
+        UserError: a number out of its range, a pattern that meets no parameter, or `adam` with `order` > 0.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class LearnedStart(Conditional):
         rate: float = 1e-2,
         order: int = 2,
         adapted: str = "*",
+        adam: bool = False,
     ) -> None:
         super().__init__(base, dims)
         self.steps = integer("field.steps", steps, least=1)
@@ -66,24 +72,28 @@ class LearnedStart(Conditional):
         names = ", ".join(name for name, _ in base.named_parameters())
         require(bool(own), f"field.adapted={adapted!r} is no pattern of any of the base's parameters: {names}")
         self.adapted = list(own)
-        start = math.log(positive("field.rate", rate)) / _GAIN
-        self.log_rates = nn.ParameterList(torch.full((self.steps, *part.shape), start) for part in own.values())
+        require(not (adam and self.order), "field.adam=true has no gradient through its steps; give field.order=0")
+        self.adam, self.rate = adam, positive("field.rate", rate)
+        learned = [] if adam else own.values()
+        start = math.log(self.rate) / _GAIN
+        self.log_rates = nn.ParameterList(torch.full((self.steps, *part.shape), start) for part in learned)
 
     def rates(self) -> dict[str, Tensor]:
-        """r by the names of the base's parameters, (K, ...) each."""
-        return {name: (_GAIN * part).exp() for name, part in zip(self.adapted, self.log_rates, strict=True)}
+        """r by the names of the base's parameters, (K, ...) each; none with `adam`."""
+        return {name: (_GAIN * part).exp() for name, part in zip(self.adapted, self.log_rates, strict=not self.adam)}
 
     def make(self, observation: Observation) -> Made:
         """The weights after the K steps."""
         return self.adapt(observation, self.steps)
 
     def adapt(self, observation: Observation, steps: int) -> Made:
-        """The weights after some steps; sizes has the mean square of their way, theta_k - theta, for the weights'."""
+        """The weights after some steps; for the weights' size stands |theta_k - theta|^2 / 2."""
         count, rates = len(observation.values), self.rates()
         rest = self.all_parameters(Made({}, observation.values), count)
         start = given = {name: rest[name] for name in self.adapted}
         seen = observation.seen.unsqueeze(-1)
         drawn = self._drawn(observation, steps) if self.training and self.points is not None else None
+        adam = Falling(self.rate, steps, start) if self.adam else None
         for k in range(steps):
             x, values, mask = observation.x.expand(count, -1, -1), observation.values, seen
             if drawn is not None:
@@ -93,8 +103,9 @@ class LearnedStart(Conditional):
                 slopes = grad(self._error)(given, rest, x, values, mask)
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.order > 0):
                 at = min(k, self.steps - 1)
-                given = {name: part - rates[name][at] * slopes[name] for name, part in given.items()}
-        way = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1).square().mean(1)
+                step = adam(slopes) if adam else {name: rates[name][at] * slopes[name] for name in given}
+                given = {name: part - step[name] for name, part in given.items()}
+        way = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1).square().sum(1) / 2
         return Made(given, torch.stack([torch.zeros_like(way), way], dim=1))
 
     def _error(
@@ -115,3 +126,30 @@ class LearnedStart(Conditional):
             which = torch.randint(len(among), (steps, self.points or 1), generator=generator)
             drawn.append(among[which.to(among.device)])
         return torch.stack(drawn, dim=1)
+
+
+class Falling:
+    """Adam over tensors by name, at a rate that falls to 0 along a line; the first beta falls from 0.9 to 0.6.
+
+    Args:
+        rate: of the first step.
+        steps: how many there will be.
+        like: tensors of the shapes of the gradients.
+    """
+
+    def __init__(self, rate: float, steps: int, like: Mapping[str, Tensor]) -> None:
+        self.rate, self.steps, self.taken = rate, steps, 0
+        self.first, self.second = ({name: torch.zeros_like(part) for name, part in like.items()} for _ in range(2))
+
+    def __call__(self, slopes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is to be subtracted, by the gradients of one more step."""
+        along = self.taken / self.steps
+        beta, rate = _BETAS[0] + (_BETAS[1] - _BETAS[0]) * along, self.rate * (1 - along)
+        self.taken += 1
+        seen, whole, found = 1 - _SECOND**self.taken, 1 - beta**self.taken, {}
+        for name, slope in slopes.items():
+            self.first[name] = beta * self.first[name] + (1 - beta) * slope
+            self.second[name] = _SECOND * self.second[name] + (1 - _SECOND) * slope.square()
+            root = (self.second[name] / seen).sqrt() + _TINY
+            found[name] = rate / whole * self.first[name] / root
+        return found

@@ -53,13 +53,31 @@ def build_field(node: Any) -> CoordinateMLP:
     return build(node)
 
 
-def learned_rates(folder: Any) -> dict[str, Tensor]:
-    """The rates that a run of a learned start found, (K, ...) by the names of its base's parameters."""
+def learned_rates(folder: Any, last: Path | None = None) -> dict[str, Tensor]:
+    """The rates that a run of a learned start found, (K, ...) by the names of its base's parameters.
+
+    Args:
+        folder: of that run.
+        last: the checkpoint of a later fit that goes on, which has them too: the folder may be gone.
+    """
+    kept = None if last is None else checkpoints.read(last)["found"].get("rates")
+    if kept:
+        with checkpoints.belonging(cast("Path", last)):
+            return {str(name): _finite(rate) for name, rate in kept.items()}
     require(isinstance(folder, str | Path), f"optimizer.rates must be the folder of a finished run, not {folder!r}")
     field = load(folder)
     cure = "give that of a run with algorithm=meta"
     require(isinstance(field, LearnedStart), f"{folder} is the run of a {type(field).__name__}, not a start; {cure}")
-    return {name: rate.detach() for name, rate in cast("LearnedStart", field).rates().items()}
+    rates = {name: rate.detach() for name, rate in cast("LearnedStart", field).rates().items()}
+    require(bool(rates), f"{folder} learned a start for Adam and no rates; leave out optimizer=learned")
+    return rates
+
+
+def _finite(rate: Tensor) -> Tensor:
+    """The same; ValueError where it is none for a step."""
+    if not bool(rate.isfinite().all()) or rate.dim() == 0 or len(rate) == 0:
+        raise ValueError("its learned rates are not finite numbers for each step")
+    return rate
 
 
 def initialise(field: CoordinateMLP, folder: Any) -> None:

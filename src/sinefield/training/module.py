@@ -165,6 +165,7 @@ class FieldModule(pl.LightningModule):
             "batch_size": self.data.batch_size,
             "max_steps": self.data.max_steps,
             "extended_at": self.extended_at,
+            "rates": getattr(self.trainer.optimizers[0], "rates", {}),  # of optimizer=learned, whose start may be gone
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
