@@ -3,8 +3,9 @@
 PSNR is the mean over pictures of each one's. From the learned start the first steps are those of the inner loop, with
 the rates it learned; the later ones are steps of Adam. From the seed all are Adam's. All pixels are seen in every step.
 Adam's rate is chosen for each start and number of steps, of several, as the one with the best mean: that favours
-neither of them. A start that was learned with Adam in its inner loop is for fits of so many steps, whose rate falls
-to 0: each number of steps is a fit of its own then, from both starts, on as many random pixels as the inner loop has.
+neither of them. A start that was learned with Adam in its inner loop is for fits of few steps, at a rate that falls to
+0: from the seed each number of steps is a fit of its own then, on as many random pixels as the inner loop has, and so
+it is from a start that Reptile found.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sinefield.evaluation.metrics import DATA_RANGE
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
 from sinefield.fields.stack import stack_fields
-from sinefield.fields.start import Falling, LearnedStart
+from sinefield.fields.start import LearnedStart, Moments
 from sinefield.signals.collection import Collection
 from sinefield.system.files import write_atomically
 
@@ -105,12 +106,9 @@ class Start(Evaluation):
         observation, count, begin = self.observation(), len(self.numbers), Curve()
         self.rows, self.shots = [], {"picture": observation.values}
         stack, seed = (stack_fields([base] * count) for base in (start.base, fresh(start.base)))
-        if start.adam:
-            for rate in self.rates:
-                for name, own in (("learned", stack), ("standard", seed)):
-                    self.rows.append((name, rate, self._falling(own, rate, start.points, observation)))
-            start.train(training)
-            return self._best()
+        alike = start.adam and start.order == 0
+        for rate in self.rates if alike else ():
+            self.rows.append(("learned", rate, self._falling(stack, rate, start.points, observation)))
         for n in sorted({0, self.inner, *(n for n in COUNTS if n <= self.inner)}):
             with torch.no_grad():
                 stack.load_state_dict(start.all_parameters(start.adapt(observation, n), count))
@@ -118,8 +116,10 @@ class Start(Evaluation):
             begin[n], self.shots[f"{n} steps"] = psnr(values, observation.values), values
         start.train(training)
         for rate in self.rates:
-            self.rows.append(("learned", rate, begin | self._adam(stack, rate, self.inner, observation)))
-            self.rows.append(("standard", rate, self._adam(seed, rate, 0, observation)))
+            if not alike:
+                self.rows.append(("learned", rate, begin | self._adam(stack, rate, self.inner, observation)))
+            fit = self._falling(seed, rate, start.points, observation) if start.adam else None
+            self.rows.append(("standard", rate, fit or self._adam(seed, rate, 0, observation)))
         return self._best()
 
     def _best(self) -> Scores:
@@ -150,15 +150,15 @@ class Start(Evaluation):
         for count in COUNTS:
             stack, generator = deepcopy(start), torch.Generator().manual_seed(0)
             own = dict(stack.named_parameters())
-            adam = Falling(rate, count, own)
-            for _ in range(count):
+            direction = Moments(count, own)
+            for k in range(count):
                 some = torch.randperm(len(x), generator=generator)[:points].to(x.device)
                 with torch.enable_grad():
                     error = (stack.jet(x[some], 0).value - observation.values[:, some]).square().mean((1, 2)).sum()
                     slopes = torch.autograd.grad(error, list(own.values()))
                 with torch.no_grad():
-                    for name, step in adam(dict(zip(own, slopes, strict=True))).items():
-                        own[name].sub_(step)
+                    for name, way in direction(dict(zip(own, slopes, strict=True))).items():
+                        own[name].sub_(rate * (1 - k / count) * way)
             with torch.no_grad():
                 values = stack.jet(x, 0).value
             curve[count] = psnr(values, observation.values)

@@ -12,13 +12,12 @@ Source: Finn et al., arXiv 1703.03400 (the inner loop); Li et al., arXiv 1707.09
 et al., MetaSDF, arXiv 2006.09662 (for every step too, of coordinate networks); Nichol et al., arXiv 1803.02999
 (Reptile); Dupont et al., functa, arXiv 2201.12204 (`adapted` = "layers.*.bias").
 
-With `adam` the inner steps are those of the fit that follows: Adam's, at a rate that falls to 0 along a line and with a
-first beta that falls from 0.9 to 0.6, as `scheduler=falling` has them. This is for Reptile alone, and learns no rates.
+With `adam` the inner steps are those of the fit that follows, r_k m_k / sqrt(v_k) instead of r_k grad L_k: Adam's, at
+rates that fall to 0 along a line and with a first beta that falls from 0.9 to 0.6, as `scheduler=falling` has them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
@@ -32,7 +31,7 @@ from sinefield.fields.mlp import CoordinateMLP
 
 _GAIN = 10.0  # a rate is exp(10 p), p the parameter that is trained: what moves weights by 0.001 moves rates by 1 %
 _VIEWS = 2**24  # seeds of views, of which each number of a picture has as many
-_BETAS, _SECOND, _TINY = (0.9, 0.6), 0.99, 1e-8  # Adam's, as conf/optimizer/adam and conf/scheduler/falling have them
+SECOND, TINY = 0.99, 1e-8  # Adam's second beta, as conf/optimizer/adam has it, and what it adds to a root
 
 
 class LearnedStart(Conditional):
@@ -47,10 +46,10 @@ class LearnedStart(Conditional):
         rate: every r at the start.
         order: 2 for the whole gradient through the inner loop, 1 without second derivatives, 0 for Reptile.
         adapted: which parameters of the base take steps, a pattern of names: "*" for all, "layers.*.bias" for shifts.
-        adam: whether the inner steps are Adam's, at `rate`.
+        adam: whether the inner steps are Adam's; `rate` is then that of the first, and those of the others fall.
 
     Raises:
-        UserError: a number out of its range, a pattern that meets no parameter, or `adam` with `order` > 0.
+        UserError: a number out of its range, or a pattern that meets no parameter.
     """
 
     def __init__(
@@ -72,11 +71,11 @@ class LearnedStart(Conditional):
         names = ", ".join(name for name, _ in base.named_parameters())
         require(bool(own), f"field.adapted={adapted!r} is no pattern of any of the base's parameters: {names}")
         self.adapted = list(own)
-        require(not (adam and self.order), "field.adam=true has no gradient through its steps; give field.order=0")
-        self.adam, self.rate = adam, positive("field.rate", rate)
-        learned = [] if adam else own.values()
-        start = math.log(self.rate) / _GAIN
-        self.log_rates = nn.ParameterList(torch.full((self.steps, *part.shape), start) for part in learned)
+        self.adam = adam
+        along = torch.arange(self.steps) / self.steps if adam else torch.zeros(self.steps)
+        start = (positive("field.rate", rate) * (1 - along)).log() / _GAIN
+        each = [start.view(-1, *[1] * part.dim()).repeat(1, *part.shape) for part in own.values()]
+        self.log_rates = nn.ParameterList(each)
 
     def rates(self) -> dict[str, Tensor]:
         """r by the names of the base's parameters, (K, ...) each; none with `adam`."""
@@ -93,7 +92,7 @@ class LearnedStart(Conditional):
         start = given = {name: rest[name] for name in self.adapted}
         seen = observation.seen.unsqueeze(-1)
         drawn = self._drawn(observation, steps) if self.training and self.points is not None else None
-        adam = Falling(self.rate, steps, start) if self.adam else None
+        direction = Moments(self.steps, start) if self.adam else dict
         for k in range(steps):
             x, values, mask = observation.x.expand(count, -1, -1), observation.values, seen
             if drawn is not None:
@@ -103,10 +102,11 @@ class LearnedStart(Conditional):
                 slopes = grad(self._error)(given, rest, x, values, mask)
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.order > 0):
                 at = min(k, self.steps - 1)
-                step = adam(slopes) if adam else {name: rates[name][at] * slopes[name] for name in given}
-                given = {name: part - step[name] for name, part in given.items()}
-        way = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1).square().sum(1) / 2
-        return Made(given, torch.stack([torch.zeros_like(way), way], dim=1))
+                way = direction(slopes)
+                given = {name: part - rates[name][at] * way[name] for name, part in given.items()}
+        moved = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1)
+        half = moved.square().sum(1) / 2
+        return Made(given, torch.stack([torch.zeros_like(half), half], dim=1))
 
     def _error(
         self, given: Mapping[str, Tensor], rest: Mapping[str, Tensor], x: Tensor, values: Tensor, mask: Tensor
@@ -128,28 +128,30 @@ class LearnedStart(Conditional):
         return torch.stack(drawn, dim=1)
 
 
-class Falling:
-    """Adam over tensors by name, at a rate that falls to 0 along a line; the first beta falls from 0.9 to 0.6.
+def first_beta(taken: int, steps: int) -> float:
+    """Adam's first beta: from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it."""
+    return 0.9 - 0.3 * min(1.0, taken / steps)
+
+
+class Moments:
+    """Adam's direction, m / sqrt(v), over tensors by name; the first beta falls from 0.9 to 0.6 over the steps.
 
     Args:
-        rate: of the first step.
-        steps: how many there will be.
+        steps: how many there will be; later ones have the last beta.
         like: tensors of the shapes of the gradients.
     """
 
-    def __init__(self, rate: float, steps: int, like: Mapping[str, Tensor]) -> None:
-        self.rate, self.steps, self.taken = rate, steps, 0
+    def __init__(self, steps: int, like: Mapping[str, Tensor]) -> None:
+        self.steps, self.taken = steps, 0
         self.first, self.second = ({name: torch.zeros_like(part) for name, part in like.items()} for _ in range(2))
 
     def __call__(self, slopes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What is to be subtracted, by the gradients of one more step."""
-        along = self.taken / self.steps
-        beta, rate = _BETAS[0] + (_BETAS[1] - _BETAS[0]) * along, self.rate * (1 - along)
+        """The direction by the gradients of one more step; v is a constant to whoever differentiates it."""
+        beta = first_beta(self.taken, self.steps)
         self.taken += 1
-        seen, whole, found = 1 - _SECOND**self.taken, 1 - beta**self.taken, {}
+        seen, whole, found = 1 - SECOND**self.taken, 1 - beta**self.taken, {}
         for name, slope in slopes.items():
             self.first[name] = beta * self.first[name] + (1 - beta) * slope
-            self.second[name] = _SECOND * self.second[name] + (1 - _SECOND) * slope.square()
-            root = (self.second[name] / seen).sqrt() + _TINY
-            found[name] = rate / whole * self.first[name] / root
+            self.second[name] = SECOND * self.second[name] + (1 - SECOND) * slope.detach().square()
+            found[name] = self.first[name] / whole / ((self.second[name] / seen).sqrt() + TINY)
         return found
