@@ -4,8 +4,7 @@ PSNR is the mean over pictures of each one's. From the learned start the first s
 the rates it learned; the later ones are steps of Adam. From the seed all are Adam's. All pixels are seen in every step.
 Adam's rate is chosen for each start and number of steps, of several, as the one with the best mean: that favours
 neither of them. A start that was learned with Adam in its inner loop is for fits of few steps, at a rate that falls to
-0: from the seed each number of steps is a fit of its own then, on as many random pixels as the inner loop has, and so
-it is from a start that Reptile found.
+0: from the seed each number of steps is a fit of its own then, and so it is from a start that Reptile found.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ class Start(Evaluation):
         stack, seed = (stack_fields([base] * count) for base in (start.base, fresh(start.base)))
         alike = start.adam and start.order == 0
         for rate in self.rates if alike else ():
-            self.rows.append(("learned", rate, self._falling(stack, rate, start.points, observation)))
+            self.rows.append(("learned", rate, self._falling(stack, rate, observation)))
         for n in sorted({0, self.inner, *(n for n in COUNTS if n <= self.inner)}):
             with torch.no_grad():
                 stack.load_state_dict(start.all_parameters(start.adapt(observation, n), count))
@@ -118,7 +117,7 @@ class Start(Evaluation):
         for rate in self.rates:
             if not alike:
                 self.rows.append(("learned", rate, begin | self._adam(stack, rate, self.inner, observation)))
-            fit = self._falling(seed, rate, start.points, observation) if start.adam else None
+            fit = self._falling(seed, rate, observation) if start.adam else None
             self.rows.append(("standard", rate, fit or self._adam(seed, rate, 0, observation)))
         return self._best()
 
@@ -144,23 +143,22 @@ class Start(Evaluation):
                 optimizer.step()
         return curve
 
-    def _falling(self, start: CoordinateMLP, rate: float, points: int | None, observation: Observation) -> Curve:
-        """The PSNR of a stack of networks after fits of 1 to 100 steps on random points, their rate falling to 0."""
-        curve, x = Curve(), observation.x
+    def _falling(self, start: CoordinateMLP, rate: float, observation: Observation) -> Curve:
+        """The PSNR of a stack of networks after fits of 1 to 100 steps, each with a rate that falls to 0."""
+        curve = Curve()
         for count in COUNTS:
-            stack, generator = deepcopy(start), torch.Generator().manual_seed(0)
+            stack = deepcopy(start)
             own = dict(stack.named_parameters())
             direction = Moments(count, own)
             for k in range(count):
-                some = torch.randperm(len(x), generator=generator)[:points].to(x.device)
                 with torch.enable_grad():
-                    error = (stack.jet(x[some], 0).value - observation.values[:, some]).square().mean((1, 2)).sum()
+                    error = (stack.jet(observation.x, 0).value - observation.values).square().mean((1, 2)).sum()
                     slopes = torch.autograd.grad(error, list(own.values()))
                 with torch.no_grad():
                     for name, way in direction(dict(zip(own, slopes, strict=True))).items():
                         own[name].sub_(rate * (1 - k / count) * way)
             with torch.no_grad():
-                values = stack.jet(x, 0).value
+                values = stack.jet(observation.x, 0).value
             curve[count] = psnr(values, observation.values)
             self.shots.setdefault(f"{count} steps", values)  # those of the learned start come first
         return curve

@@ -82,9 +82,9 @@ class Learned(Adam, FieldOptimizer):
         self._begin()
         with torch.no_grad():
             for (name, rate), slope in zip(self.rates.items(), slopes, strict=True):
-                own = parameters[name]
-                way = self._direction(own, slope, len(rate)) if self.adam else slope
-                own.sub_(rate[min(self.taken, len(rate) - 1)].to(slope) * way)
+                p = parameters[name]
+                way = self._direction(p, slope, len(rate)) if self.adam else slope
+                p.sub_(rate[min(self.taken, len(rate) - 1)].to(slope) * way)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Adam's step, once the first ones are taken; the loss that `closure` returns, if it is given."""

@@ -49,6 +49,6 @@ def crops(name: str, pixels: np.ndarray, side: int, count: int) -> Iterator[tupl
     for k in range(count):
         own = int(side * (most / side) ** generator.random()) if most > side else most
         top, left = generator.integers(height - own + 1), generator.integers(width - own + 1)
-        square = np.rot90(pixels[top : top + own, left : left + own], generator.integers(4))
+        square = np.rot90(pixels[top : top + own, left : left + own], int(generator.integers(4)))
         square = square[:, ::-1] if generator.random() < 0.5 else square
         yield f"{name}-{k}", 1 - square if generator.random() < 0.5 else square
