@@ -67,7 +67,8 @@ def small(choice: str, folder: Path) -> list[str]:
         ]
     if choice == "signal/collection" or "signal=collection" in needed(Path(choice)):
         inside = [part.replace("field.", "tuned.") for part in SMALL]  # the sizes of the base
-        return [*inside, "signal.paths=faces", "evaluation.pictures=2"]
+        crops = ["signal.crops=2"] if choice == "experiment/prior/natural" else []
+        return [*inside, "signal.paths=faces", "evaluation.pictures=2", *crops]
     if choice == "optimizer/learned":
         return [*SMALL, f"field.init={learned_start(folder / 'start')}"]
     if choice not in UNSIZED:

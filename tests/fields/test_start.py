@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -94,15 +96,14 @@ def test_stacked_inner_loops_are_those_of_one_picture_after_the_other(order):
 
 
 def test_reptile_moves_the_start_by_its_formula():
-    """A step of SGD at rate d / 2 times e on the mean square distance is ``theta + e mean(theta_K - theta)``."""
+    """A step of SGD at rate e on half the square distance is ``theta + e mean(theta_K - theta)``."""
     field, e = made(steps=2, points=None, order=0), 0.1
     before = [p.detach().clone() for p in field.base.parameters()]
     ends = [list(by_hand(field, *which, 2, cut=True).values()) for which in ((0, 0), (2, 4))]
-    count = sum(p.numel() for p in before)
     jet = field.jet(points((0, 0), (2, 4)), order=0)
     assert not jet.value.requires_grad
     jet.sizes[:, 1].mean().backward()
-    torch.optim.SGD(field.base.parameters(), lr=e * count / 2).step()
+    torch.optim.SGD(field.base.parameters(), lr=e).step()
     for after, start, *arrived in zip(field.base.parameters(), before, *ends, strict=True):
         torch.testing.assert_close(after.detach(), start + e * (sum(arrived).detach() / 2 - start))
 
@@ -155,3 +156,45 @@ def test_it_is_the_same_without_recording():
     for mode in (torch.no_grad, torch.inference_mode):
         with mode():
             torch.testing.assert_close(field(x), expected)
+
+
+def test_the_inner_steps_of_adam_are_those_of_torch_with_a_falling_rate():
+    """Against torch's Adam, one picture at a time; rate and first beta fall along lines."""
+    steps = 4
+    torch.manual_seed(0)
+    field = LearnedStart(Siren(2, 2, width=5, depth=1, omega0=5.0), dims=2, steps=steps, rate=0.02, order=0, adam=True)
+    field.eval()
+    for number, view in ((0, 0), (2, 4)):
+        seen = look(torch.tensor([number]), torch.tensor([view]))
+        alone = copy.deepcopy(field.base)
+        optimizer = torch.optim.Adam(alone.parameters(), betas=(0.9, 0.99))
+        x, values = X[seen.seen[0]], seen.values[0, seen.seen[0]]
+        for k in range(steps):
+            optimizer.param_groups[0].update(lr=0.02 * (1 - k / steps), betas=(0.9 - 0.3 * k / steps, 0.99))
+            optimizer.zero_grad()
+            (alone(x) - values).square().mean().backward()
+            optimizer.step()
+        found = field.adapt(seen, steps).parameters
+        for name, part in alone.named_parameters():
+            torch.testing.assert_close(found[name][0], part.detach(), rtol=1e-6, atol=1e-8)
+
+
+def test_the_gradient_goes_through_adams_first_moments():
+    """By start and rates, against a loop over one picture in plain autograd, where second moments are constants."""
+    field = made(adam=True, steps=2, points=None, rate=0.01)
+    x, values = X, PICTURES[0]
+    given, first, second = dict(field.base.named_parameters()), {}, {}
+    for k in range(2):
+        error = (torch.func.functional_call(field.base, given, (x,)) - values).square().mean()
+        slopes = torch.autograd.grad(error, list(given.values()), create_graph=True)
+        beta, after = 0.9 - 0.15 * k, {}
+        for (name, part), slope in zip(given.items(), slopes, strict=True):
+            first[name] = beta * first.get(name, 0) + (1 - beta) * slope
+            second[name] = 0.99 * second.get(name, 0) + 0.01 * slope.detach() ** 2
+            way = first[name] / (1 - beta ** (k + 1)) / ((second[name] / (1 - 0.99 ** (k + 1))).sqrt() + 1e-8)
+            after[name] = part - field.rates()[name][k] * way
+        given = after
+    expected = (torch.func.functional_call(field.base, given, (x,)) - values).square().mean()
+    loss = (field.jet(points((0, 0)), order=0).value - values).square().mean()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradients(loss, field), gradients(expected, field))

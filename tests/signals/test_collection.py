@@ -56,6 +56,23 @@ class TestMemory:
             assert np.abs(values / 255 - direct.clip(0, 1)).max() <= 0.5 / 255 + 1e-12
         assert isinstance(found.values, np.memmap)
 
+    def test_crops_are_squares_of_the_picture(self, tmp_path):
+        """Of a ramp along one axis: turned, mirrored and inverted, of many sides, and the same at every call."""
+        ramp = np.repeat(np.linspace(0, 255, 80).round().astype(np.uint8)[None], 60, 0)
+        for k in range(2):
+            Picture.fromarray(ramp).save(tmp_path / f"{k}.png")
+        found = [pictures(str(tmp_path), SIDE, folder=tmp_path / c, crops_each=20) for c in "ab"]
+        assert np.array_equal(found[0].values, found[1].values)
+        assert found[0].names[:2] == [f"{tmp_path / '0.png'}-0", f"{tmp_path / '0.png'}-1"]
+        assert len(found[0].families) == 40
+        slopes = [np.abs(np.gradient(v[..., 0].astype(float))).mean((1, 2)) for v in found[0].values[:20]]
+        along, slope = zip(*[(each.argmax(), each.max()) for each in slopes], strict=True)
+        assert set(along) == {0, 1}
+        assert all(each.min() < 0.2 for each in slopes)  # constant along the other axis
+        # A square of `own` pixels has (own - 1) / 79 of the ramp on 12: its side is 12 at least and 60 at most.
+        assert 255 / 79 * 0.9 < min(slope) < 1.3 * 255 / 79
+        assert 255 / 79 * 2.5 < max(slope) < 255 / 79 * 5.2
+
     def test_it_is_decoded_once(self, folder, tmp_path, monkeypatch):
         first = pictures(str(folder), SIDE, folder=tmp_path)
         monkeypatch.setattr(memory, "_write", None)

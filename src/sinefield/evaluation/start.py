@@ -3,7 +3,8 @@
 PSNR is the mean over pictures of each one's. From the learned start the first steps are those of the inner loop, with
 the rates it learned; the later ones are steps of Adam. From the seed all are Adam's. All pixels are seen in every step.
 Adam's rate is chosen for each start and number of steps, of several, as the one with the best mean: that favours
-neither of them.
+neither of them. A start that was learned with Adam in its inner loop is for fits of few steps, at a rate that falls to
+0: from the seed each number of steps is a fit of its own then, and so it is from a start that Reptile found.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sinefield.evaluation.metrics import DATA_RANGE
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
 from sinefield.fields.stack import stack_fields
-from sinefield.fields.start import LearnedStart
+from sinefield.fields.start import LearnedStart, Moments
 from sinefield.signals.collection import Collection
 from sinefield.system.files import write_atomically
 
@@ -103,17 +104,25 @@ class Start(Evaluation):
         start.eval()
         observation, count, begin = self.observation(), len(self.numbers), Curve()
         self.rows, self.shots = [], {"picture": observation.values}
-        stack = stack_fields([start.base] * count)
+        stack, seed = (stack_fields([base] * count) for base in (start.base, fresh(start.base)))
+        alike = start.adam and start.order == 0
+        for rate in self.rates if alike else ():
+            self.rows.append(("learned", rate, self._falling(stack, rate, observation)))
         for n in sorted({0, self.inner, *(n for n in COUNTS if n <= self.inner)}):
             with torch.no_grad():
                 stack.load_state_dict(start.all_parameters(start.adapt(observation, n), count))
                 values = stack.jet(observation.x, 0).value
             begin[n], self.shots[f"{n} steps"] = psnr(values, observation.values), values
         start.train(training)
-        seed = stack_fields([fresh(start.base)] * count)
         for rate in self.rates:
-            self.rows.append(("learned", rate, begin | self._adam(stack, rate, self.inner, observation)))
-            self.rows.append(("standard", rate, self._adam(seed, rate, 0, observation)))
+            if not alike:
+                self.rows.append(("learned", rate, begin | self._adam(stack, rate, self.inner, observation)))
+            fit = self._falling(seed, rate, observation) if start.adam else None
+            self.rows.append(("standard", rate, fit or self._adam(seed, rate, 0, observation)))
+        return self._best()
+
+    def _best(self) -> Scores:
+        """Of both starts after each number of steps, the PSNR with the best rate."""
         scores: Scores = {}
         for name, ending in (("learned", ""), ("standard", "_standard")):
             curves = [curve for begun, _, curve in self.rows if begun == name]
@@ -132,6 +141,26 @@ class Start(Evaluation):
                 optimizer.zero_grad()
                 error.sum().backward()
                 optimizer.step()
+        return curve
+
+    def _falling(self, start: CoordinateMLP, rate: float, observation: Observation) -> Curve:
+        """The PSNR of a stack of networks after fits of 1 to 100 steps, each with a rate that falls to 0."""
+        curve = Curve()
+        for count in COUNTS:
+            stack = deepcopy(start)
+            own = dict(stack.named_parameters())
+            direction = Moments(count, own)
+            for k in range(count):
+                with torch.enable_grad():
+                    error = (stack.jet(observation.x, 0).value - observation.values).square().mean((1, 2)).sum()
+                    slopes = torch.autograd.grad(error, list(own.values()))
+                with torch.no_grad():
+                    for name, way in direction(dict(zip(own, slopes, strict=True))).items():
+                        own[name].sub_(rate * (1 - k / count) * way)
+            with torch.no_grad():
+                values = stack.jet(observation.x, 0).value
+            curve[count] = psnr(values, observation.values)
+            self.shots.setdefault(f"{count} steps", values)  # those of the learned start come first
         return curve
 
     def draw(self, folder: Path, field: CoordinateMLP, scores: Scores) -> dict[str, Path]:

@@ -11,11 +11,13 @@ follows the gradient of the half square distance of theta and theta_K, where the
 Source: Finn et al., arXiv 1703.03400 (the inner loop); Li et al., arXiv 1707.09835 (rates for every number); Sitzmann
 et al., MetaSDF, arXiv 2006.09662 (for every step too, of coordinate networks); Nichol et al., arXiv 1803.02999
 (Reptile); Dupont et al., functa, arXiv 2201.12204 (`adapted` = "layers.*.bias").
+
+With `adam` the inner steps are those of the fit that follows, r_k m_k / sqrt(v_k) instead of r_k grad L_k: Adam's, at
+rates that fall to 0 along a line and with a first beta that falls from 0.9 to 0.6, as `scheduler=falling` has them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
@@ -29,6 +31,7 @@ from sinefield.fields.mlp import CoordinateMLP
 
 _GAIN = 10.0  # a rate is exp(10 p), p the parameter that is trained: what moves weights by 0.001 moves rates by 1 %
 _VIEWS = 2**24  # seeds of views, of which each number of a picture has as many
+SECOND, TINY = 0.99, 1e-8  # Adam's second beta, as conf/optimizer/adam has it, and what it adds to a root
 
 
 class LearnedStart(Conditional):
@@ -43,6 +46,7 @@ class LearnedStart(Conditional):
         rate: every r at the start.
         order: 2 for the whole gradient through the inner loop, 1 without second derivatives, 0 for Reptile.
         adapted: which parameters of the base take steps, a pattern of names: "*" for all, "layers.*.bias" for shifts.
+        adam: whether the inner steps are Adam's; `rate` is then that of the first, and those of the others fall.
 
     Raises:
         UserError: a number out of its range, or a pattern that meets no parameter.
@@ -57,6 +61,7 @@ class LearnedStart(Conditional):
         rate: float = 1e-2,
         order: int = 2,
         adapted: str = "*",
+        adam: bool = False,
     ) -> None:
         super().__init__(base, dims)
         self.steps = integer("field.steps", steps, least=1)
@@ -66,24 +71,28 @@ class LearnedStart(Conditional):
         names = ", ".join(name for name, _ in base.named_parameters())
         require(bool(own), f"field.adapted={adapted!r} is no pattern of any of the base's parameters: {names}")
         self.adapted = list(own)
-        start = math.log(positive("field.rate", rate)) / _GAIN
-        self.log_rates = nn.ParameterList(torch.full((self.steps, *part.shape), start) for part in own.values())
+        self.adam = adam
+        along = torch.arange(self.steps) / self.steps if adam else torch.zeros(self.steps)
+        start = (positive("field.rate", rate) * (1 - along)).log() / _GAIN
+        each = [start.view(-1, *[1] * part.dim()).repeat(1, *part.shape) for part in own.values()]
+        self.log_rates = nn.ParameterList(each)
 
     def rates(self) -> dict[str, Tensor]:
-        """r by the names of the base's parameters, (K, ...) each."""
-        return {name: (_GAIN * part).exp() for name, part in zip(self.adapted, self.log_rates, strict=True)}
+        """r by the names of the base's parameters, (K, ...) each; none with `adam`."""
+        return {name: (_GAIN * part).exp() for name, part in zip(self.adapted, self.log_rates, strict=not self.adam)}
 
     def make(self, observation: Observation) -> Made:
         """The weights after the K steps."""
         return self.adapt(observation, self.steps)
 
     def adapt(self, observation: Observation, steps: int) -> Made:
-        """The weights after some steps; sizes has the mean square of their way, theta_k - theta, for the weights'."""
+        """The weights after some steps; for the weights' size stands |theta_k - theta|^2 / 2."""
         count, rates = len(observation.values), self.rates()
         rest = self.all_parameters(Made({}, observation.values), count)
         start = given = {name: rest[name] for name in self.adapted}
         seen = observation.seen.unsqueeze(-1)
         drawn = self._drawn(observation, steps) if self.training and self.points is not None else None
+        direction = Moments(self.steps, start) if self.adam else dict
         for k in range(steps):
             x, values, mask = observation.x.expand(count, -1, -1), observation.values, seen
             if drawn is not None:
@@ -93,9 +102,11 @@ class LearnedStart(Conditional):
                 slopes = grad(self._error)(given, rest, x, values, mask)
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.order > 0):
                 at = min(k, self.steps - 1)
-                given = {name: part - rates[name][at] * slopes[name] for name, part in given.items()}
-        way = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1).square().mean(1)
-        return Made(given, torch.stack([torch.zeros_like(way), way], dim=1))
+                way = direction(slopes)
+                given = {name: part - rates[name][at] * way[name] for name, part in given.items()}
+        moved = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1)
+        half = moved.square().sum(1) / 2
+        return Made(given, torch.stack([torch.zeros_like(half), half], dim=1))
 
     def _error(
         self, given: Mapping[str, Tensor], rest: Mapping[str, Tensor], x: Tensor, values: Tensor, mask: Tensor
@@ -115,3 +126,32 @@ class LearnedStart(Conditional):
             which = torch.randint(len(among), (steps, self.points or 1), generator=generator)
             drawn.append(among[which.to(among.device)])
         return torch.stack(drawn, dim=1)
+
+
+def first_beta(taken: int, steps: int) -> float:
+    """Adam's first beta: from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it."""
+    return 0.9 - 0.3 * min(1.0, taken / steps)
+
+
+class Moments:
+    """Adam's direction, m / sqrt(v), over tensors by name; the first beta falls from 0.9 to 0.6 over the steps.
+
+    Args:
+        steps: how many there will be; later ones have the last beta.
+        like: tensors of the shapes of the gradients.
+    """
+
+    def __init__(self, steps: int, like: Mapping[str, Tensor]) -> None:
+        self.steps, self.taken = steps, 0
+        self.first, self.second = ({name: torch.zeros_like(part) for name, part in like.items()} for _ in range(2))
+
+    def __call__(self, slopes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The direction by the gradients of one more step; v is a constant to whoever differentiates it."""
+        beta = first_beta(self.taken, self.steps)
+        self.taken += 1
+        seen, whole, found = 1 - SECOND**self.taken, 1 - beta**self.taken, {}
+        for name, slope in slopes.items():
+            self.first[name] = beta * self.first[name] + (1 - beta) * slope
+            self.second[name] = SECOND * self.second[name] + (1 - SECOND) * slope.detach().square()
+            found[name] = self.first[name] / whole / ((self.second[name] / seen).sqrt() + TINY)
+        return found

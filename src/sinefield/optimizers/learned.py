@@ -3,6 +3,8 @@
     theta_{k+1} = theta_k - r_k * grad L_k(theta_k),  k < K;      L_k: mean square over the points of step k, of values
 
 Adam begins with moments of its own: those of the gradients of the first steps, which are larger, would slow it down.
+Where the rates were learned for Adam's direction (`adam`), m_k / sqrt(v_k) stands for grad L_k, and Adam goes on with
+these moments.
 Source: Li et al., Meta-SGD, arXiv 1707.09835, for the first steps.
 """
 
@@ -16,6 +18,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from sinefield.errors import integer, positive, require
+from sinefield.fields.start import SECOND, TINY, first_beta
 from sinefield.optimizers.base import FieldOptimizer
 
 if TYPE_CHECKING:  # handed in, not imported
@@ -32,6 +35,7 @@ class Learned(Adam, FieldOptimizer):
         rates: r by the names of the field's parameters, (K, ...) each.
         inner: steps at these rates, those beyond K with the rates of the last one; None for K.
         lr, betas, fused: of Adam.
+        adam: whether the rates are for Adam's direction.
     """
 
     def __init__(
@@ -42,9 +46,10 @@ class Learned(Adam, FieldOptimizer):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.99),
         fused: bool | None = None,
+        adam: bool = False,
     ) -> None:
         require(rates is not None, "optimizer=learned needs a run that learned rates; give field.init=<its folder>")
-        self.rates = dict(rates or {})
+        self.rates, self.adam = dict(rates or {}), adam
         steps = len(next(iter(self.rates.values()))) if inner is None else inner
         self.inner = integer("optimizer.inner", steps, least=0)
         super().__init__(params, lr=positive("optimizer.lr", lr), betas=betas, fused=fused)
@@ -74,9 +79,12 @@ class Learned(Adam, FieldOptimizer):
         with torch.enable_grad():
             error = (field.jet(x, 0).value - values).square().mean()
             slopes = torch.autograd.grad(error, [parameters[name] for name in self.rates])
+        self._begin()
         with torch.no_grad():
             for (name, rate), slope in zip(self.rates.items(), slopes, strict=True):
-                parameters[name].sub_(rate[min(self.taken, len(rate) - 1)].to(slope) * slope)
+                p = parameters[name]
+                way = self._direction(p, slope, len(rate)) if self.adam else slope
+                p.sub_(rate[min(self.taken, len(rate) - 1)].to(slope) * way)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Adam's step, once the first ones are taken; the loss that `closure` returns, if it is given."""
@@ -84,5 +92,22 @@ class Learned(Adam, FieldOptimizer):
         self.param_groups[0]["taken"] = self.taken + 1  # not there before the first step, so that a checkpoint has it
         if not first:
             return super().step(closure)
+        self._begin()
         with torch.enable_grad():
             return None if closure is None else closure()
+
+    def _begin(self) -> None:
+        """Adam's state as it is before the first step, from the beginning, so that any checkpoint may have one."""
+        for p in self.param_groups[0]["params"]:
+            if not self.state[p]:
+                step = torch.zeros((), dtype=torch.float32, device=p.device)
+                self.state[p] = {"step": step, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+
+    def _direction(self, p: Tensor, slope: Tensor, steps: int) -> Tensor:
+        """m / sqrt(v) with one more gradient, as `fields.start.Moments` has it."""
+        state, taken = self.state[p], self.taken + 1
+        beta = first_beta(self.taken, steps)
+        state["step"] += 1
+        state["exp_avg"].lerp_(slope, 1 - beta)
+        state["exp_avg_sq"].lerp_(slope.square(), 1 - SECOND)
+        return state["exp_avg"] / (1 - beta**taken) / ((state["exp_avg_sq"] / (1 - SECOND**taken)).sqrt() + TINY)

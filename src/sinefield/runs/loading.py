@@ -53,19 +53,37 @@ def build_field(node: Any) -> CoordinateMLP:
     return build(node)
 
 
-def learned_rates(folder: Any) -> dict[str, Tensor]:
-    """The rates that a run of a learned start found, (K, ...) by the names of its base's parameters."""
+def learned_rates(folder: Any, last: Path | None = None) -> dict[str, Any]:
+    """What optimizer=learned takes from the run of a learned start: `rates`, and whether they are for `adam`.
+
+    Args:
+        folder: of that run.
+        last: the checkpoint of a later fit that goes on, which has them too: the folder may be gone.
+    """
+    kept = {} if last is None else checkpoints.read(last)["found"].get("learned", {})
+    if kept.get("rates"):
+        with checkpoints.belonging(cast("Path", last)):
+            return {"rates": {str(k): _finite(rate) for k, rate in kept["rates"].items()}, "adam": bool(kept["adam"])}
     require(isinstance(folder, str | Path), f"optimizer.rates must be the folder of a finished run, not {folder!r}")
     field = load(folder)
     cure = "give that of a run with algorithm=meta"
     require(isinstance(field, LearnedStart), f"{folder} is the run of a {type(field).__name__}, not a start; {cure}")
-    return {name: rate.detach() for name, rate in cast("LearnedStart", field).rates().items()}
+    start = cast("LearnedStart", field)
+    return {"rates": {name: rate.detach() for name, rate in start.rates().items()}, "adam": start.adam}
+
+
+def _finite(rate: Tensor) -> Tensor:
+    """The same; ValueError where it is none for a step."""
+    if not bool(rate.isfinite().all()) or rate.dim() == 0 or len(rate) == 0:
+        raise ValueError("its learned rates are not finite numbers for each step")
+    return rate
 
 
 def initialise(field: CoordinateMLP, folder: Any) -> None:
     """Give a field the weights with which another run ended, `field.init`; `UserError` where one does not fit.
 
-    A field of one picture takes those of the base of one for many.
+    A field of one picture takes those of the base of one for many. Rates of a learned start that are for another number
+    of steps stay as they are.
     """
     require(isinstance(folder, str | Path), f"field.init must be the folder of a finished run, not {folder!r}")
     _, state = weights(folder)
@@ -73,6 +91,11 @@ def initialise(field: CoordinateMLP, folder: Any) -> None:
     inside = "base."
     if not any(name.startswith(inside) for name in own):
         state = {name[len(inside) :]: part for name, part in state.items() if name.startswith(inside)} or state
+    if isinstance(field, LearnedStart):
+        fitting = {name: part for name, part in state.items() if name in own and part.shape == own[name].shape}
+        rates = {name: part for name, part in own.items() if name.startswith("log_rates.")} | fitting
+        state = {name: part for name, part in state.items() if name.startswith(inside)}
+        state |= {name: part for name, part in rates.items() if not name.startswith(inside)}
     for name in dict.fromkeys((*own, *state)):
         shapes = [str(tuple(part[name].shape)) if name in part else "missing" for part in (state, own)]
         require(

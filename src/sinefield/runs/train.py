@@ -110,7 +110,7 @@ def _train(
         knobs |= {"max_steps": config.trainer.max_steps, "evaluation": evaluations[0]}
         data = SignalData(signal, loss, **knobs, accumulate=config.trainer.get("accumulate_grad_batches") or 1)
     rates = config.optimizer.get("rates")  # of optimizer=learned: the folder of the run that has them
-    learned = {} if rates is None else {"rates": learned_rates(rates)}
+    learned = {} if rates is None else learned_rates(rates, last)
     optimizer, scheduler = build_optimizer(config, data.max_steps, several=bool(field.stack), **learned)
     module = FieldModule(field, loss, mean_squares, evaluations, optimizer, scheduler, config.chunk, clipping(config))
 

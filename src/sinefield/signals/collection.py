@@ -46,6 +46,8 @@ class Collection(Signal):
         whole: share of the pictures of a step of which all pixels are seen.
         degree: p of the splines, odd, at least 3.
         cache: folder of the memory map; None for ~/.cache/sinefield.
+        crops: so many random squares of each picture instead, of sides from `size` to the whole, turned, mirrored and
+            inverted at random; None for none.
 
     Attributes:
         trained, count: pictures to train on, and all.
@@ -70,6 +72,7 @@ class Collection(Signal):
         whole: float = 0.5,
         degree: int = 3,
         cache: str | Path | None = None,
+        crops: int | None = None,
     ) -> None:
         degree = integer("signal.degree", degree, least=3)
         require(degree % 2 == 1, f"signal.degree must be odd (3, 5, ...), not {degree}")
@@ -78,7 +81,9 @@ class Collection(Signal):
         for name, share in (("held_out", held_out), ("whole", whole)):
             require(0 <= share <= 1, f"signal.{name} must be a share from 0 to 1, not {share}")
         listed = paths if isinstance(paths, str | Path) else list(paths)
-        found = pictures(listed, size, patch, integer("signal.patches", patches, least=1), cache)
+        each = None if crops is None else integer("signal.crops", crops, least=1)
+        require(each is None or patch is None, "signal.crops and signal.patch both cut pictures; give one of them")
+        found = pictures(listed, size, patch, integer("signal.patches", patches, least=1), cache, each)
         inside, outside = split(found.names, found.families, held_out)
         super().__init__(tuple(found.values.shape[1:3]), found.values.shape[3])
         self.values, self.order = found.values, np.array(inside + outside)

@@ -74,12 +74,10 @@ class FieldModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Take the mean squares to the device, and see how many points fit it."""
         self.mean_squares = {name: part.to(self.device) for name, part in self.mean_squares.items()}
-        self.guard.precision = str(self.trainer.precision)
-        if "16" in self.guard.precision and self.trainer.is_global_zero:
+        self.guard.precision = precision = str(self.trainer.precision)
+        if "16" in precision and self.trainer.is_global_zero:
             said = "caps the fit near 38 to 40 dB: omega0 multiplies the rounding of what the sines are taken of"
-            log.warning(
-                "trainer.precision=%s %s; end with 32-true where that is not enough", self.guard.precision, said
-            )
+            log.warning("trainer.precision=%s %s; end with 32-true where that is not enough", precision, said)
         if isinstance(solver := self.trainer.optimizers[0], FieldOptimizer):
             solver.check(self.field, self.loss, self.trainer.world_size)
         self.data.fit_batch_size(lambda batch: self._backward(self.trainer.precision_plugin.convert_input(batch)))
@@ -165,6 +163,7 @@ class FieldModule(pl.LightningModule):
             "batch_size": self.data.batch_size,
             "max_steps": self.data.max_steps,
             "extended_at": self.extended_at,
+            "learned": solving.learned(self.trainer.optimizers[0]),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -33,6 +33,11 @@ def solve(
         optimizer.solve(microbatches.field, loss, batch, weights)
     finally:
         torch.set_num_threads(before)
+
+
+def learned(optimizer: Optimizer) -> dict[str, Any]:
+    """What optimizer=learned was given, for its checkpoints: the run that it is of may be gone; {} of another one."""
+    return {name: getattr(optimizer, name) for name in ("rates", "adam") if hasattr(optimizer, name)}
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,8 @@ import numpy as np
 
 from sinefield.errors import UserError, require
 from sinefield.signals.collecting.sources import Source, source
-from sinefield.signals.decoding.pixels import middle, resize
+from sinefield.signals.collecting.squares import crops, squares
+from sinefield.signals.decoding.pixels import resize
 from sinefield.system.files import atomic_write, write_atomically, writing
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ def pictures(
     patch: int | None = None,
     patches_each: int = 256,
     folder: str | Path | None = None,
+    crops_each: int | None = None,
 ) -> Pictures:
     """The pictures that `paths` means, as squares of one size, decoded now or at an earlier time.
 
@@ -62,22 +63,22 @@ def pictures(
         size: pixels a side, at most those of the largest picture; None for those of the smallest.
         patch: the side of patches that the pictures are cut into; None for the square in the middle of each.
         patches_each: patches of one picture, at most.
+        crops_each: random squares of one picture instead; None for none.
         folder: of the memory maps; None for `cache_folder()`.
 
     Raises:
         UserError: as `sources.source`; a picture cannot be read; or the memory map cannot be written.
     """
     found = source(paths)
-    key = hashlib.blake2b(
-        repr((_VERSION, found.digest, size, patch, patches_each)).encode(), digest_size=16
-    ).hexdigest()
+    cut = (size, patch, patches_each) if crops_each is None else (size, "crops", crops_each)
+    key = hashlib.blake2b(repr((_VERSION, found.digest, *cut)).encode(), digest_size=16).hexdigest()
     home = cache_folder() if folder is None else Path(folder)
     about, data = home / f"{key}.json", home / f"{key}.bin"
     if not _whole(about, data):
         with writing(home):
             home.mkdir(parents=True, exist_ok=True)
         log.info("decoding %d pictures into %s, once", len(found.items), data)
-        _write(found, size, patch, patches_each, about, data)
+        _write(found, size, patch, patches_each, crops_each, about, data)
     described = json.loads(about.read_text())
     values: np.ndarray = np.memmap(data, np.uint8, "r", shape=tuple(described["shape"]))
     if described["grey"]:
@@ -93,7 +94,15 @@ def _whole(about: Path, data: Path) -> bool:
         return False
 
 
-def _write(found: Source, size: int | None, patch: int | None, patches_each: int, about: Path, data: Path) -> None:
+def _write(
+    found: Source,
+    size: int | None,
+    patch: int | None,
+    patches_each: int,
+    crops_each: int | None,
+    about: Path,
+    data: Path,
+) -> None:
     """Decode the pictures one after the other; memory holds one of them."""
     side = _side(found, size, patch)
     names, digests, grey, left_out, enlarged = [], [], True, [], 0
@@ -108,7 +117,8 @@ def _write(found: Source, size: int | None, patch: int | None, patches_each: int
                 continue
             digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).hexdigest()
             grey &= pixels.shape[2] == 1
-            for name, own in squares(whole.name, pixels, patch, patches_each):
+            cut = squares(whole.name, pixels, patch, patches_each)
+            for name, own in cut if crops_each is None else crops(whole.name, pixels, side, crops_each):
                 enlarged += own.shape[0] < side
                 values = np.rint(255 * resize(own, side, side).clip(0, 1)).astype(np.uint8)
                 file.write(np.broadcast_to(values, (side, side, 3)).tobytes())
@@ -121,25 +131,6 @@ def _write(found: Source, size: int | None, patch: int | None, patches_each: int
         log.warning("%d pictures are smaller than signal.size=%d, and enlarged", enlarged, side)
     content = {"shape": [len(names), side, side, 3], "grey": grey, "names": names, "families": families(digests)}
     write_atomically(about, json.dumps(content).encode())
-
-
-def squares(name: str, pixels: np.ndarray, side: int | None, most: int) -> Iterator[tuple[str, np.ndarray]]:
-    """The square in the middle of a picture (H, W, C), or patches that lie side by side, with names.
-
-    Args:
-        name: of the picture.
-        pixels: of it.
-        side: of the patches; None for the middle.
-        most: patches, evenly spread.
-    """
-    if side is None:
-        yield name, middle(pixels)
-        return
-    rows, columns = (n // side for n in pixels.shape[:2])
-    require(rows * columns > 0, f"{name} has no room for patches of {side} pixels; take a smaller signal.patch")
-    for k in np.unique(np.linspace(0, rows * columns - 1, min(most, rows * columns)).astype(int)):
-        top, left = side * (k // columns), side * (k % columns)
-        yield f"{name}-{top}-{left}", pixels[top : top + side, left : left + side]
 
 
 def _side(found: Source, size: int | None, patch: int | None) -> int:
