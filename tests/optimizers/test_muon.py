@@ -99,3 +99,18 @@ def test_a_state_goes_on_where_it_was():
 def test_what_is_no_rate_is_refused(knob, value):
     with pytest.raises(UserError, match=rf"optimizer\.{knob} "):
         muon.Muon(Siren(2, 1, 8, 2).parameters(), **{knob: value})
+
+
+def test_a_convolution_is_a_matrix():
+    """Of its output channels against the rest; one of a single input channel goes as Adam's."""
+    first, second = torch.nn.Conv2d(1, 6, 3), torch.nn.Conv2d(6, 4, 3)
+    other, ours = copy.deepcopy(first), Muon([*first.parameters(), *second.parameters()], hidden_lr=0.01)
+    for each in (first.weight, second.weight):
+        each.grad = torch.randn(each.shape)
+    before = second.weight.detach().clone()
+    gradient = second.weight.grad.flatten(1)
+    ours.step()
+    expected = -0.01 * orthogonalized(gradient)  # the first momentum is a share of the gradient
+    assert distance((second.weight.detach() - before).flatten(1), expected) < 1e-12
+    moves = (first.weight - other.weight).detach()
+    assert (moves.abs() - 1e-3).abs().max() < 1e-6

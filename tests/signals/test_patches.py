@@ -143,9 +143,27 @@ def test_a_field_that_looks_too_far_is_refused(files):
 
 
 def test_softened_pictures_are_learnt_from_too(files):
-    """Blurred, of three times the contrast, as further pictures; none of them is held out."""
-    signal = make(files, halved=False, softened=[1.0], contrast=3.0)
+    """Blurred, as further pictures; none of them is held out."""
+    signal = make(files, halved=False, softened=[1.0], level=None)
     assert signal.count == 4
     assert signal.held_out == [4]
     sharp, soft = (signal.pictures[k].seen[4:-4, 4:-4] for k in (2, 3))
-    assert 0.2 < (soft.std() / sharp.std() / 3) < 0.4  # of white noise: 1 / (2 sqrt(pi))
+    assert 0.2 < (soft.std() / sharp.std()) < 0.4  # of white noise: 1 / (2 sqrt(pi))
+
+
+def test_the_spline_misses_all_pictures_by_the_same(files):
+    """But one that would have to be multiplied by more than `most`; what is held out stays as it is."""
+    plain, alike = (make(files, halved=False, softened=[1.0], level=level) for level in (None, 0.05))
+    capped = make(files, halved=False, softened=[1.0], level=0.05, most=0.5)
+    for k in range(5):
+        seen = alike.pictures[k].seen.numpy().mean(-1, keepdims=True)[8:-8, 8:-8]  # without the margin
+        seen = seen[: (seen.shape[0] - 1) // 2 * 2 + 1, : (seen.shape[1] - 1) // 2 * 2 + 1]
+        off = np.ones(seen.shape, dtype=bool)
+        off[::2, ::2] = False
+        error = np.sqrt(np.square(spline.refined(seen[::2, ::2]) - seen)[off].mean())
+        factors = [(other.pictures[k].c / plain.pictures[k].c).median().item() for other in (alike, capped)]
+        if k < 4:
+            assert abs(error / 0.05 - 1) < 1e-9
+            assert factors[1] == pytest.approx(min(0.5, factors[0]))
+        else:
+            assert factors == [1.0, 1.0]

@@ -7,7 +7,8 @@ is 0 from the neighbouring samples on: four networks count at a point, f is twic
 the samples it is the spline, so it keeps them exactly. g is one network R^2 -> R for all, whose biases and last layer
 m_k shifts; value, gradient and second derivatives follow by the product rule. A convolutional trunk makes m_k of the
 samples within `reach` of k, each less the mean of the 5 x 5 around it and over their deviation (at least `floor`), by
-which g is multiplied: so ``a s + b`` gives ``a f + b`` as far as the contrast is above the floor.
+which g is multiplied: so ``a s + b`` gives ``a f + b`` as far as the contrast is above the floor. Its layers add to
+what they are given, ``h + C relu(h)`` (He et al., Identity mappings in deep residual networks, arXiv 1603.05027).
 
 Sources: Sitzmann et al., arXiv 2006.09661, sec. 4.4 (a prior over the weights of a SIREN); Melenk & Babuška, The
 partition of unity finite element method (1996); Mehta et al., Modulated periodic activations, arXiv 2104.03960.
@@ -85,10 +86,10 @@ class LocalPrior(OverBase):
         inner = _inside(planes, _AROUND)
         spread = (functional.avg_pool2d(planes.square(), 2 * _AROUND + 1, 1) - mean.square()).clamp(min=0)
         spread = (spread + self.floor**2).sqrt()
-        h = self.first((inner - mean) / spread).relu()
+        h = self.first((inner - mean) / spread)
         for layer in self.trunk:
-            h = _inside(h, 1) + layer(h).relu()
-        *shifts, last = self.codes(h).movedim(1, -1).split(self.widths, dim=-1)
+            h = _inside(h, 1) + layer(h.relu())
+        *shifts, last = self.codes(h.relu()).movedim(1, -1).split(self.widths, dim=-1)
         last = (last + self.head.weight) * _inside(spread, self.reach - _AROUND).movedim(1, -1)
         made = torch.cat([*shifts, last], dim=-1)
         move = made.new_zeros(*made.shape[:3], 1)

@@ -19,13 +19,15 @@ from torch.optim import Adam
 from sinefield.errors import positive, require
 
 COEFFICIENTS = (3.4445, -4.775, 2.0315)
+_MATRIX, _CONVOLUTION = 2, 4  # axes
 
 
 class Muon(Adam):
     """Muon on the hidden matrices, Adam on the rest, in two groups of parameters, which a schedule scales alike.
 
-    Hidden are all matrices but the first and the last, in the order of `params`. Where no parameter is a vector, they
-    are those of a stack, with K in front, and each of the K is stepped by itself.
+    Hidden are all matrices but the first and the last, in the order of `params`, and all convolutions (out, in, h, w)
+    of several channels, as matrices (out, in h w). Where no parameter is a vector, they are those of a stack, with K
+    in front, and each of the K is stepped by itself.
 
     Args:
         params: of a field.
@@ -49,8 +51,9 @@ class Muon(Adam):
         fused: bool | None = None,
     ) -> None:
         params = list(params)
-        axes = 2 + (min(p.dim() for p in params) > 1)
+        axes = _MATRIX + (min(p.dim() for p in params) > 1)
         hidden = [p for p in params if p.dim() == axes][1:-1]
+        hidden += [p for p in params if p.dim() == _CONVOLUTION and axes == _MATRIX and p.shape[1] > 1]
         chosen = {id(p) for p in hidden}
         self.momentum = momentum
         require(0 <= momentum < 1, f"optimizer.momentum must be at least 0 and below 1, not {momentum!r}")
@@ -86,9 +89,10 @@ class Muon(Adam):
             state["step"], state["momentum_buffer"] = torch.zeros(()), torch.zeros_like(p)
         state["step"] += 1
         state["momentum_buffer"].lerp_(gradient, 1 - self.momentum)
-        update = orthogonalized(gradient.lerp(state["momentum_buffer"], self.momentum))
-        rows, columns = p.shape[-2:]
-        p.add_(update, alpha=-rate * max(1.0, rows / columns) ** 0.5)
+        update = gradient.lerp(state["momentum_buffer"], self.momentum)
+        update = orthogonalized(update.flatten(1) if p.dim() == _CONVOLUTION else update)
+        rows, columns = update.shape[-2:]
+        p.add_(update.view_as(p), alpha=-rate * max(1.0, rows / columns) ** 0.5)
 
 
 def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:

@@ -19,7 +19,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from sinefield.core.jet import Jet
-from sinefield.errors import integer, require
+from sinefield.errors import integer, positive, require
 from sinefield.fields.conditional import CONDITIONS, Observation, pictures
 from sinefield.signals import spline
 from sinefield.signals.base import Signal
@@ -42,8 +42,11 @@ class Patches(Signal):
         on_pixels: the share of them that are pixels between the samples; the others lie anywhere.
         factor: n, of whose pixels along each axis one is seen.
         halved: learn from the pictures at half their resolution too.
-        softened: learn from them blurred too, truth and samples alike, by each of these standard deviations in pixels.
-        contrast: by which blurred pictures are multiplied: the spline leaves so little of them that they count little.
+        softened: learn from the smallest of them blurred too, truth and samples alike, by each of these standard
+            deviations in pixels.
+        level: what the spline through every second pixel misses the others by, in the mean square's root, in all
+            pictures to learn from: each is multiplied to that, so that a decibel counts alike in all of them; or None.
+        most: by which they are multiplied at most.
         low_pass: standard deviation in pixels of the blur in front of the sampling; the truth is the sharp picture.
         noise: standard deviation of the noise on the samples, in values from -1 to 1.
 
@@ -65,7 +68,8 @@ class Patches(Signal):
         factor: int = 2,
         halved: bool = True,
         softened: Sequence[float] = (),
-        contrast: float = 2.0,
+        level: float | None = 0.1,
+        most: float = 2.0,
         low_pass: float = 0.0,
         noise: float = 0.0,
     ) -> None:
@@ -73,12 +77,16 @@ class Patches(Signal):
         super().__init__((size, size), 1)
         self.margin, self.points = integer("signal.margin", margin, least=0), integer("signal.points", points, least=1)
         self.factor, self.noise, self.on_pixels = integer("signal.factor", factor, least=1), float(noise), on_pixels
-        self.softened, self.contrast = [float(sd) for sd in softened], float(contrast)
+        self.softened = [float(sd) for sd in softened]
+        self.level, self.most = (
+            None if level is None else positive("signal.level", level),
+            positive("signal.most", most),
+        )
         self.side = self.factor * (size - 1) + 1  # of a patch in pixels
         files = [str(file) for file in listed(paths)]
         both = sorted({Path(file).name for file in files} & {Path(file).name for file in held_out})
         require(not both, f"signal.held_out has pictures that are learnt from too: {', '.join(both)}")
-        shown = [values for file in files for values in self._sizes(file, halved)]
+        shown = [self._levelled(values) for file in files for values in self._sizes(file, halved)]
         self.count = len(shown)
         shown += [self._sizes(file, False)[0] for file in held_out]
         widened = [Shown(values, self.side, self.factor * self.margin, float(low_pass)) for values in shown]
@@ -95,8 +103,18 @@ class Patches(Signal):
         need = f"{file} is {width} x {height} pixels, and a patch takes {self.side}; take a smaller signal.size"
         require(min(height, width) >= self.side, need)
         small = min(height, width) // 2 >= self.side and halved
-        soft = [self.contrast * ndimage.gaussian_filter(pixels, (sd, sd, 0)) for sd in self.softened]
-        return [pixels, resize(pixels, height // 2, width // 2), *soft] if small else [pixels, *soft]
+        found = [pixels, resize(pixels, height // 2, width // 2)] if small else [pixels]
+        return found + [ndimage.gaussian_filter(found[-1], (sd, sd, 0)) for sd in self.softened]
+
+    def _levelled(self, pixels: np.ndarray) -> np.ndarray:
+        """A picture (H, W, C) times what makes the spline miss its grey values by `level`."""
+        if self.level is None:
+            return pixels
+        height, width = (n - 1 + n % 2 for n in pixels.shape[:2])
+        grey = pixels[:height, :width].mean(axis=-1, keepdims=True)
+        missed = (spline.refined(grey[::2, ::2]) - grey) ** 2
+        error = math.sqrt(missed.sum() / (missed.size - missed[::2, ::2].size))
+        return pixels * min(self.most, self.level / max(error, 1e-9))
 
     @property
     def held_out(self) -> list[int]:
