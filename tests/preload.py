@@ -5,6 +5,7 @@ is forked draws a small contact sheet, as runs in the tests' own processes do.
 """
 
 import gc
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -21,7 +22,8 @@ for name in (
 ):  # fmt: skip
     import_module(f"sinefield.{name}")
 
-sheet.contact_sheet = lambda panels, *arguments: panels["error"]
+if "pytest" not in sys.modules:  # which imports this file as well, to look for doctests
+    sheet.contact_sheet = lambda panels, *arguments: panels["error"]
 threads = torch.get_num_threads()
 torch.set_num_threads(1)  # no thread may be there when a process is forked
 with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):

@@ -25,6 +25,7 @@ from sinefield.fields.mlp import CoordinateMLP
 _TILE = 96  # samples along each side of a tile
 _POINTS = 2**14  # evaluated at once
 _PLANE = 2  # coordinates
+_EDITION = 2  # of the field: what it makes of the same weights
 
 
 class Prior:
@@ -133,7 +134,7 @@ def packed(field: LocalPrior) -> bytes:
     numbers = (sines.omega0, sines.hidden_omega0, field.floor, float(field.exact))
     tensors = {name: tensor.detach().cpu().numpy().astype(np.float16) for name, tensor in field.state_dict().items()}
     file = io.BytesIO()
-    np.savez_compressed(file, knobs=np.array(knobs), numbers=np.array(numbers), **tensors)
+    np.savez_compressed(file, edition=_EDITION, knobs=np.array(knobs), numbers=np.array(numbers), **tensors)
     return file.getvalue()
 
 
@@ -146,6 +147,8 @@ def read(name: str | Path) -> LocalPrior:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             found = {key: torch.from_numpy(archive[key]) for key in archive.files}
+        edition = int(found.pop("edition", torch.tensor(1)))
+        require(edition == _EDITION, f"of edition {edition} of the field, this is {_EDITION}")
         width, depth, features, layers = (int(n) for n in found.pop("knobs"))
         omega0, hidden_omega0, floor, exact = (float(n) for n in found.pop("numbers"))
         made = found["first.weight"].shape[0], found["base.head.weight"].shape[1]
