@@ -42,8 +42,8 @@ class Patches(Signal):
         on_pixels: the share of them that are pixels between the samples; the others lie anywhere.
         factor: n, of whose pixels along each axis one is seen.
         halved: learn from the pictures at half their resolution too.
-        softened: learn from the smallest of them blurred too, truth and samples alike, by each of these standard
-            deviations in pixels.
+        softened: learn from the halves blurred too, or from what is too small to be halved, truth and samples alike,
+            by each of these standard deviations in pixels.
         level: what the spline through every second pixel misses the others by, in the mean square's root, in all
             pictures to learn from: each is multiplied to that, so that a decibel counts alike in all of them; or None.
         most: by which they are multiplied at most.
@@ -77,11 +77,8 @@ class Patches(Signal):
         super().__init__((size, size), 1)
         self.margin, self.points = integer("signal.margin", margin, least=0), integer("signal.points", points, least=1)
         self.factor, self.noise, self.on_pixels = integer("signal.factor", factor, least=1), float(noise), on_pixels
-        self.softened = [float(sd) for sd in softened]
-        self.level, self.most = (
-            None if level is None else positive("signal.level", level),
-            positive("signal.most", most),
-        )
+        self.softened, self.most = [float(sd) for sd in softened], positive("signal.most", most)
+        self.level = None if level is None else positive("signal.level", level)
         self.side = self.factor * (size - 1) + 1  # of a patch in pixels
         files = [str(file) for file in listed(paths)]
         both = sorted({Path(file).name for file in files} & {Path(file).name for file in held_out})
