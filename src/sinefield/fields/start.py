@@ -28,10 +28,10 @@ from torch.func import grad
 from sinefield.errors import integer, positive, require
 from sinefield.fields.conditional import Conditional, Made, Observation
 from sinefield.fields.mlp import CoordinateMLP
+from sinefield.optimizers.learned import SECOND, TINY, first_beta
 
 _GAIN = 10.0  # a rate is exp(10 p), p the parameter that is trained: what moves weights by 0.001 moves rates by 1 %
 _VIEWS = 2**24  # seeds of views, of which each number of a picture has as many
-SECOND, TINY = 0.99, 1e-8  # Adam's second beta, as conf/optimizer/adam has it, and what it adds to a root
 
 
 class LearnedStart(Conditional):
@@ -126,11 +126,6 @@ class LearnedStart(Conditional):
             which = torch.randint(len(among), (steps, self.points or 1), generator=generator)
             drawn.append(among[which.to(among.device)])
         return torch.stack(drawn, dim=1)
-
-
-def first_beta(taken: int, steps: int) -> float:
-    """Adam's first beta: from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it."""
-    return 0.9 - 0.3 * min(1.0, taken / steps)
 
 
 class Moments:

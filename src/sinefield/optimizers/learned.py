@@ -18,13 +18,19 @@ from torch import Tensor
 from torch.optim import Adam
 
 from sinefield.errors import integer, positive, require
-from sinefield.fields.start import SECOND, TINY, first_beta
 from sinefield.optimizers.base import FieldOptimizer
 
 if TYPE_CHECKING:  # handed in, not imported
     from sinefield.fields.mlp import CoordinateMLP
     from sinefield.losses.base import Loss
     from sinefield.training.data import Samples
+
+SECOND, TINY = 0.99, 1e-8  # Adam's second beta, as conf/optimizer/adam has it, and what it adds to a root
+
+
+def first_beta(taken: int, steps: int) -> float:
+    """Adam's first beta: from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it."""
+    return 0.9 - 0.3 * min(1.0, taken / steps)
 
 
 class Learned(Adam, FieldOptimizer):
