@@ -99,7 +99,7 @@ def test_a_run_resumes_bit_for_bit_and_becomes_a_file(fit, tmp_path, monkeypatch
 
     torch.set_default_dtype(torch.float32)
     chosen = ["experiment=prior/between", *small("experiment/prior/between", tmp_path), "logger=none"]
-    chosen += ["scheduler.total_steps=4"]  # of the whole run, from the start
+    chosen += ["scheduler.T_max=4"]  # of the whole run, from the start
     whole = fit(*chosen, "trainer.max_steps=4", folder="whole")
     half = fit(*chosen, folder="half")
     with initialize_config_dir(str(CONF), version_base="1.3"):
