@@ -7,7 +7,6 @@ from sinefield.errors import integer, require
 from sinefield.evaluation.collection import linear
 from sinefield.evaluation.collection_pictures import sheet
 from sinefield.evaluation.png import write_png
-from sinefield.fields import completion
 from sinefield.render.priors import Prior
 from sinefield.render.raster import target
 from sinefield.report.colours import value_picture
@@ -58,11 +57,10 @@ def main(arguments: list[str]) -> None:
     require(bool(seen.any()), "no pixel is kept; give a mask with some white, or more to keep")
     observation = prior.observe(whole, seen)
     steps, tune = integer("steps", options["steps"], least=0), integer("tune", options["tune"], least=0)
-    first = completion.codes(prior.field, [observation])
-    code = completion.refine(prior.field, observation, prior.spread, steps)
-    stages = {"encoder": completion.alone(prior.field, first), "code refined": completion.alone(prior.field, code)}
+    field, code = prior.field, prior.field.refine(observation, prior.spread, steps)
+    stages = {"encoder": field.fields(field.codes([observation])), "code refined": field.fields(code)}
     if tune:
-        stages["field tuned"] = completion.tune(prior.field, code, observation, tune)
+        stages["field tuned"] = field.tune(code, observation, tune)
     shape = (*prior.signal.shape, prior.signal.channels)
     rows = {"picture": whole, f"{int(seen.sum())} pixels": torch.where(seen[:, None], whole, torch.nan)}
     rows["linear interpolation"] = linear(observation)[0]

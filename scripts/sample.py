@@ -4,7 +4,6 @@ import torch
 
 from sinefield.errors import integer, require
 from sinefield.evaluation.collection_pictures import pairs
-from sinefield.fields import completion
 from sinefield.render.priors import Prior
 from sinefield.render.raster import target
 from sinefield.runs.trusted_config import packages
@@ -41,9 +40,7 @@ def main(arguments: list[str]) -> None:
     mixture = min(integer("mixture", options["mixture"], least=1), prior.signal.trained)
     codes = prior.samples(options["count"], mixture, options["spread"], integer("seed", options["seed"], least=0))
     with torch.no_grad():
-        values = torch.cat(
-            [completion.values(prior.field, some, prior.signal.pixel_grid()) for some in codes.split(64)]
-        )
+        values = torch.cat([prior.field.values(some, prior.signal.pixel_grid()) for some in codes.split(64)])
     nearest = prior.nearest(values)
     known = prior.signal.pixels_of(nearest)
     apart = (values.clamp(-1, 1) - known.flatten(1, 2)).square().mean((1, 2))

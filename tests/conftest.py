@@ -124,9 +124,9 @@ def small_sheet(request) -> Iterator[None]:
             module = sys.modules.get(f"sinefield.evaluation.{name.partition('.')[0]}")
             if module is not None and request.path.parent.name not in ("evaluation", "report"):
                 patch.setattr(module, name.partition(".")[2], lambda *arguments, **options: b"")
-        completion = sys.modules.get("sinefield.fields.completion")
-        if completion is not None and request.path.parent.name not in ("fields", "render"):
-            patch.setattr(completion, "descend", partial(_few, completion.descend))
+        coded = sys.modules.get("sinefield.fields.coded")
+        if coded is not None and request.path.parent.name not in ("fields", "render"):
+            patch.setattr(coded, "descend", partial(_few, coded.descend))
         environment = sys.modules.get("sinefield.training.environment")
         if environment is not None and request.path.stem != "test_environment":
             patch.setattr(environment, "_git_commit", partial(_commit, environment._git_commit))

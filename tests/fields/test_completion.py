@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from sinefield.fields import completion
 from sinefield.fields.conditional import Observation
 from sinefield.fields.encoders.set import Set
 from sinefield.fields.mlp import Siren
@@ -41,12 +40,12 @@ def error(found, seen):
 def test_a_refined_code_is_the_least_of_its_energy(field):
     """Of a field that is linear in the code this is ridge regression, solved here in closed form."""
     seen = observation()
-    found = completion.refine(field, seen, SPREAD, steps=500, off=0.3)
-    start = completion.codes(field, [seen])
+    found = field.refine(seen, SPREAD, steps=500, off=0.3)
+    start = field.codes([seen])
     for k in range(3):
         x, known = seen.x[seen.seen[k]], seen.values[k, seen.seen[k]].flatten()
         corners = torch.cat([torch.zeros(1, CODE), torch.diag(SPREAD)]) + start[k]
-        base, *moved = completion.values(field, corners, x).detach().flatten(1)
+        base, *moved = field.values(corners, x).detach().flatten(1)
         slopes = torch.stack(moved, dim=1) - base[:, None]
         best = torch.linalg.solve(slopes.T @ slopes / 0.3**2 + torch.eye(CODE), slopes.T @ (known - base) / 0.3**2)
         torch.testing.assert_close(found[k], start[k] + SPREAD * best, rtol=1e-3, atol=1e-3)
@@ -55,11 +54,11 @@ def test_a_refined_code_is_the_least_of_its_energy(field):
 def test_each_step_is_nearer_to_what_is_seen(field):
     """The encoder's code, the refined one, and a field of its own; the field of all keeps its weights."""
     seen, before = observation(), {name: part.clone() for name, part in field.state_dict().items()}
-    first, code = completion.codes(field, [seen]), completion.refine(field, seen, SPREAD)
-    stack = completion.tune(field, code, seen, steps=200)
+    first, code = field.codes([seen]), field.refine(seen, SPREAD)
+    stack = field.tune(code, seen, steps=200)
     with torch.no_grad():
         tuned = stack.jet(seen.x.expand(3, -1, -1), 0).value
-    errors = [error(completion.values(field, z, seen.x), seen) for z in (first, code)] + [error(tuned, seen)]
+    errors = [error(field.values(z, seen.x), seen) for z in (first, code)] + [error(tuned, seen)]
     assert (errors[1] < errors[0]).all()
     assert (errors[2] < 0.5 * errors[1]).all()
     assert all(torch.equal(part, field.state_dict()[name]) for name, part in before.items())
@@ -67,7 +66,7 @@ def test_each_step_is_nearer_to_what_is_seen(field):
 
 def test_a_picture_that_is_seen_whole_is_kept(field):
     seen = observation(share=1.1)
-    stack = completion.tune(field, completion.codes(field, [seen]), seen, steps=800, rate=2e-3)
+    stack = field.tune(field.codes([seen]), seen, steps=800, rate=2e-3)
     with torch.no_grad():
         assert error(stack.jet(seen.x.expand(3, -1, -1), 0).value, seen).max() < 1e-4
 
@@ -77,9 +76,9 @@ def test_pictures_do_not_disturb_each_other(field):
     seen = observation()
     noise = torch.where(seen.seen[..., None], seen.values, torch.rand_like(seen.values))
     alone = seen._replace(numbers=seen.numbers[1:2], views=seen.views[1:2], values=noise[1:2], seen=seen.seen[1:2])
-    code = completion.refine(field, seen, SPREAD, steps=40)
-    torch.testing.assert_close(completion.refine(field, alone, SPREAD, steps=40), code[1:2])
-    both, one = (completion.tune(field, z, part, steps=40) for z, part in ((code, seen), (code[1:2], alone)))
+    code = field.refine(seen, SPREAD, steps=40)
+    torch.testing.assert_close(field.refine(alone, SPREAD, steps=40), code[1:2])
+    both, one = (field.tune(z, part, steps=40) for z, part in ((code, seen), (code[1:2], alone)))
     for whole, part in zip(both.parameters(), one.parameters(), strict=True):
         torch.testing.assert_close(whole[1:2], part)
 
@@ -88,5 +87,5 @@ def test_networks_of_codes_are_those_of_the_field(field):
     """A stack of plain fields, with the same values."""
     code, x = torch.randn(3, CODE), torch.rand(7, 2)
     with torch.no_grad():
-        found = completion.alone(field, code).jet(x.expand(3, -1, -1), 0).value
-    torch.testing.assert_close(found, completion.values(field, code, x))
+        found = field.fields(code).jet(x.expand(3, -1, -1), 0).value
+    torch.testing.assert_close(found, field.values(code, x))

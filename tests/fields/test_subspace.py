@@ -6,7 +6,6 @@ import torch
 
 from sinefield.activations.sine import Sine
 from sinefield.encodings.radial import Radial
-from sinefield.fields import completion
 from sinefield.fields.components import Components
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
@@ -47,7 +46,7 @@ def test_starts_as_the_principal_components(field, pictures, x, share) -> None:
     """The same completions, from few pixels and from all."""
     field.begin(x, pictures)
     some = observed(pictures[:7], x, share)
-    found = completion.values(field, field.encode(some), x)
+    found = field.values(field.encode(some), x)
     assert torch.allclose(found, Components(pictures, CODE).complete(some), atol=1e-3)
 
 
@@ -55,11 +54,11 @@ def test_the_code_is_the_most_likely_one(field, pictures, x) -> None:
     """Its energy is least: its gradient vanishes there, by autograd."""
     some = observed(pictures[:3], x, 0.4)
     code = field.encode(some).detach().requires_grad_()
-    error = (completion.values(field, code, x) - some.values) * some.seen[..., None]
+    error = (field.values(code, x) - some.values) * some.seen[..., None]
     energy = error.square().sum() / field.rest.exp() + code.square().sum()
     (gradient,) = torch.autograd.grad(energy, code)
     assert gradient.abs().max() < 1e-9
-    assert torch.equal(completion.refine(field, some, torch.ones(CODE)), code)
+    assert torch.equal(field.refine(some, torch.ones(CODE)), code)
 
 
 def test_no_pixel_seen_is_the_mean(field, pictures, x) -> None:
@@ -77,8 +76,8 @@ def test_fewer_pictures_than_numbers_of_a_code(field, pictures, x) -> None:
 def tuned(field, some):
     """(P, S, C), and before it was tuned."""
     code = field.encode(some)
-    stack = completion.tune(field, code, some)
-    return stack.jet(some.x.expand(len(code), -1, -1), 0).value, completion.values(field, code, some.x)
+    stack = field.tune(code, some)
+    return stack.jet(some.x.expand(len(code), -1, -1), 0).value, field.values(code, some.x)
 
 
 def test_tuned_it_has_the_pixels_seen_and_with_none_it_stays(field, pictures, x) -> None:

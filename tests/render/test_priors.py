@@ -7,7 +7,6 @@ from conftest import CONF
 from PIL import Image
 
 from sinefield.errors import UserError
-from sinefield.fields import completion
 from sinefield.render.priors import Prior
 from sinefield.scripts import complete, interpolate, sample
 
@@ -95,7 +94,7 @@ def test_the_folder_has_the_function_that_was_scored(prior, run):
 
     held = torch.arange(prior.signal.trained, prior.signal.count)[:1]
     seen = prior.signal.look(held, torch.zeros(1, dtype=torch.long))
-    error = (completion.values(prior.field, completion.codes(prior.field, [seen]), seen.x) - seen.values).square()
+    error = (prior.field.values(prior.field.codes([seen]), seen.x) - seen.values).square()
     metrics = json.loads((run / "metrics.json").read_text())
     assert 10 * torch.log10(4 / error.mean()).item() == pytest.approx(metrics["psnr"], abs=1e-3)
     assert metrics["mse_10_linear"] > 0

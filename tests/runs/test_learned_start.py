@@ -80,7 +80,7 @@ def test_rates_that_were_damaged_are_one_line(learned, fit, compose):
         train(compose(*knobs, "trainer.max_steps=4"), half, resume=True)
 
 
-def test_a_start_that_was_learned_with_adam(tmp_path, fit):
+def test_a_start_that_was_learned_with_adam(tmp_path, fit, caplog):
     """It has the same scores, and fits of either optimizer start from it, and a start of second order."""
     few = ["algorithm=reptile", "field.adam=true", "field.rate=1e-3", "field.steps=2", "data.eval_every=2"]
     folder = learned_start(tmp_path / "start", *few, "trainer.max_steps=2", "signal.crops=3", "data.batch_size=4")
@@ -90,7 +90,9 @@ def test_a_start_that_was_learned_with_adam(tmp_path, fit):
     fit(*SMALL, "logger=none", f"field.init={folder}")
     fit(*FIT, f"field.init={folder}", folder="other")
     more = [f"field.init={folder}", "field.adam=true", "trainer.max_steps=2", "data.eval_every=2"]
+    assert "not for these steps" not in caplog.text
     learned_start(tmp_path / "more", *more)  # its three steps are not the two of the other
+    assert "not for these steps" in caplog.text
 
 
 def test_a_fit_starts_from_it(learned, fit):

@@ -21,7 +21,6 @@ from sinefield.core.jet import BLOCK
 from sinefield.errors import integer, require
 from sinefield.evaluation.base import Evaluation, Score, Scores
 from sinefield.evaluation.collection_pictures import sheet
-from sinefield.fields import completion
 from sinefield.fields.coded import Coded
 from sinefield.fields.components import Components
 from sinefield.fields.conditional import Observation
@@ -119,7 +118,7 @@ class Collection(Evaluation):
                 alone = [field(self.pictures.at(every.x, int(k))) for k in self.held[:_DRAWN]]
             self.rows.append(("from all pixels", torch.stack(alone)))
             return unknown
-        spread = completion.codes(field, (self.pictures.look(k, 0 * k) for k in self._known(512).split(64))).std(0)
+        spread = field.codes(self.pictures.look(k, 0 * k) for k in self._known(512).split(64)).std(0)
         rival = Components(self.pictures.pixels_of(self._known(_MANY)).flatten(1, 2), field.code)
         found = unknown
         for count in (None, *FEW):
@@ -141,11 +140,11 @@ class Collection(Evaluation):
 
     def _made(self, field: Coded, seen: Observation, spread: Tensor, tuned: bool) -> dict[str, Tensor]:
         """(P, S, C), of each way: by the encoder's codes, by refined ones, by fields that are tuned as well."""
-        first, code = completion.codes(field, [seen]), completion.refine(field, seen, spread)
+        first, code = field.codes([seen]), field.refine(seen, spread)
         with torch.no_grad():
-            found = {"": completion.values(field, first, seen.x), "_refined": completion.values(field, code, seen.x)}
+            found = {"": field.values(first, seen.x), "_refined": field.values(code, seen.x)}
         if tuned:
-            stack = completion.tune(field, code, seen, self.steps)
+            stack = field.tune(code, seen, self.steps)
             with torch.no_grad():
                 found["_tuned"] = stack.jet(seen.x.expand(len(code), -1, -1), 0).value
         return found

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -28,7 +29,7 @@ from sinefield.evaluation.metrics import DATA_RANGE
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
 from sinefield.fields.stack import stack_fields
-from sinefield.fields.start import LearnedStart, Moments
+from sinefield.fields.start import LearnedStart
 from sinefield.signals.collection import Collection
 from sinefield.system.files import write_atomically
 
@@ -131,34 +132,15 @@ class Start(Evaluation):
 
     def _adam(self, start: CoordinateMLP, rate: float, taken: int, observation: Observation) -> Curve:
         """The PSNR of a stack of networks, one for each picture, from `taken` steps on."""
-        stack, curve = deepcopy(start), Curve()
-        optimizer = Adam(stack.parameters(), lr=rate, betas=(0.9, 0.99))
-        with torch.enable_grad():
-            for step in range(taken, COUNTS[-1] + 1):
-                error = (stack.jet(observation.x, 0).value - observation.values).square().mean((1, 2))
-                if step in COUNTS:
-                    curve[step] = decibels(error.detach())
-                optimizer.zero_grad()
-                error.sum().backward()
-                optimizer.step()
-        return curve
+        counts = range(taken, COUNTS[-1] + 1)
+        found = zip(counts, _fit(start, rate, observation), strict=False)
+        return {count: psnr(values, observation.values) for count, values in found if count in COUNTS}
 
     def _falling(self, start: CoordinateMLP, rate: float, observation: Observation) -> Curve:
         """The PSNR of a stack of networks after fits of 1 to 100 steps, each with a rate that falls to 0."""
         curve = Curve()
         for count in COUNTS:
-            stack = deepcopy(start)
-            own = dict(stack.named_parameters())
-            direction = Moments(count, own)
-            for k in range(count):
-                with torch.enable_grad():
-                    error = (stack.jet(observation.x, 0).value - observation.values).square().mean((1, 2)).sum()
-                    slopes = torch.autograd.grad(error, list(own.values()))
-                with torch.no_grad():
-                    for name, way in direction(dict(zip(own, slopes, strict=True))).items():
-                        own[name].sub_(rate * (1 - k / count) * way)
-            with torch.no_grad():
-                values = stack.jet(observation.x, 0).value
+            values = next(itertools.islice(_fit(start, rate, observation, count), count, None))
             curve[count] = psnr(values, observation.values)
             self.shots.setdefault(f"{count} steps", values)  # those of the learned start come first
         return curve
@@ -176,6 +158,22 @@ class Start(Evaluation):
         caption = "pictures held out, after so many steps from the learned start; all pixels are seen"
         write_atomically(folder / "start.png", sheet(rows, caption))
         return {"start": folder / "start.png"}
+
+
+def _fit(start: CoordinateMLP, rate: float, observation: Observation, steps: int | None = None) -> Iterator[Tensor]:
+    """Values (P, S, C) of a stack before each step of Adam; with `steps` as `scheduler=falling` has so many."""
+    stack = deepcopy(start)
+    optimizer = Adam(stack.parameters(), lr=rate, betas=(0.9, 0.99))
+    for step in itertools.count():
+        with torch.enable_grad():
+            values = stack.jet(observation.x, 0).value
+            error = (values - observation.values).square().mean((1, 2)).sum()
+        yield values.detach()
+        share = step / steps if steps else 0.0
+        optimizer.param_groups[0] |= {"lr": rate * (1 - share), "betas": (0.9 - 0.3 * share, 0.99)}
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
 
 
 def fresh(base: CoordinateMLP) -> CoordinateMLP:

@@ -70,8 +70,8 @@ class Made(NamedTuple):
     sizes: Tensor
 
 
-class Conditional(OverBase, ABC):
-    """A base network whose weights are made of what is seen of a picture.
+class OverPictures(OverBase):
+    """A field over a base network, which looks at pictures.
 
     Args:
         base: the coordinate network, R^D -> R^C.
@@ -88,6 +88,22 @@ class Conditional(OverBase, ABC):
         """Take the means to look at pictures: numbers (P,) and views (P,) to what is seen of them."""
         self.look = look
 
+    def seen_at(self, x: Tensor) -> tuple[Observation, Tensor]:
+        """What is seen of the P pictures that points (N, D + 2) are of, and the row of each point, (N,).
+
+        Raises:
+            UserError: there are no pictures to look at: this is the field of a finished run, loaded without them.
+        """
+        cure = "show it some, signal.show(field)"
+        require(self.look is not None, f"this field has no pictures to look at; {cure}")
+        assert self.look is not None
+        numbers, views, row = pictures(x[:, self.dims :])
+        return self.look(numbers, views), row
+
+
+class Conditional(OverPictures, ABC):
+    """A base network whose weights are made of what is seen of a picture."""
+
     def begin(self, x: Tensor, pictures: Tensor) -> None:
         """Take what a fit starts from off many pictures (P, S, C) at the points x (S, D); here nothing."""
 
@@ -102,19 +118,12 @@ class Conditional(OverBase, ABC):
         operators: Tensor | None = None,
         parameters: Mapping[str, Tensor] | None = None,
     ) -> Jet:
-        """Value (N, C), gradient (N, C, D) and M sums of second derivatives (N, C, M), at x (N, D + 2).
-
-        Raises:
-            UserError: there are no pictures to look at: this is the field of a finished run, loaded without them.
-        """
+        """Value (N, C), gradient (N, C, D) and M sums of second derivatives (N, C, M), at x (N, D + 2)."""
         if parameters is not None:
             return layerwise.jet_given(cast("CoordinateMLP", self), parameters, x, order, operators)
-        look = self.look
-        require(look is not None, "this field has no pictures to look at; give it some, field.alone(observation)")
-        assert look is not None
-        numbers, views, row = pictures(x[:, self.dims :])
-        made = self.make(look(numbers, views))
-        jet = self.jet_of(made, x[:, : self.dims], row, len(numbers), order, operators)
+        seen, row = self.seen_at(x)
+        made = self.make(seen)
+        jet = self.jet_of(made, x[:, : self.dims], row, len(seen.numbers), order, operators)
         return jet._replace(sizes=made.sizes[row])
 
     def jet_of(

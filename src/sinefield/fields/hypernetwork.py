@@ -9,8 +9,9 @@ Source: Sitzmann et al., arXiv 2006.09661, sec. 4.4 and supplement 7; Ha et al.,
 from torch import Tensor, nn
 
 from sinefield.errors import integer
-from sinefield.fields.coded import Encoded, Heads
+from sinefield.fields.coded import Encoded
 from sinefield.fields.encoders.base import Encoder, perceptron
+from sinefield.fields.heads import Heads
 from sinefield.fields.mlp import CoordinateMLP
 
 

@@ -16,7 +16,7 @@ partition of unity finite element method (1996); Mehta et al., Modulated periodi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
@@ -30,14 +30,13 @@ from sinefield.core.product import multiply
 from sinefield.errors import integer, require
 from sinefield.fields import layerwise
 from sinefield.fields.bspline import cubics, interpolation
-from sinefield.fields.conditional import Observation, pictures
+from sinefield.fields.conditional import OverPictures
 from sinefield.fields.mlp import CoordinateMLP
-from sinefield.fields.over_base import OverBase
 
 _AROUND = 2  # samples on either side that a sample is normalised by
 
 
-class LocalPrior(OverBase):
+class LocalPrior(OverPictures):
     """f: R^2 -> R for every grey picture that it is shown, from the samples around a point.
 
     Args:
@@ -51,12 +50,11 @@ class LocalPrior(OverBase):
     def __init__(
         self, base: CoordinateMLP, features: int = 48, depth: int = 4, floor: float = 0.01, exact: bool = True
     ) -> None:
-        super().__init__()
-        require(isinstance(base, CoordinateMLP), f"field.base must be a field such as conf/field/mlp, not {base!r}")
+        super().__init__(base, 2)
         fits = (base.head.out_features, base.encoding.features) == (1, 2)
         require(fits, "field.base must take 2 coordinates and give 1 channel, without an encoding")
         features, depth = integer("field.features", features, least=1), integer("field.depth", depth, least=0)
-        self.base, self.floor, self.exact = base, floor, exact
+        self.floor, self.exact = floor, exact
         self.first = nn.Conv2d(1, features, 5)
         self.trunk = nn.ModuleList(nn.Conv2d(features, features, 3) for _ in range(depth))
         self.widths = [layer.out_features for layer in (*base.linear_maps(), base.linear_maps()[-1])]
@@ -65,16 +63,11 @@ class LocalPrior(OverBase):
             self.codes.weight[-self.widths[-1] :] = 0  # the start is the spline
         for start in (self.codes.bias, base.head.weight):
             nn.init.zeros_(cast("Tensor", start))
-        self.look: Callable[[Tensor, Tensor], Observation] | None = None
 
     @property
     def reach(self) -> int:
         """Samples on either side that m_k is made of."""
         return _AROUND + 2 + len(self.trunk)
-
-    def observe(self, look: Callable[[Tensor, Tensor], Observation]) -> None:
-        """Take the means to look at pictures: numbers (P,) and views (P,) to what is seen of them."""
-        self.look = look
 
     def make(self, samples: Tensor) -> Tensor:
         """m_k of all samples (P, H, W) but the outermost `reach`, (P, H - 2 reach, W - 2 reach, K).
@@ -135,17 +128,10 @@ class LocalPrior(OverBase):
         """Value (N, 1), gradient (N, 1, 2) and M sums of second derivatives (N, 1, M), at x (N, 4).
 
         Points lie at least `reach` samples inside of what is seen.
-
-        Raises:
-            UserError: there are no pictures to look at: this is the field of a finished run, loaded without them.
         """
         if parameters is not None:
             return layerwise.jet_given(cast("CoordinateMLP", self), parameters, x, order, operators)
-        look = self.look
-        require(look is not None, "this field has no pictures to look at; sinefield.upscale gives it some")
-        assert look is not None
-        numbers, views, row = pictures(x[:, 2:])
-        seen = look(numbers, views)
+        seen, row = self.seen_at(x)
         height, width = seen.shape
         samples = seen.values.unflatten(1, (height, width)).squeeze(-1).to(x.dtype)
         spacing = seen.x[1, 0] - seen.x[0, 0]

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from sinefield.errors import integer, require
-from sinefield.fields.coded import Encoded, Heads
+from sinefield.fields.coded import Encoded
 from sinefield.fields.encoders.base import Encoder, perceptron
+from sinefield.fields.heads import Heads
 from sinefield.fields.mlp import CoordinateMLP
 
 

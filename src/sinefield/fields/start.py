@@ -28,7 +28,7 @@ from torch.func import grad
 from sinefield.errors import integer, positive, require
 from sinefield.fields.conditional import Conditional, Made, Observation
 from sinefield.fields.mlp import CoordinateMLP
-from sinefield.optimizers.learned import SECOND, TINY, first_beta
+from sinefield.optimizers.learned import direction
 
 _GAIN = 10.0  # a rate is exp(10 p), p the parameter that is trained: what moves weights by 0.001 moves rates by 1 %
 _VIEWS = 2**24  # seeds of views, of which each number of a picture has as many
@@ -92,7 +92,7 @@ class LearnedStart(Conditional):
         start = given = {name: rest[name] for name in self.adapted}
         seen = observation.seen.unsqueeze(-1)
         drawn = self._drawn(observation, steps) if self.training and self.points is not None else None
-        direction = Moments(self.steps, start) if self.adam else dict
+        moments = {name: (torch.zeros_like(part), torch.zeros_like(part)) for name, part in start.items()}
         for k in range(steps):
             x, values, mask = observation.x.expand(count, -1, -1), observation.values, seen
             if drawn is not None:
@@ -102,8 +102,9 @@ class LearnedStart(Conditional):
                 slopes = grad(self._error)(given, rest, x, values, mask)
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.order > 0):
                 at = min(k, self.steps - 1)
-                way = direction(slopes)
-                given = {name: part - rates[name][at] * way[name] for name, part in given.items()}
+                for name in given if self.adam else ():
+                    slopes[name], moments[name] = direction(slopes[name], moments[name], k, self.steps)
+                given = {name: part - rates[name][at] * slopes[name] for name, part in given.items()}
         moved = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1)
         half = moved.square().sum(1) / 2
         return Made(given, torch.stack([torch.zeros_like(half), half], dim=1))
@@ -126,27 +127,3 @@ class LearnedStart(Conditional):
             which = torch.randint(len(among), (steps, self.points or 1), generator=generator)
             drawn.append(among[which.to(among.device)])
         return torch.stack(drawn, dim=1)
-
-
-class Moments:
-    """Adam's direction, m / sqrt(v), over tensors by name; the first beta falls from 0.9 to 0.6 over the steps.
-
-    Args:
-        steps: how many there will be; later ones have the last beta.
-        like: tensors of the shapes of the gradients.
-    """
-
-    def __init__(self, steps: int, like: Mapping[str, Tensor]) -> None:
-        self.steps, self.taken = steps, 0
-        self.first, self.second = ({name: torch.zeros_like(part) for name, part in like.items()} for _ in range(2))
-
-    def __call__(self, slopes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The direction by the gradients of one more step; v is a constant to whoever differentiates it."""
-        beta = first_beta(self.taken, self.steps)
-        self.taken += 1
-        seen, whole, found = 1 - SECOND**self.taken, 1 - beta**self.taken, {}
-        for name, slope in slopes.items():
-            self.first[name] = beta * self.first[name] + (1 - beta) * slope
-            self.second[name] = SECOND * self.second[name] + (1 - SECOND) * slope.detach().square()
-            found[name] = self.first[name] / whole / ((self.second[name] / seen).sqrt() + TINY)
-        return found

@@ -87,9 +87,17 @@ class Subspace(Coded):
         made = torch.einsum("pk,kcf->pcf", code, self.directions)
         return {"head.weight": made[..., :-1], "head.bias": made[..., -1]}
 
+    def refine(
+        self, observation: Observation, spread: Tensor, steps: int = 0, rate: float = 0.0, off: float = 0.0
+    ) -> Tensor:
+        """(P, K), what `encode` gives: there are no likelier codes, and nothing descends."""
+        with torch.no_grad():
+            return self.encode(observation)
+
     @torch.no_grad()
-    def meet(self, stack: CoordinateMLP, observation: Observation) -> CoordinateMLP:
-        """The stack of P fields after the likeliest change of each last layer that gives the pixels seen."""
+    def tune(self, code: Tensor, observation: Observation, steps: int = 0, rate: float = 0.0) -> CoordinateMLP:
+        """The stack of P fields after the likeliest change of each last layer that gives the pixels seen; at once."""
+        stack = self.fields(code)
         h = self._features(observation.x) @ self.left
         lacking = observation.values - stack.jet(observation.x.expand(len(observation.seen), -1, -1), 0).value
         for k, seen in enumerate(observation.seen):

@@ -25,12 +25,27 @@ if TYPE_CHECKING:  # handed in, not imported
     from sinefield.losses.base import Loss
     from sinefield.training.data import Samples
 
-SECOND, TINY = 0.99, 1e-8  # Adam's second beta, as conf/optimizer/adam has it, and what it adds to a root
+_SECOND, _TINY = 0.99, 1e-8  # Adam's second beta, as conf/optimizer/adam has it, and what it adds to a root
+Moments = tuple[Tensor, Tensor]  # m and v
 
 
-def first_beta(taken: int, steps: int) -> float:
-    """Adam's first beta: from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it."""
-    return 0.9 - 0.3 * min(1.0, taken / steps)
+def direction(slope: Tensor, moments: Moments, taken: int, steps: int) -> tuple[Tensor, Moments]:
+    """Adam's direction m / sqrt(v) by one more gradient, and the moments (m, v) with it.
+
+    The first beta falls from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it; v is a constant to
+    whoever differentiates the direction.
+
+    Args:
+        slope: the gradient.
+        moments: before it, of its shape, 0 at the start.
+        taken: steps before this one.
+        steps: how many there will be; later ones have the last beta.
+    """
+    beta = 0.9 - 0.3 * min(1.0, taken / steps)
+    m = beta * moments[0] + (1 - beta) * slope
+    v = _SECOND * moments[1] + (1 - _SECOND) * slope.detach().square()
+    root = (v / (1 - _SECOND ** (taken + 1))).sqrt() + _TINY
+    return m / (1 - beta ** (taken + 1)) / root, (m, v)
 
 
 class Learned(Adam, FieldOptimizer):
@@ -110,10 +125,9 @@ class Learned(Adam, FieldOptimizer):
                 self.state[p] = {"step": step, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
 
     def _direction(self, p: Tensor, slope: Tensor, steps: int) -> Tensor:
-        """m / sqrt(v) with one more gradient, as `fields.start.Moments` has it."""
-        state, taken = self.state[p], self.taken + 1
-        beta = first_beta(self.taken, steps)
+        """Adam's, which leaves the state as Adam's own step does."""
+        state = self.state[p]
         state["step"] += 1
-        state["exp_avg"].lerp_(slope, 1 - beta)
-        state["exp_avg_sq"].lerp_(slope.square(), 1 - SECOND)
-        return state["exp_avg"] / (1 - beta**taken) / ((state["exp_avg_sq"] / (1 - SECOND**taken)).sqrt() + TINY)
+        way, moments = direction(slope, (state["exp_avg"], state["exp_avg_sq"]), self.taken, steps)
+        state |= zip(("exp_avg", "exp_avg_sq"), moments, strict=True)
+        return way

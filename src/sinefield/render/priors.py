@@ -14,7 +14,6 @@ from torch import Tensor
 
 from sinefield.core.jet import BLOCK
 from sinefield.errors import integer, positive, require
-from sinefield.fields import completion
 from sinefield.fields.coded import Coded
 from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
@@ -51,7 +50,7 @@ class Prior:
     def codes(self) -> Tensor:
         """(P, K), of the pictures trained on."""
         numbers = torch.arange(self.signal.trained).split(_MANY)
-        return completion.codes(self.field, (self.signal.look(k, torch.zeros_like(k)) for k in numbers))
+        return self.field.codes(self.signal.look(k, torch.zeros_like(k)) for k in numbers)
 
     @property
     def spread(self) -> Tensor:
@@ -90,11 +89,11 @@ class Prior:
         observation = self.observe(pixels, torch.ones(len(pixels), dtype=torch.bool))
         if number is not None:  # an encoder may know it by its number
             observation = observation._replace(numbers=torch.tensor([number]))
-        return completion.refine(self.field, observation, self.spread)[0]
+        return self.field.refine(observation, self.spread)[0]
 
     def picture(self, code: Tensor, scale: int = 1) -> np.ndarray:
         """(H', W', C), the field of a code (K,) on the grid with `scale` points for each spacing of the pixels."""
-        return self.drawn(completion.alone(self.field, code[None]), scale)
+        return self.drawn(self.field.fields(code[None]), scale)
 
     @torch.no_grad()
     def drawn(self, stack: CoordinateMLP, scale: int = 1) -> np.ndarray:

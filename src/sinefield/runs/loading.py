@@ -1,5 +1,6 @@
 """The field of a finished run, from its folder."""
 
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,8 @@ from sinefield.fields.start import LearnedStart
 from sinefield.runs import trusted_config
 from sinefield.runs.configuration import build
 from sinefield.training import checkpoints
+
+_log = logging.getLogger(__name__)
 
 
 def load(folder: str | Path, checkpoint: str = "last", trust: Collection[str] = ()) -> nn.Module:
@@ -82,8 +85,8 @@ def _finite(rate: Tensor) -> Tensor:
 def initialise(field: CoordinateMLP, folder: Any) -> None:
     """Give a field the weights with which another run ended, `field.init`; `UserError` where one does not fit.
 
-    A field of one picture takes those of the base of one for many. Rates of a learned start that are for another number
-    of steps stay as they are.
+    A field of one picture takes those of the base of one for many. A learned start keeps its own rates, and says so,
+    where that run has none or has them for other steps or parameters.
     """
     require(isinstance(folder, str | Path), f"field.init must be the folder of a finished run, not {folder!r}")
     _, state = weights(folder)
@@ -92,10 +95,10 @@ def initialise(field: CoordinateMLP, folder: Any) -> None:
     if not any(name.startswith(inside) for name in own):
         state = {name[len(inside) :]: part for name, part in state.items() if name.startswith(inside)} or state
     if isinstance(field, LearnedStart):
-        fitting = {name: part for name, part in state.items() if name in own and part.shape == own[name].shape}
-        rates = {name: part for name, part in own.items() if name.startswith("log_rates.")} | fitting
-        state = {name: part for name, part in state.items() if name.startswith(inside)}
-        state |= {name: part for name, part in rates.items() if not name.startswith(inside)}
+        here, there = ({k: part for k, part in each.items() if not k.startswith(inside)} for each in (own, state))
+        if {k: part.shape for k, part in here.items()} != {k: part.shape for k, part in there.items()}:
+            _log.warning("field.init=%s: its rates, if any, are not for these steps; field.rate sets them", folder)
+            state = {k: part for k, part in state.items() if k.startswith(inside)} | here
     for name in dict.fromkeys((*own, *state)):
         shapes = [str(tuple(part[name].shape)) if name in part else "missing" for part in (state, own)]
         require(
