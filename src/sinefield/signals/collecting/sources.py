@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,16 +87,17 @@ def source(paths: str | Path | Sequence[str | Path]) -> Source:
     inside = sorted(file for file in folder.rglob("*") if file.suffix.lower() in endings and file.is_file())
     visible = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     require(len(visible) > 0, f"there are no pictures in the folder {str(paths)!r}; give another signal.paths")
-    return _files(list(map(str, visible)), (str(paths),), lenient=True)
+    names = [file.relative_to(folder).as_posix() for file in visible]  # alike wherever the folder lies
+    return _files(list(map(str, visible)), (str(paths),), lenient=True, names=names)
 
 
-def _files(paths: Sequence[str], given: tuple[str, ...], lenient: bool) -> Source:
-    """Files as pictures; those of one stem, such as a.png and b/a.jpg, are one family."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in paths:
+def _files(paths: Sequence[str], given: tuple[str, ...], lenient: bool, names: Sequence[str] | None = None) -> Source:
+    """Files as pictures, by their paths or other names; those of one stem, as a.png and b/a.jpg, are one family."""
+    digest, items = hashlib.blake2b(digest_size=16), []
+    for path, name in zip(paths, names or paths, strict=True):
         with locate(path).open("rb") as stream:
-            digest.update(repr(path).encode() + hashlib.file_digest(stream, hashlib.blake2b).digest())
-    items = [Item(path, Path(path).stem, lambda path=path: decode(path)) for path in paths]  # type: ignore[misc]
+            digest.update(repr(name).encode() + hashlib.file_digest(stream, hashlib.blake2b).digest())
+        items.append(Item(name, Path(path).stem, partial(decode, path)))
     return Source(items, digest.hexdigest(), given, lenient)
 
 
