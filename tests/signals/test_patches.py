@@ -142,9 +142,20 @@ def test_a_field_that_looks_too_far_is_refused(files):
         make(files).show(torch.nn.Linear(2, 1))
 
 
+def test_pictures_are_learnt_from_at_several_resolutions(files):
+    """41 x 60 and 70 x 45 pixels; patches of 15 do not fit into a third of the first."""
+    signal = make(files, scales=[1.0, 0.5, 0.34], level=None)
+    wide = 4 * signal.margin  # on both sides, in pixels
+    sizes = [tuple(n - wide for n in shown.seen.shape[:2]) for shown in signal.pictures]
+    assert sizes == [(41, 60), (20, 30), (70, 45), (35, 22), (23, 15), (50, 50)]
+    assert make(files, scales=[0.1], level=None).count == 2  # too small at that: as they are
+    with pytest.raises(UserError, match=r"signal\.scales must be above 0 and at most 1, not 2"):
+        make(files, scales=[2])
+
+
 def test_softened_pictures_are_learnt_from_too(files):
     """Blurred, as further pictures; none of them is held out."""
-    signal = make(files, halved=False, softened=[1.0], level=None)
+    signal = make(files, scales=[1.0], softened=[1.0], level=None)
     assert signal.count == 4
     assert signal.held_out == [4]
     sharp, soft = (signal.pictures[k].seen[4:-4, 4:-4] for k in (2, 3))
@@ -153,8 +164,8 @@ def test_softened_pictures_are_learnt_from_too(files):
 
 def test_the_spline_misses_all_pictures_by_the_same(files):
     """But one that would have to be multiplied by more than `most`; what is held out stays as it is."""
-    plain, alike = (make(files, halved=False, softened=[1.0], level=level) for level in (None, 0.05))
-    capped = make(files, halved=False, softened=[1.0], level=0.05, most=0.5)
+    plain, alike = (make(files, scales=[1.0], softened=[1.0], level=level) for level in (None, 0.05))
+    capped = make(files, scales=[1.0], softened=[1.0], level=0.05, most=0.5)
     for k in range(5):
         seen = alike.pictures[k].seen.numpy().mean(-1, keepdims=True)[8:-8, 8:-8]  # without the margin
         seen = seen[: (seen.shape[0] - 1) // 2 * 2 + 1, : (seen.shape[1] - 1) // 2 * 2 + 1]

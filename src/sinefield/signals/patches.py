@@ -41,9 +41,9 @@ class Patches(Signal):
         points: per patch and step.
         on_pixels: the share of them that are pixels between the samples; the others lie anywhere.
         factor: n, of whose pixels along each axis one is seen.
-        halved: learn from the pictures at half their resolution too.
-        softened: learn from the halves blurred too, or from what is too small to be halved, truth and samples alike,
-            by each of these standard deviations in pixels.
+        scales: of the resolutions to learn from, at most 1; a picture is left as it is at those that make it too small.
+        softened: learn from the last of them blurred too, truth and samples alike, by each of these standard
+            deviations in pixels.
         level: what the spline through every second pixel misses the others by, in the mean square's root, in all
             pictures to learn from: each is multiplied to that, so that a decibel counts alike in all of them; or None.
         most: by which they are multiplied at most.
@@ -66,7 +66,7 @@ class Patches(Signal):
         points: int = 512,
         on_pixels: float = 0.5,
         factor: int = 2,
-        halved: bool = True,
+        scales: Sequence[float] = (1.0, 0.5),
         softened: Sequence[float] = (),
         level: float | None = 0.1,
         most: float = 2.0,
@@ -78,14 +78,16 @@ class Patches(Signal):
         self.margin, self.points = integer("signal.margin", margin, least=0), integer("signal.points", points, least=1)
         self.factor, self.noise, self.on_pixels = integer("signal.factor", factor, least=1), float(noise), on_pixels
         self.softened, self.most = [float(sd) for sd in softened], positive("signal.most", most)
+        for scale in scales:
+            require(0 < scale <= 1, f"signal.scales must be above 0 and at most 1, not {scale}")
         self.level = None if level is None else positive("signal.level", level)
         self.side = self.factor * (size - 1) + 1  # of a patch in pixels
         files = [str(file) for file in listed(paths)]
         both = sorted({Path(file).name for file in files} & {Path(file).name for file in held_out})
         require(not both, f"signal.held_out has pictures that are learnt from too: {', '.join(both)}")
-        shown = [self._levelled(values) for file in files for values in self._sizes(file, halved)]
+        shown = [self._levelled(values) for file in files for values in self._sizes(file, scales)]
         self.count = len(shown)
-        shown += [self._sizes(file, False)[0] for file in held_out]
+        shown += [self._sizes(file)[0] for file in held_out]
         widened = [Shown(values, self.side, self.factor * self.margin, float(low_pass)) for values in shown]
         self.pictures = cast("Sequence[Shown]", nn.ModuleList(widened))
         folder = [paths] if isinstance(paths, str | Path) else []
@@ -93,14 +95,14 @@ class Patches(Signal):
         side = torch.tensor([float(np.prod(values.shape[:2])) for values in shown[: self.count]]).sqrt()
         self.register_buffer("shares", side.cumsum(0) / side.sum())  # of the patches, up to each picture
 
-    def _sizes(self, file: str | Path, halved: bool) -> list[np.ndarray]:
+    def _sizes(self, file: str | Path, scales: Sequence[float] = (1.0,)) -> list[np.ndarray]:
         """The pictures (H, W, C) that are made of one file."""
         pixels = 2 * decode(file) - 1
         height, width = pixels.shape[:2]
         need = f"{file} is {width} x {height} pixels, and a patch takes {self.side}; take a smaller signal.size"
         require(min(height, width) >= self.side, need)
-        small = min(height, width) // 2 >= self.side and halved
-        found = [pixels, resize(pixels, height // 2, width // 2)] if small else [pixels]
+        sizes = [(int(scale * height), int(scale * width)) for scale in scales]
+        found = [resize(pixels, *size) for size in sizes if min(size) >= self.side] or [pixels]
         return found + [ndimage.gaussian_filter(found[-1], (sd, sd, 0)) for sd in self.softened]
 
     def _levelled(self, pixels: np.ndarray) -> np.ndarray:
