@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -242,7 +243,7 @@ def mistakes(ending: str = "") -> Iterator[Mistake]:
 
 
 def run(mistake: Mistake) -> tuple[Mistake, str, float]:
-    """The tests of a mistake against a copy of the source that has it, in a process of its own.
+    """The tests of a mistake against a copy of the source that has it.
 
     Returns:
         The mistake; "caught", "survived", or what else there is to say; and the seconds it took.
@@ -279,6 +280,21 @@ def run(mistake: Mistake) -> tuple[Mistake, str, float]:
     return mistake, f"no verdict: {output.getvalue()[-3000:]}", seconds
 
 
+def isolated(mistake: Mistake) -> tuple[Mistake, str, float]:
+    """`run` in a process of its own, which may have children: some tests start processes."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: sender.send(run(mistake)))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        return mistake, "no verdict: its process died", 0.0
+    finally:
+        process.join()
+
+
 def _late(*_: object) -> None:
     raise TimeoutError(f"more than {SECONDS} s")
 
@@ -292,12 +308,12 @@ def main(ending: str = "") -> int:
     tests = tuple(dict.fromkeys(test for mistake in chosen for test in mistake.tests))
     processes = len(os.sched_getaffinity(0))
     bad = []
-    with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
-        _, sound, seconds = pool.apply(run, (Mistake("", "", "", tests),))
+    with ThreadPool(processes) as pool:
+        _, sound, seconds = isolated(Mistake("", "", "", tests))
         print(f"without a mistake: {sound.replace('survived', 'passed')} in {seconds:.0f} s", flush=True)
         if sound != "survived":
             return 1
-        for mistake, outcome, seconds in pool.imap(run, chosen, chunksize=1):
+        for mistake, outcome, seconds in pool.imap(isolated, chosen):
             print(f"{outcome:9} {seconds:4.0f} s  {mistake.file}: {mistake.old!r} -> {mistake.new!r}", flush=True)
             bad += [mistake] if outcome != "caught" else []
     print(f"{len(chosen) - len(bad)} of {len(chosen)} mistakes caught")
