@@ -86,6 +86,9 @@ def test_groups_stay_together(problem):
         assert torch.equal(torch.cat([microbatch.x for microbatch in own]), samples.x)
         assert torch.equal(torch.cat([microbatch.known.value for microbatch in own]), samples.known.value)
         assert sum(microbatch.share for microbatch in own) == pytest.approx(1)
+    halves = [samples._replace(share=0.5) for samples in batch]  # of two processes
+    shares = [microbatch.share for microbatch in split_batch(loss.groups, halves, points=7)]
+    assert sum(shares) == pytest.approx(0.5 * len(loss.groups))
 
 
 def test_every_thread_has_a_piece(problem):
