@@ -50,6 +50,7 @@ class Process(subprocess.Popen):
 def become(script: Path, arguments: list[str], cwd: Path, environment: dict[str, str], out: Path, err: Path) -> None:
     """Be `python <script> …` from here on."""
     multiprocessing.current_process().name = "MainProcess"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in the background
     for path, descriptor in ((out, 1), (err, 2)):
         with path.open("a") as file:
             os.dup2(file.fileno(), descriptor)

@@ -30,6 +30,7 @@ from sinefield.fields.conditional import Observation
 from sinefield.fields.mlp import CoordinateMLP
 from sinefield.fields.stack import stack_fields
 from sinefield.fields.start import LearnedStart
+from sinefield.optimizers.learned import first_beta
 from sinefield.signals.collection import Collection
 from sinefield.system.files import write_atomically
 
@@ -169,8 +170,8 @@ def _fit(start: CoordinateMLP, rate: float, observation: Observation, steps: int
             values = stack.jet(observation.x, 0).value
             error = (values - observation.values).square().mean((1, 2)).sum()
         yield values.detach()
-        share = step / steps if steps else 0.0
-        optimizer.param_groups[0] |= {"lr": rate * (1 - share), "betas": (0.9 - 0.3 * share, 0.99)}
+        if steps is not None:
+            optimizer.param_groups[0] |= {"lr": rate * (1 - step / steps), "betas": (first_beta(step, steps), 0.99)}
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

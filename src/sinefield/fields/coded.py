@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from typing import cast
 
 import torch
@@ -77,14 +76,7 @@ class Coded(Conditional):
 
     def fields(self, code: Tensor) -> CoordinateMLP:
         """The networks of codes (P, K) as a stack of plain fields."""
-        with torch.no_grad():
-            given = self.all_parameters(self.made(code), len(code))
-        fields = []
-        for k in range(len(code)):
-            one = deepcopy(self.base)
-            one.load_state_dict({name: given[name][k] for name in one.state_dict()})
-            fields.append(one)
-        return stack_fields(fields)
+        return stack_fields(self.networks(self.made(code), len(code)))
 
     def refine(
         self, observation: Observation, spread: Tensor, steps: int = _STEPS, rate: float = _RATE, off: float = _OFF

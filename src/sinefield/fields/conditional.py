@@ -94,8 +94,7 @@ class OverPictures(OverBase):
         Raises:
             UserError: there are no pictures to look at: this is the field of a finished run, loaded without them.
         """
-        cure = "show it some, signal.show(field)"
-        require(self.look is not None, f"this field has no pictures to look at; {cure}")
+        require(self.look is not None, "this field has no pictures to look at; show it some, signal.show(field)")
         assert self.look is not None
         numbers, views, row = pictures(x[:, self.dims :])
         return self.look(numbers, views), row
@@ -142,11 +141,15 @@ class Conditional(OverPictures, ABC):
 
     def alone(self, observation: Observation) -> CoordinateMLP:
         """The network of one picture, seen as `observation` has it (P = 1), as a plain field with its own weights."""
-        with torch.no_grad():
-            given = self.all_parameters(self.make(observation), 1)
-        field = deepcopy(self.base)
-        field.load_state_dict({name: given[name][0] for name in field.state_dict()})
-        return field
+        return self.networks(self.make(observation), 1)[0]
+
+    @torch.no_grad()
+    def networks(self, made: Made, count: int) -> list[CoordinateMLP]:
+        """The networks of `count` pictures as plain fields with weights of their own."""
+        given, fields = self.all_parameters(made, count), [deepcopy(self.base) for _ in range(count)]
+        for k, field in enumerate(fields):
+            field.load_state_dict({name: given[name][k] for name in field.state_dict()})
+        return fields
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x): (..., C) at points x: (..., D + 2)."""

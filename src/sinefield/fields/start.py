@@ -92,7 +92,7 @@ class LearnedStart(Conditional):
         start = given = {name: rest[name] for name in self.adapted}
         seen = observation.seen.unsqueeze(-1)
         drawn = self._drawn(observation, steps) if self.training and self.points is not None else None
-        moments = {name: (torch.zeros_like(part), torch.zeros_like(part)) for name, part in start.items()}
+        moments = {name: (torch.zeros_like(part), torch.zeros_like(part)) for name, part in start.items() if self.adam}
         for k in range(steps):
             x, values, mask = observation.x.expand(count, -1, -1), observation.values, seen
             if drawn is not None:
@@ -102,8 +102,8 @@ class LearnedStart(Conditional):
                 slopes = grad(self._error)(given, rest, x, values, mask)
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.order > 0):
                 at = min(k, self.steps - 1)
-                for name in given if self.adam else ():
-                    slopes[name], moments[name] = direction(slopes[name], moments[name], k, self.steps)
+                for name, before in moments.items():
+                    slopes[name], moments[name] = direction(slopes[name], before, k, self.steps)
                 given = {name: part - rates[name][at] * slopes[name] for name, part in given.items()}
         moved = torch.cat([(start[name] - part).flatten(1) for name, part in given.items()], dim=1)
         half = moved.square().sum(1) / 2

@@ -29,11 +29,15 @@ _SECOND, _TINY = 0.99, 1e-8  # Adam's second beta, as conf/optimizer/adam has it
 Moments = tuple[Tensor, Tensor]  # m and v
 
 
+def first_beta(taken: int, steps: int) -> float:
+    """Adam's first beta: from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it."""
+    return 0.9 - 0.3 * min(1.0, taken / steps)
+
+
 def direction(slope: Tensor, moments: Moments, taken: int, steps: int) -> tuple[Tensor, Moments]:
     """Adam's direction m / sqrt(v) by one more gradient, and the moments (m, v) with it.
 
-    The first beta falls from 0.9 to 0.6 along a line over the steps, as `scheduler=falling` has it; v is a constant to
-    whoever differentiates the direction.
+    The first beta is `first_beta`; v is a constant to whoever differentiates the direction.
 
     Args:
         slope: the gradient.
@@ -41,7 +45,7 @@ def direction(slope: Tensor, moments: Moments, taken: int, steps: int) -> tuple[
         taken: steps before this one.
         steps: how many there will be; later ones have the last beta.
     """
-    beta = 0.9 - 0.3 * min(1.0, taken / steps)
+    beta = first_beta(taken, steps)
     m = beta * moments[0] + (1 - beta) * slope
     v = _SECOND * moments[1] + (1 - _SECOND) * slope.detach().square()
     root = (v / (1 - _SECOND ** (taken + 1))).sqrt() + _TINY
